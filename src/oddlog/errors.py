@@ -1,0 +1,110 @@
+"""Everything oddlog raises on purpose.
+
+::
+
+    OddlogError                   what was asked, what there is, what to type next
+    ├── UserError                 exit 2: the caller can mend it
+    │   ├── InputError            files, sources, standard input
+    │   ├── FormatError           a format that is unknown or does not fit
+    │   ├── ConfigError           an option or a line of the configuration
+    │   ├── LabelError            labels that match nothing or say nothing
+    │   ├── TooLittleDataError    nothing can be learned from so few lines
+    │   ├── ModelError            a model that is missing, damaged or of another version
+    │   └── MissingExtraError     an optional dependency that is not installed
+    └── InternalError             exit 1: ours, please report it
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class OddlogError(Exception):
+    """Base of all errors: one line for a person, with a hint at what to do next.
+
+    Parameters
+    ----------
+    message : str
+        What was asked and what there is.
+    hint : str
+        What to type next; printed behind the message.
+
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class UserError(OddlogError):
+    """The caller can mend it."""
+
+    exit_code = 2
+
+
+class InputError(UserError):
+    """A file, a source or standard input cannot be read, or holds no log lines."""
+
+
+class FormatError(UserError):
+    """A log format is unknown or does not fit the lines."""
+
+
+class ConfigError(UserError):
+    """An option or a line of the configuration makes no sense."""
+
+
+class LabelError(UserError):
+    """Labels match nothing, or say nothing."""
+
+
+class TooLittleDataError(UserError):
+    """Nothing can be learned from so few lines or windows."""
+
+
+class ModelError(UserError):
+    """A model is missing, damaged, or of another version."""
+
+
+class MissingExtraError(UserError):
+    """An optional dependency is not installed.
+
+    Parameters
+    ----------
+    what : str
+        What was asked for.
+    extra : str
+        The extra that brings it.
+
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the extra '{extra}', which is not installed.",
+            f"Install it with: pip install 'oddlog[{extra}]'",
+        )
+
+
+class InternalError(OddlogError):
+    """A state that should be impossible."""
+
+    exit_code = 1
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint that names the nearest known word and the others.
+
+    >>> did_you_mean("jsn", ["json", "logfmt"])
+    "Did you mean 'json'? There are: json, logfmt."
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    guess = f"Did you mean '{near[0]}'? " if near else ""
+    return f"{guess}There are: {', '.join(known)}."
