@@ -100,9 +100,11 @@ NO_TIME = np.iinfo(np.int64).min
 OVERFLOW = np.iinfo(np.uint32).max
 """`template` of an event when the table of types unseen by the model is full."""
 
-CLOSED_BY = ("open", "end", "idle", "age", "size", "bounds")
-"""How a window was closed: ``open`` = the input ended first (it may go on), ``end`` = an event that ends
-sessions, ``idle`` = silence, ``age``/``size`` = a limit, ``bounds`` = the window's own time or count."""
+CLOSED_BY = ("open", "end", "idle", "age", "size", "bounds", "rest", "headless")
+"""How a window was closed: ``open`` = the input ended first, in the midst of it; ``end`` = an event that ends
+sessions; ``idle`` = silence; ``age``/``size`` = a limit; ``bounds`` = the window's own time or count; ``rest`` = the
+input ended while it paused (it may go on, but what has happened so far is whole); ``headless`` = it seems to have
+begun before the input did."""
 
 
 class Tally:
