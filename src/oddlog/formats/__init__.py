@@ -1,1 +1,9 @@
+"""Formats turn lines into records; a new one is one small file and one line in `FORMATS`."""
 
+from __future__ import annotations
+
+from oddlog.formats.detection import Detected, by_name, detect_format
+from oddlog.formats.records import parse_lines
+from oddlog.formats.registry import FORMATS, register
+
+__all__ = ["FORMATS", "Detected", "by_name", "detect_format", "parse_lines", "register"]

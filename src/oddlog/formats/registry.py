@@ -1,0 +1,96 @@
+"""All formats there are, from the most specific to the one that takes everything."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import polars as pl
+
+from oddlog.errors import FormatError
+from oddlog.formats.access import Access
+from oddlog.formats.android import Android
+from oddlog.formats.apache_error import ApacheError
+from oddlog.formats.bgl import Bgl
+from oddlog.formats.cbs import Cbs
+from oddlog.formats.csv_table import CsvTable
+from oddlog.formats.docker import Docker
+from oddlog.formats.glog import Glog
+from oddlog.formats.hdfs import Hdfs
+from oddlog.formats.healthapp import HealthApp
+from oddlog.formats.hpc import Hpc
+from oddlog.formats.json_lines import JsonLines
+from oddlog.formats.log4j import Log4j
+from oddlog.formats.logfmt import Logfmt
+from oddlog.formats.openstack import OpenStack
+from oddlog.formats.plain import Plain
+from oddlog.formats.proxifier import Proxifier
+from oddlog.formats.python_logging import PythonLogging
+from oddlog.formats.syslog import Syslog
+from oddlog.formats.syslog5424 import Syslog5424
+from oddlog.formats.thunderbird import Thunderbird
+from oddlog.formats.timestamp import Timestamp
+from oddlog.formats.tsv import Tsv
+from oddlog.formats.zookeeper import Zookeeper
+from oddlog.types import Format
+
+FORMATS: tuple[Format, ...] = (
+    Docker(),
+    JsonLines(),
+    CsvTable(),
+    Tsv(),
+    Bgl(),
+    Thunderbird(),
+    Hpc(),
+    HealthApp(),
+    Hdfs(),
+    Cbs(),
+    Proxifier(),
+    Android(),
+    Glog(),
+    OpenStack(),
+    Zookeeper(),
+    Access(),
+    ApacheError(),
+    Syslog5424(),
+    PythonLogging(),
+    Log4j(),
+    Syslog(),
+    Logfmt(),
+    Timestamp(),
+    Plain(),
+)
+"""In order of specificity: of two formats that read the same lines the one further up is meant."""
+
+_registered: dict[str, Format] = {}
+
+
+@runtime_checkable
+class Bindable(Protocol):
+    """A format that must look at a source before it can read it: a header line, an inner format."""
+
+    def bind(self, sample: pl.Series, *, year: int) -> Format | None:
+        """Return the format for the source that `sample` [lines] is from; None if it is not of this kind."""
+        ...
+
+
+def register(format: Format) -> None:  # noqa: A002 -- the field's word, as in DESIGN
+    """Add a format of a third party; it is tried before the built-in ones.
+
+    Raises
+    ------
+    FormatError
+        If the name is taken by another format.
+
+    """
+    taken = {f.name: f for f in all_formats()}.get(format.name)
+    if taken is not None and type(taken) is not type(format):
+        raise FormatError(
+            f"There is already a format called '{format.name}' ({type(taken).__module__}).",
+            "Give yours another name.",
+        )
+    _registered[format.name] = format
+
+
+def all_formats() -> tuple[Format, ...]:
+    """Return the registered formats, then the built-in ones."""
+    return (*_registered.values(), *FORMATS)

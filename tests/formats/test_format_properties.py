@@ -1,0 +1,80 @@
+"""What holds of every format on any text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from oddlog.formats import FORMATS, detect_format
+from oddlog.formats.checks import as_case, bound, check_contract, read_cases
+from oddlog.formats.registry import Bindable
+from oddlog.types import Format
+
+CORPORA = Path(__file__).resolve().parents[1] / "corpora" / "formats"
+own = {f.name: [c["text"] for c in read_cases(CORPORA / f"{f.name}.jsonl")] for f in FORMATS}
+everything = sorted({text for texts in own.values() for text in texts})
+few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+@st.composite
+def broken_lines(draw: st.DrawFn) -> list[str]:
+    """Lines of all formats, cut, doubled and with other text put in the middle."""
+    lines = draw(st.lists(st.sampled_from(everything), min_size=1, max_size=8))
+    broken = []
+    for line in lines:
+        at = draw(st.integers(0, len(line)))
+        middle = draw(any_text)
+        end = draw(st.integers(at, len(line)))
+        broken.append(draw(st.sampled_from([line, line[:at], line[:at] + middle + line[end:], middle])))
+    return broken
+
+
+@pytest.mark.parametrize("tested", FORMATS, ids=[f.name for f in FORMATS])
+@few
+@given(lines=broken_lines())
+def test_any_text_keeps_the_contract(tested: Format, lines: list[str]) -> None:
+    text = pl.Series("text", lines, dtype=pl.String)
+    check_contract(tested, text)
+    check_contract(bound(tested, text), text)
+
+
+@pytest.mark.parametrize("tested", FORMATS, ids=[f.name for f in FORMATS])
+def test_any_text_in_a_bound_format_keeps_the_contract(tested: Format) -> None:
+    ready = bound(tested, pl.Series("text", own[tested.name]))
+    check_contract(ready, pl.Series("text", everything))
+
+
+@pytest.mark.parametrize("tested", FORMATS, ids=[f.name for f in FORMATS])
+def test_a_line_is_read_alike_alone_and_in_a_block(tested: Format) -> None:
+    lines = [t for t in own[tested.name] if not (tested.name in {"glog", "android", "proxifier"} and "leap" in t)]
+    ready = bound(tested, pl.Series("text", lines))
+    block = ready.parse(pl.Series("text", lines), year=2024).to_dicts()
+    for line, row in zip(lines, block, strict=True):
+        alone = ready.parse(pl.Series("text", [line]), year=2024).to_dicts()[0]
+        assert as_case(line, alone) == as_case(line, row)
+
+
+@few
+@given(lines=broken_lines())
+def test_detection_never_raises_and_is_repeatable(lines: list[str]) -> None:
+    text = pl.Series("text", lines)
+    first, second = detect_format(text, year=2024), detect_format(text, year=2024)
+    assert (first.format.name, first.confidence, first.alternatives) == (
+        second.format.name,
+        second.confidence,
+        second.alternatives,
+    )
+    assert 0.0 <= first.confidence <= 1.0
+    assert len(first.format.parse(text, year=2024)) == len(text)
+
+
+@pytest.mark.parametrize("tested", [f for f in FORMATS if isinstance(f, Bindable)], ids=lambda f: f.name)
+def test_binding_twice_gives_the_same_reading(tested: Format) -> None:
+    text = pl.Series("text", own[tested.name])
+    first, second = (bound(tested, text).parse(text, year=2024) for _ in range(2))
+    assert first.equals(second)
