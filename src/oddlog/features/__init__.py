@@ -1,1 +1,1 @@
-
+"""What detectors read of windows: counts of types, embeddings of texts."""
