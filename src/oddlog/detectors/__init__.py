@@ -1,1 +1,49 @@
+"""What learns which windows are usual, and scores the others.
 
+Built-ins and third parties are found alike, by entry points of the group ``oddlog.detectors``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib.util import find_spec
+
+from oddlog import plugins
+from oddlog.types import Detector
+
+DEFAULT = ("snn", "dae", "ocsvm", "new-event")
+"""The members of the default verdict (measured best on HDFS and OpenStack, see docs/detectors.md)."""
+
+
+def create(name: str, seed: int = 0) -> Detector:
+    """Return a new, unfitted detector.
+
+    Raises
+    ------
+    ConfigError
+        If there is no detector of that name.
+
+    """
+    cls = plugins.load("oddlog.detectors", name)
+    takes_seed = "seed" in inspect.signature(cls).parameters
+    detector: Detector = cls(seed=seed) if takes_seed else cls()
+    return detector
+
+
+def installed(names: tuple[str, ...] = DEFAULT) -> tuple[tuple[str, ...], str]:
+    """Return those of `names` that can be fitted here, and what the missing ones need ("" if none is missing).
+
+    A detector says what it imports while fitting in its class attribute ``requires``.
+    """
+    missing = [name for name in names if any(find_spec(module) is None for module in _requires(name))]
+    present = tuple(name for name in names if name not in missing)
+    if not missing:
+        return present, ""
+    return present, (
+        f"Without the extra 'train' there is no {', no '.join(missing)}; {' and '.join(present)} do the work. "
+        "Install it with: pip install 'oddlog[train]'"
+    )
+
+
+def _requires(name: str) -> tuple[str, ...]:
+    return tuple(getattr(plugins.load("oddlog.detectors", name), "requires", ()))

@@ -1,0 +1,1 @@
+"""Training loops. Everything in this room needs the extra ``train``; scoring needs none of it."""
