@@ -1,0 +1,59 @@
+"""`oddlog simulate` and `oddlog demo`: a small system's logs, and the whole way on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+LINES = typer.Option(help="How many lines, about.")
+SEED = typer.Option(help="Same seed, same bytes.")
+
+
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Where to write the logs.")],
+    lines: Annotated[int, LINES] = 60_000,
+    seed: Annotated[int, SEED] = 0,
+) -> None:
+    """Write the labelled logs of a small web shop: a usual period, and a day with incidents.
+
+    [dim]Example: oddlog simulate shop/ --lines 100000[/dim]
+    """
+    from oddlog.cli import show
+    from oddlog.datasets import simulate as write
+
+    written = write(folder, lines=lines, seed=seed)
+    show.console().print(f"Wrote {written.lines:,} lines to {folder}/train and {folder}/today, with their labels.")
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to write the logs and the model.")] = Path("demo"),
+    lines: Annotated[int, LINES] = 60_000,
+    seed: Annotated[int, SEED] = 0,
+) -> None:
+    """Make a small system's logs, learn from the usual days, say what is odd today and why.
+
+    [dim]Example: oddlog demo demo/[/dim]
+    """
+    from oddlog import load
+    from oddlog.cli import show
+    from oddlog.pipeline import fit
+
+    out = show.console()
+    out.print(f"[bold cyan]$ oddlog simulate {folder}[/bold cyan]")
+    if (folder / "incidents.json").is_file():
+        out.print(f"The logs are in {folder} already; delete it to make new ones.")
+    else:
+        simulate(folder, lines, seed)
+    model = folder / "shop.model"
+    out.print(f"\n[bold cyan]$ oddlog fit {folder}/train -m {model} --entity client[/bold cyan]")
+    with show.progress() as progress:
+        learned = fit(folder / "train", entity="client", seed=seed, progress=progress)
+        learned.save(model)
+    show.print_model(learned, str(model))
+    out.print(f"\n[bold cyan]$ oddlog detect {folder}/today -m {model}[/bold cyan]")
+    with show.progress() as progress:
+        found = load(model).detect(folder / "today", progress=progress)
+    show.print_detection(found, limit=20)
+    out.print(f"\nWhat was planted: [bold]{folder}/incidents.json[/bold]. Now your own logs: oddlog fit /var/log/…")

@@ -1,0 +1,51 @@
+"""`oddlog detect`: say what is odd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SOMETHING_ODD = 3
+
+
+def detect(
+    paths: Annotated[list[str], typer.Argument(help="Files, globs, directories, or - for standard input.")],
+    model: Annotated[Path, typer.Option("-m", "--model", help="A model made by oddlog fit.")],
+    scores: Annotated[Path | None, typer.Option(help="Write a verdict per window to this Parquet file.")] = None,
+    line_scores: Annotated[Path | None, typer.Option(help="Write a verdict per line to this Parquet file.")] = None,
+    exclude: Annotated[str, typer.Option(help="SQL condition for records to leave out, besides the model's.")] = "",
+    since: Annotated[str, typer.Option(help="Only records from this time on: 2026-03-01 or 7d.")] = "",
+    until: Annotated[str, typer.Option(help="Only records before this time.")] = "",
+    format: Annotated[str, typer.Option(help="Format of the lines; found per source if not given.")] = "",  # noqa: A002 - the option's name
+    limit: Annotated[int, typer.Option(help="Show at most so many incidents on the screen.")] = 20,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="JSON lines, also on a terminal.")] = False,
+    fail_on_anomaly: Annotated[bool, typer.Option("--fail-on-anomaly", help="Exit with 3 if anything is odd.")] = False,
+) -> None:
+    """Say what is odd, most pressing first, with reasons. JSON lines when piped.
+
+    [dim]Example: oddlog detect today.log.gz -m app.model --scores scores.parquet[/dim]
+    """
+    from oddlog.cli import show
+    from oddlog.model import load
+
+    with show.progress() as progress:
+        found = load(model).detect(
+            paths,
+            format=format,
+            exclude=exclude,
+            since=since,
+            until=until,
+            scores=scores,
+            line_scores=line_scores,
+            progress=progress,
+        )
+    if show.wants_json(json):
+        for incident in found.incidents:
+            show.print_json(show.incident_json(incident), one_line=True)
+    else:
+        show.print_detection(found, limit)
+    if fail_on_anomaly and found.incidents:
+        raise typer.Exit(SOMETHING_ODD)

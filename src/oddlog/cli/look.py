@@ -1,0 +1,92 @@
+"""`oddlog templates`, `oddlog inspect`, `oddlog formats`: look inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PATHS = typer.Argument(help="Files, globs, directories, or - for standard input.")
+
+
+def templates(
+    paths: Annotated[list[str], PATHS],
+    format: Annotated[str, typer.Option(help="Format of the lines; found per source if not given.")] = "",  # noqa: A002 - the option's name
+    limit: Annotated[int, typer.Option(help="Show at most so many.")] = 50,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="JSON lines, also on a terminal.")] = False,
+) -> None:
+    """Show the message types of some logs, the most frequent first.
+
+    [dim]Example: oddlog templates app.log --limit 20[/dim]
+    """
+    from oddlog.cli import show
+    from oddlog.pipeline.looking import templates_of
+
+    with show.progress() as progress:
+        frame, tally = templates_of(paths, format=format, progress=progress)
+    if show.wants_json(json):
+        for row in frame.iter_rows(named=True):
+            show.print_json(row, one_line=True)
+        return
+    show.print_frame(frame.head(limit), right=("lines",))
+    if len(frame) > limit:
+        show.console().print(f"… and {len(frame) - limit:,} more: --limit {len(frame)} shows all.")
+    show.print_tally(tally)
+
+
+def formats(
+    paths: Annotated[list[str], PATHS],
+    *,
+    json: Annotated[bool, typer.Option("--json", help="JSON lines, also on a terminal.")] = False,
+) -> None:
+    """Show the format found in each source, with its confidence and a record as it is understood.
+
+    [dim]Example: oddlog formats /var/log/*.log[/dim]
+    """
+    from oddlog.cli import show
+    from oddlog.pipeline.looking import formats_of
+
+    frame, tally = formats_of(paths)
+    if show.wants_json(json):
+        for row in frame.iter_rows(named=True):
+            show.print_json(row, one_line=True)
+        return
+    show.print_frame(frame, right=("confidence",))
+    show.print_tally(tally)
+
+
+def inspect(
+    model: Annotated[Path, typer.Argument(help="A model made by oddlog fit.")],
+    *,
+    json: Annotated[bool, typer.Option("--json", help="As JSON, also on a terminal.")] = False,
+) -> None:
+    """Show what a model was learned from, and how.
+
+    [dim]Example: oddlog inspect app.model[/dim]
+    """
+    import polars as pl
+
+    from oddlog.cli import show
+    from oddlog.model import load
+    from oddlog.types import LEVELS, Tally
+
+    loaded = load(model)
+    if show.wants_json(json):
+        show.print_json(show.model_json(loaded))
+        return
+    show.print_model(loaded, str(model))
+    known = loaded.context.templates
+    rows = {
+        "lines": known.count[:20],
+        "level": [LEVELS[code] for code in known.level[:20]],
+        "template": known.text[:20],
+    }
+    show.print_frame(pl.DataFrame(rows), "\nMost frequent message types", right=("lines",))
+    if loaded.reading["session"]["candidates"]:
+        show.print_frame(pl.DataFrame(loaded.reading["session"]["candidates"]), "\nWhat could tie lines together")
+    tally = Tally()
+    tally.counts.update(loaded.training["tally"]["counts"])
+    tally.examples.update(loaded.training["tally"]["examples"])
+    show.print_tally(tally)

@@ -1,0 +1,172 @@
+"""What people and machines see: tables and colours on a terminal, JSON in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from oddlog.model import Model
+    from oddlog.pipeline.detecting import Detection
+    from oddlog.types import Incident, Tally
+
+SHOWN_LINES = 3
+SHOWN_REASONS = 4
+LEVEL_STYLES = ((40.0, "bold red"), (15.0, "red"), (6.0, "yellow"))
+
+
+def console() -> Console:
+    """Return the console for results."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def wants_json(asked: bool) -> bool:
+    """Return whether the output is for a machine."""
+    return asked or not sys.stdout.isatty()
+
+
+def print_json(value: Any, *, one_line: bool = False) -> None:
+    """Print a value as JSON."""
+    option = orjson.OPT_UTC_Z | orjson.OPT_SERIALIZE_NUMPY | (0 if one_line else orjson.OPT_INDENT_2)
+    sys.stdout.write(orjson.dumps(value, option=option).decode() + "\n")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int], None]]:
+    """Yield a function that is told (what is being done, how many) and shows it where somebody watches."""
+    err = Console(stderr=True, highlight=False)
+    if not err.is_terminal:
+        yield lambda _what, _n: None
+        return
+    with err.status("starting") as status:
+        yield lambda what, n: status.update(f"{escape(what)}  [dim]{n:,}[/dim]" if n else escape(what))
+
+
+def incident_json(incident: Incident) -> dict[str, Any]:
+    """Return an incident as the object that others build on."""
+    fields = asdict(incident)
+    names = ("id", "key", "start", "end", "score", "p_value", "pattern", "services", "hosts", "reasons", "lines")
+    return {name: fields[name] for name in names} | {name: fields[name] for name in ("n_windows", "keys", "severity")}
+
+
+def model_json(model: Model) -> dict[str, Any]:
+    """Return what a model was learned from and how."""
+    return {
+        "id": model.id,
+        "templates": len(model.context.templates),
+        "services": model.context.services,
+        "reading": model.reading,
+        "training": model.training,
+    }
+
+
+def print_frame(frame: pl.DataFrame, title: str = "", right: tuple[str, ...] = ()) -> None:
+    """Print a frame as a table."""
+    table = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for name in frame.columns:
+        table.add_column(name.replace("_", " "), justify="right" if name in right else "left", overflow="fold")
+    for row in frame.iter_rows():
+        table.add_row(*(Text(_cell(value)) for value in row))
+    console().print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: ""}[value]
+    if isinstance(value, float):
+        return f"{value:,.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def print_tally(tally: Tally) -> None:
+    """Print what was cleaned, cut or passed over, and how often."""
+    from oddlog.cleaning import cleaning_table
+
+    table = cleaning_table(tally)
+    if len(table):
+        print_frame(table, "\nCleaned, cut or passed over", right=("how_often",))
+
+
+def print_model(model: Model, where: str) -> None:
+    """Print what was learned."""
+    out, training, reading = console(), model.training, model.reading
+    out.print(
+        f"[bold]Learned[/bold] from {training['lines']:,} lines of {len(reading['formats'])} source(s)"
+        f"{_span(training['start'], training['end'])}"
+    )
+    for name, share in reading["format_shares"].items():
+        out.print(f"  format     {escape(name)} ({share['sources']} source(s), confidence {share['confidence']:.2f})")
+    out.print(f"  templates  {len(model.context.templates):,} message types")
+    out.print(f"  sessions   {escape(reading['session']['says'])}")
+    for view in model.views:
+        facts = training["views"][view.name]
+        out.print(f"  {view.name:<9}  {escape(facts['says'])}")
+        for note in facts["notes"]:
+            out.print(f"             [yellow]{escape(note)}[/yellow]")
+    for note in training["notes"]:
+        out.print(f"  [yellow]{escape(note)}[/yellow]")
+    out.print(f"  model      {escape(where)}  [dim]{model.id[:12]}[/dim]")
+    out.print(f"Now: [bold]oddlog detect TODAY.log -m {escape(where)}[/bold]")
+
+
+def _span(start: object, end: object) -> str:
+    if start is None or end is None:
+        return ""
+    return f", {_when(start)} to {_when(end)}"
+
+
+def _when(time: object) -> str:
+    if isinstance(time, datetime):
+        return time.strftime("%Y-%m-%d %H:%M:%S")
+    return str(time or "no time")[:19].replace("T", " ")
+
+
+def print_detection(found: Detection, limit: int) -> None:
+    """Print what is odd, the most pressing first."""
+    out = console()
+    out.print(f"Judged {found.says}{_span(found.start, found.end)}")
+    for note in found.notes:
+        out.print(f"[yellow]{escape(note)}[/yellow]")
+    if not found.incidents:
+        out.print("[green]Nothing odd.[/green]")
+    for rank, incident in enumerate(found.incidents[:limit], 1):
+        _print_incident(out, rank, incident)
+    hidden = len(found.incidents) - limit
+    if hidden > 0:
+        out.print(f"\n{hidden:,} more, less pressing: --limit {len(found.incidents)} shows all.")
+    print_tally(found.tally)
+
+
+def _print_incident(out: Console, rank: int, incident: Incident) -> None:
+    style = next((style for least, style in LEVEL_STYLES if incident.severity >= least), "cyan")
+    start, end = _when(incident.start), _when(incident.end)
+    same_day = start[:10] == end[:10]
+    span = start if start == end else f"{start} – {end[11:] if same_day else end}"
+    what = incident.key if incident.n_windows <= 1 else f"{incident.n_windows:,} × {incident.key} …"
+    head = Text.assemble((f"\n{rank:>3}  ", "bold"), (span, style), "  ", (what, "bold"))
+    where = ", ".join(incident.services[:3])
+    if where:
+        head.append(f"  {where}")
+    if incident.hosts:
+        head.append(f"  on {', '.join(incident.hosts[:3])}{' …' if len(incident.hosts) > 3 else ''}")  # noqa: PLR2004
+    head.append(f"  p {incident.p_value:.1g}", "dim")
+    out.print(head)
+    for reason in incident.reasons[:SHOWN_REASONS]:
+        out.print(Text(f"     {reason.text}"))
+    for line in incident.lines[:SHOWN_LINES]:
+        text = Text(f"       {line.source}:{line.line}  ", "dim")
+        shown = line.text if len(line.text) <= 160 else line.text[:157] + "…"  # noqa: PLR2004 - about two rows
+        text.append(shown.replace("\n", " ⏎ "), "default")
+        out.print(text)

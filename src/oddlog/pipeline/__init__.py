@@ -1,0 +1,19 @@
+"""The way of a line: lines → records → events → windows → scores → verdicts → incidents.
+
+No stage knows another; only this room knows their order. One file a leg of the way::
+
+    reading     paths → records        sources, formats, cleaning
+    planning    which views a log gets: sessions, stretches of time, entities
+    events      records → events, spilled to disk when there are many
+    collecting  first pass of a fit    templates, event stores
+    cutting     events → windows
+    gathering   second pass of a fit   distinct finished windows
+    learning    windows → a view       trimming, members, calibration, threshold
+    fitting     fit                    all of these in order
+    detecting   detect                 windows → scores → verdicts → incidents
+"""
+
+from oddlog.pipeline.detecting import Detection, detect
+from oddlog.pipeline.fitting import fit
+
+__all__ = ["Detection", "detect", "fit"]

@@ -1,0 +1,120 @@
+"""The first pass over the lines of a fit: count the message types, store the events of each view."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Self
+
+import numpy as np
+import polars as pl
+
+from oddlog.pipeline.events import Codes, EventStore, event_columns
+from oddlog.pipeline.planning import group_of
+from oddlog.pipeline.views import Cut
+from oddlog.templates import mask
+from oddlog.types import I64, NO_TIME, Tally
+
+MOST_TYPES = 2_000_000  # distinct masked texts: 337 MB measured
+COMPACT_ROWS = 500_000
+EVERY = 64  # one time in so many is kept for quantiles
+FOLDS = 5
+
+
+class Collected(ExitStack):
+    """What a first pass collects, block by block.
+
+    Attributes
+    ----------
+    stores : list of EventStore
+        One for each view, in the plan's order; `key` (u64) stands where `template` will.
+    services, sources : Codes
+        Names met so far.
+    start_us, end_us : int
+        First and last time; `NO_TIME` if no record has one.
+
+    """
+
+    def __init__(self, plan: list[tuple[str, Cut]], tally: Tally) -> None:
+        super().__init__()
+        self.plan = plan
+        self.tally = tally
+        self.services = Codes([""], what="services", tally=tally)
+        self.sources = Codes(what="sources", tally=tally)
+        self.start_us: int = NO_TIME
+        self.end_us: int = NO_TIME
+        self.records = 0
+        self._types: list[pl.DataFrame] = []
+        self._type_rows = 0
+        self._known_types = 0
+        self._times: list[I64] = []
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.stores = [self.enter_context(EventStore(by=cut.partition())) for _, cut in self.plan]
+        return self
+
+    def add(self, records: pl.DataFrame) -> None:
+        """Take in one block of records."""
+        masked = mask(records["message"])
+        shared = event_columns(records, self.services, self.sources)
+        shared = shared.with_columns(pl.Series("key", masked.key))
+        self.records += len(records)
+        self._count_types(masked.distinct_key, masked.distinct_text, masked.inverse, shared)
+        self._note_times(shared["time_us"].to_numpy())
+        for i, ((name, cut), store) in enumerate(zip(self.plan, self.stores, strict=True)):
+            events = shared.with_columns(group_of(records, name, cut))
+            # The first view's store keeps every line: single lines are judged from it too.
+            store.add(events if i == 0 else events.filter(pl.col("session").is_not_null()))
+
+    def _count_types(self, key: np.ndarray, text: pl.Series, inverse: np.ndarray, shared: pl.DataFrame) -> None:
+        counted = (
+            pl.DataFrame({"at": inverse, "level": shared["level"], "count": shared["count"]})
+            .group_by("at", "level")
+            .agg(n=pl.col("count").sum().cast(pl.Int64))
+        )
+        texts = pl.DataFrame({"key": key, "text": text}).with_row_index("at")
+        self._types.append(counted.join(texts, on="at").select("key", "text", "level", "n"))
+        self._type_rows += len(counted)
+        if self._type_rows > COMPACT_ROWS + self._known_types:
+            self._compact()
+
+    def _compact(self) -> None:
+        types = pl.concat(self._types).group_by("key", "level").agg(text=pl.col("text").min(), n=pl.col("n").sum())
+        types = types.select("key", "text", "level", "n").sort("n", "key", descending=[True, False])
+        if len(types) > MOST_TYPES:
+            self.tally.add(f"rare distinct messages beyond {MOST_TYPES:,}", len(types) - MOST_TYPES)
+            types = types.head(MOST_TYPES)
+        self._types = [types]
+        self._known_types = self._type_rows = len(types)
+
+    def types(self) -> pl.DataFrame:
+        """Return the distinct masked texts: ``key text level n`` (lines, the most frequent level), by key."""
+        self._compact()
+        return (
+            self._types[0]
+            .sort("key", "n", "level", descending=[False, True, False])
+            .group_by("key", maintain_order=True)
+            .agg(pl.col("text").first(), pl.col("level").first(), pl.col("n").sum())
+        )
+
+    def _note_times(self, time_us: I64) -> None:
+        timed = time_us[time_us != NO_TIME]
+        if not len(timed):
+            return
+        self.start_us = int(timed.min()) if self.start_us == NO_TIME else min(self.start_us, int(timed.min()))
+        self.end_us = max(self.end_us, int(timed.max()))
+        self._times.append(timed[::EVERY].copy())
+
+    def fold_edges(self) -> I64:
+        """Return the times that cut the lines into `FOLDS` stretches of about as many lines each."""
+        if not self._times:
+            return np.empty(0, np.int64)
+        shares = np.arange(1, FOLDS) / FOLDS
+        return np.quantile(np.concatenate(self._times), shares, method="higher").astype(np.int64)
+
+
+def folds(time_us: I64, edges: I64) -> I64:
+    """Return the fold [x] of each time; without any times, `FOLDS` runs in the order given."""
+    if not len(edges):
+        return np.arange(len(time_us)) * FOLDS // max(len(time_us), 1)
+    return np.searchsorted(edges, time_us, side="right").astype(np.int64)

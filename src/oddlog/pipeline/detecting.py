@@ -1,0 +1,244 @@
+"""`detect`: from lines to incidents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from oddlog.config import as_time
+from oddlog.explain import stretch_sums, totals_by_stretch
+from oddlog.incidents import alarming
+from oddlog.model import Model
+from oddlog.pipeline.cutting import cut_windows, partitions
+from oddlog.pipeline.events import Codes, EventStore, event_columns
+from oddlog.pipeline.merging import MOST_ODD, Merging, OddWindows
+from oddlog.pipeline.planning import group_of
+from oddlog.pipeline.reading import Reading
+from oddlog.pipeline.verdicts import LineWriter, line_verdicts, write_parquet
+from oddlog.pipeline.views import View
+from oddlog.templates import Matcher, mask
+from oddlog.types import NO_TIME, SCORES, Bool, Incident, Tally, Windows, to_datetime
+
+Say = Callable[[str, int], None]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What `detect` found.
+
+    Attributes
+    ----------
+    incidents : tuple of Incident
+        Most pressing first.
+    scores : pl.DataFrame
+        A verdict per window (`types.SCORES`), in order of time.
+    tally : Tally
+        What was cleaned, cut or passed over.
+    lines, odd_lines : int
+        Lines read, and those that are odd by themselves.
+    start, end : datetime or None
+        Times of the first and the last record.
+    notes : tuple of str
+        What a reader should know before believing this.
+
+    """
+
+    incidents: tuple[Incident, ...]
+    scores: pl.DataFrame
+    tally: Tally
+    lines: int = 0
+    odd_lines: int = 0
+    start: datetime | None = None
+    end: datetime | None = None
+    nouns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def says(self) -> str:
+        """One sentence of what was judged."""
+        odd = int(self.scores["is_anomaly"].sum())
+        noun = " and ".join(dict.fromkeys(self.nouns))
+        return (
+            f"{self.lines:,} lines: {odd:,} of {len(self.scores):,} {noun} odd, {self.odd_lines:,} lines odd by "
+            f"themselves, {len(self.incidents):,} incident{'' if len(self.incidents) == 1 else 's'}"
+        )
+
+
+def detect(
+    model: Model,
+    paths: str | Path | Sequence[str | Path],
+    *,
+    format: str = "",  # noqa: A002 - the option's name
+    exclude: str = "",
+    since: str | datetime = "",
+    until: str | datetime = "",
+    scores: str | Path | None = None,
+    line_scores: str | Path | None = None,
+    progress: Say | None = None,
+) -> Detection:
+    """Say what is odd in the logs at `paths`. Learns nothing.
+
+    Parameters
+    ----------
+    model : Model
+        What is usual.
+    paths : path or sequence of paths
+        Files, globs, directories, or "-" for standard input.
+    format, exclude, since, until
+        See `fit`; the model's own exclusion holds too.
+    scores, line_scores : path
+        Where to write a verdict per window, and per line, as Parquet.
+    progress : callable
+        Told (what is being done, how many).
+
+    Raises
+    ------
+    UserError
+        If an option makes no sense or nothing can be read.
+
+    """
+    return _Detecting(model, progress or (lambda _what, _n: None)).run(
+        paths, format, exclude, since, until, scores, line_scores
+    )
+
+
+@dataclass
+class _Detecting:
+    model: Model
+    say: Say
+    tally: Tally = field(default_factory=Tally)
+    start_us: int = NO_TIME
+    end_us: int = NO_TIME
+
+    def __post_init__(self) -> None:
+        self.matcher = Matcher(self.model.context.templates)
+        self.services = Codes(self.model.context.services, what="services", tally=self.tally)
+        self.sources = Codes(what="sources", tally=self.tally)
+
+    def run(
+        self,
+        paths: str | Path | Sequence[str | Path],
+        format_: str,
+        exclude: str,
+        since: str | datetime,
+        until: str | datetime,
+        scores: str | Path | None,
+        line_scores: str | Path | None,
+    ) -> Detection:
+        reading = self._reading(format_, exclude, since, until)
+        views = self.model.views
+        stores = [EventStore(by=view.cut.partition()) for view in views]
+        try:
+            for records in reading.records(paths):
+                self._add(records, stores)
+            return self._judge(reading, stores, scores, line_scores)
+        finally:
+            reading.close()
+            for store in stores:
+                store.close()
+
+    def _reading(self, format_: str, exclude: str, since: str | datetime, until: str | datetime) -> Reading:
+        learned = self.model.reading
+        conditions = [f"({condition})" for condition in (learned["exclude"], exclude) if condition]
+        return Reading(
+            format=format_ or learned["format"],
+            exclude=" OR ".join(conditions),
+            since=as_time(since),
+            until=as_time(until),
+            redact=learned["redact"],
+            drop_duplicates=learned["drop_duplicates"],
+            known_formats=tuple(dict.fromkeys(learned["formats"].values())),
+            progress=lambda source, n: self.say(f"reading {source}", n),
+            tally=self.tally,
+        )
+
+    def _add(self, records: pl.DataFrame, stores: list[EventStore]) -> None:
+        masked = mask(records["message"])
+        rows = self.matcher.rows(masked.distinct_key, masked.distinct_text)[masked.inverse]
+        shared = event_columns(records, self.services, self.sources).with_columns(pl.Series("template", rows))
+        self._note_times(shared["time_us"])
+        for i, (view, store) in enumerate(zip(self.model.views, stores, strict=True)):
+            events = shared.with_columns(group_of(records, view.name, view.cut))
+            # The first view's store keeps every line: single lines are judged from it too.
+            store.add(events if i == 0 else events.filter(pl.col("session").is_not_null()))
+
+    def _note_times(self, time_us: pl.Series) -> None:
+        timed = time_us.filter(time_us != NO_TIME).to_numpy()
+        if len(timed):
+            low, high = int(timed.min()), int(timed.max())
+            self.start_us = low if self.start_us == NO_TIME else min(self.start_us, low)
+            self.end_us = max(self.end_us, high)
+
+    def _judge(
+        self, reading: Reading, stores: list[EventStore], scores: str | Path | None, line_scores: str | Path | None
+    ) -> Detection:
+        words = alarming(
+            [self.matcher.text_of(row) for row in range(len(self.model.context.templates) + self.matcher.n_unseen)]
+        )
+        merging = Merging(self.model, self.matcher, self.services, self.sources, words)
+        verdicts: list[pl.DataFrame] = []
+        with LineWriter(line_scores, self.sources, self.matcher) as writer:
+            for i, (view, store) in enumerate(zip(self.model.views, stores, strict=True)):
+                self.say(f"judging {view.cut.noun}", store.rows)
+                verdicts.append(self._view(view, store, merging, words, writer if i == 0 else None))
+        every = pl.concat(verdicts).sort("start", "key", nulls_last=True, maintain_order=True)
+        if scores is not None:
+            write_parquet(every, Path(scores))
+        self.say("merging what belongs together", 0)
+        incidents = merging.incidents(reading)
+        return Detection(
+            tuple(incidents),
+            every,
+            self.tally,
+            lines=reading.lines,
+            odd_lines=merging.n_odd_lines,
+            start=to_datetime(self.start_us),
+            end=to_datetime(self.end_us),
+            nouns=tuple(view.cut.noun for view in self.model.views),
+            notes=tuple(self._notes(reading, merging)),
+        )
+
+    def _view(
+        self, view: View, store: EventStore, merging: Merging, words: Bool, writer: LineWriter | None
+    ) -> pl.DataFrame:
+        """Return the verdicts of one view; what is odd goes to `merging`, lines to `writer` if it has them."""
+        verdicts = [pl.DataFrame(schema=SCORES)]
+        stretches: list[pl.DataFrame] = []
+        k = len(self.model.context.templates)
+        for events in partitions(store):
+            windows = cut_windows(events, view.cut, self.tally, (self.start_us, self.end_us))
+            verdict = view.verdicts(windows)
+            verdicts.append(verdict)
+            if view.name == "entities":
+                stretches.append(totals_by_stretch(windows, k))
+            odd = OddWindows.of(view, windows, verdict)
+            merging.add_windows(odd)
+            if writer is not None:
+                lines = line_verdicts(self.model.events, events, words)
+                merging.add_lines(lines)
+                writer.add(lines, odd)
+        if stretches:
+            merging.add_stretches(view.name, stretch_sums(pl.concat(stretches)))
+        return pl.concat(verdicts)
+
+    def _notes(self, reading: Reading, merging: Merging) -> list[str]:
+        notes = []
+        new = {found.format.name for found in reading.formats.values()} - set(self.model.reading["formats"].values())
+        if new:
+            notes.append(f"Lines of a format the model has not learned from: {', '.join(sorted(new))}.")
+        share = self.matcher.n_unseen / max((len(self.model.context.templates) + self.matcher.n_unseen), 1)
+        if share > 0.5 and self.matcher.n_unseen > 20:  # noqa: PLR2004 - most of what is here is news
+            notes.append(
+                f"{share:.0%} of the message types here were never seen in training: is this the same system? "
+                "If it is, learn anew from more of it."
+            )
+        if merging.n_dropped:
+            notes.append(f"Only the {MOST_ODD:,} oddest windows of each view were merged into incidents.")
+        return notes
+
+
+__all__ = ["Detection", "Windows", "detect"]

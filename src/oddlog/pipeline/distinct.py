@@ -1,0 +1,62 @@
+"""Windows alike in what a detector reads are one window with a weight: scored once, joined back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oddlog.types import I64, U64, Windows
+
+MOST_WINDOWS = 200_000  # distinct windows a fit takes; beyond, a sample of them, which is stated
+COUNTED = frozenset({"template"})  # what a detector reads that only counts types
+
+
+def _mix(value: U64) -> U64:
+    """Return well-spread 64-bit values (the finaliser of SplitMix64, Steele et al. 2014)."""
+    value = value + np.uint64(0x9E3779B97F4A7C15)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def counts_hash(windows: Windows, unseen_from: int) -> U64:
+    """Return a hash of how often each type stands in each window [w]; types >= `unseen_from` are one type.
+
+    The sum of the mixed types does not depend on the order of events, and two different multisets of types
+    meet with a chance of about w² / 2⁶⁵.
+    """
+    with np.errstate(over="ignore"):
+        mixed = _mix(np.minimum(windows.template, unseen_from).astype(np.uint64))
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed)])
+        hashes: U64 = sums[windows.offsets[1:]] - sums[windows.offsets[:-1]]
+        return hashes
+
+
+def distinct(hashes: U64) -> tuple[I64, I64]:
+    """Return the first window of each distinct hash [u], in order of appearance, and each window's place there [w]."""
+    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return first[order], place[inverse]
+
+
+def merged(windows: Windows, hashes: U64, fold: I64) -> tuple[Windows, U64, I64]:
+    """Return the distinct windows of each fold with their weights summed, their hashes, and their folds."""
+    with np.errstate(over="ignore"):
+        both = _mix(hashes + _mix(fold.astype(np.uint64)))
+    first, inverse = distinct(both)
+    kept = windows.take(first)
+    weight = np.bincount(inverse, windows.weight, minlength=len(first))
+    kept.weight[:] = weight
+    return kept, hashes[first], fold[first]
+
+
+def sampled(hashes: U64, most: int = MOST_WINDOWS) -> I64:
+    """Return which windows [x] to keep if there are more than `most`: those of the smallest mixed hashes.
+
+    The hash is as good as a random draw and needs no generator: the same windows are kept in any order.
+    """
+    if len(hashes) <= most:
+        return np.arange(len(hashes))
+    with np.errstate(over="ignore"):
+        return np.sort(np.argsort(_mix(hashes), kind="stable")[:most])

@@ -1,0 +1,300 @@
+"""`fit`: from lines to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from oddlog.config import as_time, parse_false_alarms
+from oddlog.detectors import DEFAULT, installed
+from oddlog.errors import ConfigError, TooLittleDataError
+from oddlog.explain import usual_concentration
+from oddlog.features.text import embed
+from oddlog.model import Model
+from oddlog.pipeline.collecting import FOLDS, Collected, folds
+from oddlog.pipeline.cutting import cut_windows, partitions
+from oddlog.pipeline.events import EventStore
+from oddlog.pipeline.gathering import Gathering, Rows, with_closing
+from oddlog.pipeline.labels import Labels, read_labels, require_match
+from oddlog.pipeline.learning import Learned, Recurring, learn_view
+from oddlog.pipeline.planning import peek, plan
+from oddlog.pipeline.reading import Reading
+from oddlog.pipeline.views import Cut, View, learn_event_view
+from oddlog.templates import mine, with_embedding
+from oddlog.types import NO_TIME, OVERFLOW, Context, Tally, Templates, to_datetime
+from oddlog.windows import SessionChoice
+
+USUAL_RATE = 1e-3  # false alarms among usual windows and lines, where no number a day is asked for
+US_PER_DAY = 86_400_000_000
+
+Say = Callable[[str, int], None]
+
+
+def fit(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    format: str = "",  # noqa: A002 - the option's name
+    session: str = "auto",
+    entity: str = "",
+    window: str = "",
+    detectors: Sequence[str] | None = None,
+    false_alarms: str | float = "",
+    labels: str | Path | None = None,
+    exclude: str = "",
+    since: str | datetime = "",
+    until: str | datetime = "",
+    recurring: Recurring = "usual",
+    drop_duplicates: bool = False,
+    redact: bool = True,
+    seed: int = 0,
+    train_share: float = 1.0,
+    progress: Say | None = None,
+) -> Model:
+    """Learn what is usual in the logs at `paths`.
+
+    Parameters
+    ----------
+    paths : path or sequence of paths
+        Files, globs, directories, or "-" for standard input.
+    format : str
+        Name of the format of all lines; found per source if empty.
+    session : str
+        What ties lines together: "auto" (found), "none", a field, or a regular expression with one group.
+    entity : str
+        A field (or expression) each value of which is also watched on its own.
+    window : str
+        Where there are no sessions, and for entities: a duration ("60s") or a number of lines ("100").
+    detectors : sequence of str
+        Members of the verdict; the default ones if None.
+    false_alarms : str or float
+        How many a day are accepted ("5/day"); 1 in 1,000 windows if empty.
+    labels : path
+        CSV of key,label: anomalies leave the training data and choose the threshold on the last 15 % of the time.
+    exclude : str
+        SQL condition for records to leave out.
+    since, until : str or datetime
+        Only records from, and before, this time.
+    recurring : "usual" or "odd"
+        What to make of windows that look odd but come back in most stretches of the training time: take them as
+        usual, so that they are not reported for ever, or as odd (the better choice where training holds repeated
+        anomalies that must be found).
+    drop_duplicates, redact : bool
+        See `cleaning.Cleaner`.
+    seed : int
+        Same input and seed, same model.
+    train_share : float
+        Learn from this first share of the lines, by time.
+    progress : callable
+        Told (what is being done, how many).
+
+    Raises
+    ------
+    UserError
+        If an option makes no sense, nothing can be read, or too little to learn from.
+
+    """
+    say = progress or (lambda _what, _n: None)
+    names, missing = _members(detectors)
+    if recurring not in ("usual", "odd"):
+        raise ConfigError(f"What recurs is taken as 'usual' or 'odd', not as '{recurring}'.", "Write --recurring odd.")
+    alarms = float(parse_false_alarms(str(false_alarms))) if false_alarms else None
+    known = read_labels(Path(labels)) if labels else None
+    reading = Reading(
+        format=format,
+        exclude=exclude,
+        since=as_time(since),
+        until=as_time(until),
+        redact=redact,
+        drop_duplicates=drop_duplicates,
+        progress=lambda source, n: say(f"reading {source}", n),
+    )
+    if train_share != 1.0:
+        reading.until = _time_at_share(paths, reading, train_share)
+    with closing(reading):
+        head, records = peek(reading.records(paths))
+        if not len(head):
+            raise TooLittleDataError("No record is left to learn from.", "Loosen --exclude, --since and --until.")
+        cuts, choice = plan(head, session, entity, window)
+        with Collected(cuts, reading.tally) as collected:
+            for block in records:
+                collected.add(block)
+            say("mining templates", 0)
+            templates = _templates(collected, reading.tally)
+            context = Context(templates, (), tuple(collected.services.names), seed)
+            fitting = _Fitting(collected, context, names, alarms, known, recurring, say)
+            learned = {
+                name: fitting.view(name, cut, store) for (name, cut), store in zip(cuts, collected.stores, strict=True)
+            }
+            events = learn_event_view(fitting.by_type, templates.text, fitting.rate_of_lines())
+    if known is not None:
+        require_match(known, fitting.matched, fitting.matched_anomalous, fitting.example, Path(str(labels)))
+    views = tuple(one.view for one in learned.values() if one.view is not None)
+    if not views:
+        raise TooLittleDataError(
+            f"Too little to learn from: {'; '.join(one.facts['says'] for one in learned.values())}.",
+            "Give more logs, or cut smaller windows: --session none --window 60s.",
+        )
+    training = {
+        "lines": reading.lines,
+        "records": collected.records,
+        "start": _iso(collected.start_us),
+        "end": _iso(collected.end_us),
+        "views": {name: one.facts for name, one in learned.items()},
+        "tally": {"counts": dict(reading.tally.counts), "examples": reading.tally.examples},
+        "notes": [missing] if missing else [],
+    }
+    return Model(context, views, events, _reading_facts(reading, choice, entity, window), training)
+
+
+@dataclass
+class _Fitting:
+    """What the views of one fit share."""
+
+    collected: Collected
+    context: Context
+    names: tuple[str, ...]
+    alarms: float | None
+    labels: Labels | None
+    recurring: Recurring
+    say: Say
+    matched: int = 0
+    matched_anomalous: int = 0
+    example: str = ""
+
+    def __post_init__(self) -> None:
+        self.edges = self.collected.fold_edges()
+        self.by_type = pl.DataFrame(schema={"template": pl.UInt32, "level": pl.UInt8, "fold": pl.Int64, "n": pl.Int64})
+        templates = self.context.templates
+
+        def rows_of(keys: pl.Series) -> pl.Series:
+            rows = templates.rows_of(keys.to_numpy())
+            return pl.Series("template", np.where(rows < 0, OVERFLOW, rows).astype(np.uint32))
+
+        self.rows_of: Rows = rows_of
+
+    def view(self, name: str, cut: Cut, store: EventStore) -> Learned:
+        """Return the learned view; the first one also counts lines for `learn_event_view`."""
+        tally, k = self.collected.tally, len(self.context.templates)
+        span_us = (self.collected.start_us, self.collected.end_us)
+        self.say(f"cutting {cut.noun}", store.rows)
+        if cut.by == "session":
+            cut = with_closing(store, cut, self.rows_of, span_us)
+        first = not len(self.by_type)
+        gathering = Gathering(cut, k, self.edges, self.labels, by_entity=name == "entities")
+        for events in partitions(store, self.rows_of):
+            if first:
+                self._count_lines(events, k)
+            gathering.add(cut_windows(events, cut, tally, span_us))
+        gathered = gathering.gathered()
+        self.matched += gathering.matched
+        self.matched_anomalous += int((gathered.label == 1).sum())
+        self.example = self.example or gathering.example
+        shares = None if gathering.stretches is None else usual_concentration(gathering.stretches, k)
+        rate = self._rate(gathered.n_windows)
+        return learn_view(name, cut, gathered, self.context, self.names, rate, self.recurring, shares, self.say)
+
+    def rate_of_lines(self) -> float:
+        """Return the share of usual lines that may be called odd."""
+        return self._rate(self.collected.records)
+
+    def _rate(self, n: float) -> float:
+        """Return the false-alarm rate for `n` windows or lines: the alarms a day are shared out evenly."""
+        days = (self.collected.end_us - self.collected.start_us) / US_PER_DAY
+        if self.alarms is None:
+            return USUAL_RATE
+        if self.collected.end_us == NO_TIME or days <= 0:
+            raise ConfigError(
+                "--false-alarms needs times, and these lines have none.", "Leave it out: then 1 in 1,000 is odd."
+            )
+        shares = len(self.collected.plan) + 1
+        return min(self.alarms / shares * days / max(n, 1.0), 0.5)
+
+    def _count_lines(self, events: pl.DataFrame, k: int) -> None:
+        counted = (
+            events.with_columns(fold=pl.Series(folds(events["time_us"].to_numpy(), self.edges)))
+            .filter(pl.col("template") < k)
+            .group_by("template", "level", "fold")
+            .agg(n=pl.len().cast(pl.Int64))
+        )
+        by = ["template", "level", "fold"]
+        self.by_type = pl.concat([self.by_type, counted]).group_by(by).agg(pl.col("n").sum()).sort(by)
+
+
+def _members(detectors: Sequence[str] | None) -> tuple[tuple[str, ...], str]:
+    if detectors is None:
+        return installed(DEFAULT)
+    if not detectors:
+        raise ConfigError("No detector was named.", "Leave --detectors out for the default ones.")
+    return tuple(dict.fromkeys(detectors)), ""
+
+
+def _iso(time_us: int) -> str | None:
+    time = to_datetime(time_us)
+    return None if time is None else time.isoformat()
+
+
+def _time_at_share(paths: str | Path | Sequence[str | Path], reading: Reading, share: float) -> datetime:
+    """Return the time before which `share` of the lines lie, from a pass over them of its own."""
+    if not 0 < share <= 1:
+        raise ConfigError(f"--train-share {share} is no share.", "Write a number between 0 and 1, such as 0.7.")
+    if paths == "-" or (not isinstance(paths, (str, Path)) and "-" in paths):
+        raise ConfigError("--train-share reads its input twice, and standard input cannot be.", "Give a file.")
+    first = Reading(format=reading.format, since=reading.since, until=reading.until, progress=reading.progress)
+    times = [block["time"].drop_nulls() for block in first.records(paths)]
+    every = pl.concat(times) if times else pl.Series("time", [], dtype=pl.Datetime("us", "UTC"))
+    cut = every.quantile(share, interpolation="higher") if len(every) else None
+    if not isinstance(cut, datetime):
+        raise ConfigError("--train-share needs times, and these lines have none.", "Split the files yourself.")
+    return cut
+
+
+def _templates(collected: Collected, tally: Tally) -> Templates:
+    types = collected.types()
+    templates = mine(
+        types["key"].to_numpy(), types["text"], types["n"].to_numpy(), types["level"].to_numpy(), tally=tally
+    )
+    return with_embedding(templates, embed)
+
+
+def _reading_facts(reading: Reading, choice: SessionChoice, entity: str, window: str) -> dict[str, Any]:
+    formats = {source: found.format.name for source, found in reading.formats.items()}
+    shares: dict[str, dict[str, Any]] = {}
+    for found in reading.formats.values():
+        one = shares.setdefault(found.format.name, {"sources": 0, "confidence": 1.0})
+        one["sources"] += 1
+        one["confidence"] = min(one["confidence"], found.confidence)
+    candidates = choice.candidates.head(10).to_dicts() if choice.candidates is not None else []
+    return {
+        "format": reading.format,
+        "formats": formats,
+        "format_shares": shares,
+        "session": {
+            "kind": choice.kind,
+            "value": choice.value,
+            "confidence": choice.confidence,
+            "candidates": candidates,
+            "says": _session_says(choice),
+        },
+        "entity": entity,
+        "window": window,
+        "exclude": reading.exclude,
+        "redact": reading.redact,
+        "drop_duplicates": reading.drop_duplicates,
+    }
+
+
+def _session_says(choice: SessionChoice) -> str:
+    if choice.kind == "none":
+        return "none: no identifier ties lines together, so windows of time are judged (set one with --session)"
+    what = "the field" if choice.kind == "field" else "what fits"
+    return f"by {what} {choice.value} (confidence {choice.confidence:.2f}; --session changes it)"
+
+
+__all__ = ["FOLDS", "View", "fit"]

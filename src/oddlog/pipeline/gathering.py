@@ -1,0 +1,124 @@
+"""The second pass of a fit: from stored events to each view's distinct finished windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import polars as pl
+
+from oddlog.explain import stretch_sums, totals_by_stretch
+from oddlog.pipeline.collecting import folds
+from oddlog.pipeline.cutting import cut_windows, partitions
+from oddlog.pipeline.distinct import MOST_WINDOWS, counts_hash, merged, sampled
+from oddlog.pipeline.events import EventStore
+from oddlog.pipeline.labels import UNKNOWN, Labels
+from oddlog.pipeline.learning import Gathered
+from oddlog.pipeline.views import PARTIAL, Cut
+from oddlog.types import I8, I64, NO_TIME, U64, Bool, Tally, Windows
+from oddlog.windows import learn_closing
+
+CLOSING_WINDOWS = 200_000
+CLOSING_EVENTS = 1_000_000  # learning when sessions are over needs about 200 bytes for each of these
+
+Rows = Callable[[pl.Series], pl.Series]
+
+
+def with_closing(store: EventStore, cut: Cut, rows_of: Rows, span_us: tuple[int, int]) -> Cut:
+    """Return a cut of sessions that knows when one is over, learned from its sessions.
+
+    Of many sessions those of the first partitions are taken, up to 200,000 of them or a million events: a
+    partition holds sessions from all over the log.
+    """
+    parts: list[Windows] = []
+    n_windows = n_events = 0
+    for events in partitions(store, rows_of):
+        parts.append(cut_windows(events, cut, Tally(), span_us))
+        n_windows += len(parts[-1])
+        n_events += len(parts[-1].template)
+        if n_windows >= CLOSING_WINDOWS or n_events >= CLOSING_EVENTS:
+            break
+    return replace(cut, closing=learn_closing(Windows.concat(parts), None if span_us[1] == NO_TIME else span_us[1]))
+
+
+@dataclass
+class Gathering:
+    """Takes windows partition by partition and keeps the distinct ones of each fold.
+
+    Attributes
+    ----------
+    k : int
+        Templates of the model.
+    edges : I64
+        Times that part the folds.
+    labels : Labels or None
+        What a person knows of some windows.
+    stretches : pl.DataFrame or None
+        For entities: lines of each type by stretch of time, see `explain.stretch_sums`.
+
+    """
+
+    cut: Cut
+    k: int
+    edges: I64
+    labels: Labels | None = None
+    by_entity: bool = False
+    stretches: pl.DataFrame | None = None
+    n_windows: float = 0.0
+    n_open: float = 0.0
+    matched: int = 0
+    example: str = ""
+    _parts: list[tuple[Windows, U64, I64, I8]] = field(default_factory=list)
+    _distinct: int = 0
+
+    def add(self, windows: Windows) -> None:
+        """Take in the windows of one partition."""
+        finished = self._finished(windows)
+        self.n_open += len(windows) - int(finished.sum())
+        windows = windows.take(finished)
+        if not len(windows):
+            return
+        self.n_windows += len(windows)
+        self.example = self.example or windows.key[0]
+        label = np.full(len(windows), UNKNOWN, np.int8) if self.labels is None else self.labels.of(windows)
+        self.matched += int((label != UNKNOWN).sum())
+        if self.by_entity:
+            new = totals_by_stretch(windows, self.k)
+            self.stretches = new if self.stretches is None else stretch_sums(pl.concat([self.stretches, new]))
+        self._keep(windows, counts_hash(windows, self.k), folds(windows.start, self.edges), label)
+        if self._distinct > 4 * MOST_WINDOWS:
+            self._merge()
+
+    def _finished(self, windows: Windows) -> Bool:
+        finished: Bool = ~np.isin(windows.closed_by, PARTIAL) | (self.cut.by != "session")
+        return finished
+
+    def _keep(self, windows: Windows, hashes: U64, fold: I64, label: I8) -> None:
+        # Alike windows merge only within a fold and a label: both are part of what must stay apart.
+        apart = fold * 4 + label.astype(np.int64) + 1
+        # In order of time the window that stands for others is their first, however the events were partitioned.
+        order = pl.DataFrame({"start": windows.start, "key": windows.key}).select(
+            pl.arg_sort_by("start", "key").cast(pl.Int64)
+        )
+        index = order.to_series().to_numpy()
+        windows, hashes, apart = merged(windows.take(index), hashes[index], apart[index])
+        self._parts.append((windows, hashes, apart // 4, (apart % 4 - 1).astype(np.int8)))
+        self._distinct += len(windows)
+
+    def _merge(self) -> None:
+        windows = Windows.concat([part[0] for part in self._parts])
+        hashes, fold, label = (np.concatenate([part[i] for part in self._parts]) for i in (1, 2, 3))
+        self._parts, self._distinct = [], 0
+        self._keep(windows, hashes, fold, label)
+
+    def gathered(self) -> Gathered:
+        """Return the windows, in order of time; a sample of them if there are too many."""
+        if not self._parts:
+            nothing = np.empty(0, np.int64)
+            return Gathered(Windows.empty(), nothing.astype(np.int8), nothing, 0.0, self.n_open)
+        self._merge()
+        windows, hashes, fold, label = self._parts[0]
+        kept = sampled(hashes)
+        before = len(windows) if len(kept) < len(windows) else 0
+        return Gathered(windows.take(kept), label[kept], fold[kept], self.n_windows, self.n_open, before)

@@ -1,0 +1,81 @@
+"""Labels a person brings: a CSV of window keys, some of them known to be anomalous."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from polars.exceptions import PolarsError
+
+from oddlog.errors import LabelError
+from oddlog.types import I8, Windows
+
+ANOMALOUS = frozenset({"1", "anomaly", "anomalous", "abnormal", "true", "yes", "failure", "fail", "attack"})
+USUAL = frozenset({"0", "normal", "usual", "benign", "false", "no", "ok", "success", "-"})
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Which window keys are anomalous (1) and which usual (0)."""
+
+    key: pl.Series
+    label: I8
+
+    def of(self, windows: Windows) -> I8:
+        """Return the label [w] of each window, `UNKNOWN` where its key is not named.
+
+        A session that was cut into several windows ("key#2") has the label of its key.
+        """
+        base = windows.key.str.replace(r"#\d+$", "")
+        named = base.replace_strict(self.key, pl.Series(self.label), default=UNKNOWN, return_dtype=pl.Int8)
+        return named.to_numpy().copy()
+
+
+def read_labels(path: Path) -> Labels:
+    """Read a CSV with the columns `key` and `label` (or whose first two columns are these).
+
+    Raises
+    ------
+    LabelError
+        If it cannot be read or holds a label that means nothing.
+
+    """
+    try:
+        frame = pl.read_csv(path, infer_schema=False)
+    except (OSError, PolarsError) as error:
+        raise LabelError(
+            f"The labels {path} cannot be read: {str(error).splitlines()[0]}.",
+            "Give a CSV with the columns key,label.",
+        ) from error
+    if len(frame.columns) < 2:  # noqa: PLR2004 - a key and a label
+        raise LabelError(f"{path} has no two columns.", "Give a CSV with the columns key,label.")
+    names = ("key", "label") if {"key", "label"} <= set(frame.columns) else frame.columns[:2]
+    key, word = frame[names[0]], frame[names[1]].str.strip_chars().str.to_lowercase()
+    anomalous, usual = word.is_in(list(ANOMALOUS)), word.is_in(list(USUAL))
+    strange = word.filter(~(anomalous | usual)).drop_nulls().unique(maintain_order=True)
+    if len(strange):
+        raise LabelError(
+            f"{path} holds the label '{strange[0]}', which is neither usual nor anomalous.",
+            "Write 0 or 1, or usual or anomalous.",
+        )
+    label = np.where(anomalous.fill_null(value=False), 1, np.where(usual.fill_null(value=False), 0, UNKNOWN))
+    unique = pl.DataFrame({"key": key, "label": label.astype(np.int8)}).unique("key", keep="first", maintain_order=True)
+    return Labels(unique["key"], unique["label"].to_numpy())
+
+
+def require_match(labels: Labels, matched: int, n_anomalous: int, example: str, path: Path) -> None:
+    """Raise LabelError if the labels name no window, or no anomalous one."""
+    if not matched:
+        raise LabelError(
+            f"None of the {len(labels.key):,} keys in {path} (such as '{labels.key[0] if len(labels.key) else ''}') "
+            f"is the key of a window (such as '{example}').",
+            "Check what --session ties lines together by.",
+        )
+    if not n_anomalous:
+        raise LabelError(
+            f"{matched:,} keys of {path} are windows here, but none of those is labelled anomalous.",
+            "Labels help only with both kinds; leave --labels out to learn without.",
+        )

@@ -1,0 +1,296 @@
+"""A view is one way of cutting the events into windows, with the detectors and the calibration that judge them.
+
+A model has a view of sessions (or, where there are none, of stretches of time or of so many lines), one of the
+entities if they are asked for, and the `EventView` of single lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from oddlog import plugins
+from oddlog.calibration import Calibrator, EventCalibrator
+from oddlog.explain import Oddity, Usual, oddities
+from oddlog.incidents import alarming, pressing
+from oddlog.pipeline.distinct import COUNTED, counts_hash, distinct
+from oddlog.pipeline.known import Known
+from oddlog.types import (
+    CLOSED_BY,
+    F64,
+    I64,
+    NO_TIME,
+    SCORES,
+    TIME,
+    U8,
+    U32,
+    Bool,
+    Context,
+    Detector,
+    State,
+    Tally,
+    Windows,
+)
+from oddlog.windows import Closing, SessionChoice, Windower
+
+PARTIAL = (CLOSED_BY.index("open"), CLOSED_BY.index("headless"))
+NEWS = "new-event"  # the one member whose opinion of an unfinished window is worth hearing: what is there, is there
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a view's windows are cut: by what (`choice`), into sessions, stretches of time or counts of lines."""
+
+    by: Literal["session", "time", "count"]
+    choice: SessionChoice
+    size: int = 0
+    closing: Closing | None = None
+
+    @property
+    def noun(self) -> str:
+        """The plural of what the windows are, for people."""
+        return "sessions" if self.by == "session" else "windows"
+
+    def windower(self, tally: Tally) -> Windower:
+        """Return a new windower."""
+        idle_us = self.closing.idle_us if self.closing else None
+        ends = self.closing.end_templates if self.closing else frozenset()
+        return Windower(by=self.by, size=self.size, idle_us=idle_us, end_templates=ends, tally=tally)
+
+    def partition(self) -> pl.Expr:
+        """Return what events must have in common to lie in one partition: never less than their window."""
+        group = pl.col("session").hash()
+        if self.by != "time":
+            return group
+        return group + pl.col("time_us").floordiv(self.size).cast(pl.UInt64, wrap_numerical=True).hash()
+
+
+@dataclass(frozen=True)
+class View:
+    """One way of cutting, with its fitted members, their calibration and its threshold.
+
+    Attributes
+    ----------
+    name : str
+        "sessions", "windows" or "entities".
+    cut : Cut
+        How windows are cut.
+    members : tuple of Detector
+        The detectors whose calibrated scores make the verdict.
+    calibrator : Calibrator
+        Scores → p-values, learned from usual windows that the members had not learned from.
+    threshold : float
+        Of the combined score: above it a window is odd.
+    usual : Usual
+        What is told about usual windows in reasons.
+    known : Known
+        What was odd in training already, time and again.
+
+    """
+
+    name: str
+    cut: Cut
+    members: tuple[Detector, ...]
+    calibrator: Calibrator
+    threshold: float
+    usual: Usual
+    known: Known
+
+    def scores(self, windows: Windows) -> F64:
+        """Return each member's score of each window [m, w]; unfinished windows get an opinion from news only."""
+        scores = member_scores(self.members, windows, len(self.usual.share))
+        unfinished = np.isin(windows.closed_by, PARTIAL)
+        for member, row in zip(self.members, scores, strict=True):
+            if member.name != NEWS and self.cut.by == "session":
+                row[unfinished] = np.nan
+        return scores
+
+    def judge(self, windows: Windows) -> tuple[F64, F64]:
+        """Return the combined score and the p-value [w]; what is odd in known ways only is no rarer than these."""
+        scores = self.scores(windows)
+        combined, p_value = self.calibrator.combined(scores), self.calibrator.p_value(scores)
+        suspect = np.flatnonzero(np.nan_to_num(p_value, nan=1.0) < self.known.share.max(initial=0.0))
+        if len(suspect):
+            floor = self.known.floor(self.oddities(windows.take(suspect)))
+            raised, rate = suspect[floor > p_value[suspect]], floor[floor > p_value[suspect]]
+            levels, level = np.unique(rate, return_inverse=True)
+            combined[raised] = np.array([self.calibrator.threshold(one) for one in levels.tolist()])[level]
+            p_value[raised] = rate
+        return combined, p_value
+
+    def oddities(self, windows: Windows) -> list[list[Oddity]]:
+        """Return what makes each window [w] odd, the weightiest first."""
+        return oddities(windows, contributions(self.members, windows), self.usual)
+
+    def verdicts(self, windows: Windows) -> pl.DataFrame:
+        """Return `types.SCORES` [w]."""
+        combined, p_value = self.judge(windows)
+        times = {
+            name: pl.Series(name, time_us).replace(NO_TIME, None).cast(TIME)
+            for name, time_us in (("start", windows.start), ("end", windows.end))
+        }
+        columns = {
+            "key": windows.key,
+            **times,
+            "n_events": pl.Series(windows.lengths).cast(pl.UInt32),
+            "score": combined,
+            "p_value": p_value,
+            "threshold": np.full(len(windows), self.threshold),
+            "is_anomaly": np.nan_to_num(combined, nan=-np.inf) > self.threshold,
+        }
+        return pl.DataFrame(columns, schema=SCORES)
+
+    def states(self) -> dict[str, State]:
+        """Return the parts of the view, by file name."""
+        closing = self.cut.closing.to_state() if self.cut.closing else None
+        meta = {
+            "members": [member.name for member in self.members],
+            "threshold": self.threshold,
+            "by": self.cut.by,
+            "size": self.cut.size,
+            "choice": {"kind": self.cut.choice.kind, "value": self.cut.choice.value},
+            "has_closing": closing is not None,
+        }
+        parts = {f"{self.name}.{member.name}": member.state() for member in self.members}
+        parts[f"{self.name}.calibration"] = self.calibrator.state()
+        parts[f"{self.name}.usual"] = self.usual.state()
+        parts[f"{self.name}.known"] = self.known.state()
+        if closing is not None:
+            parts[f"{self.name}.closing"] = closing
+        return {self.name: State(meta=meta)} | parts
+
+    @classmethod
+    def from_states(cls, name: str, states: Mapping[str, State], context: Context) -> Self:
+        """Rebuild."""
+        meta = states[name].meta
+        closing = Closing.from_state(states[f"{name}.closing"]) if meta["has_closing"] else None
+        choice = SessionChoice(meta["choice"]["kind"], meta["choice"]["value"])
+        members = tuple(
+            plugins.load("oddlog.detectors", member).from_state(states[f"{name}.{member}"], context)
+            for member in meta["members"]
+        )
+        return cls(
+            name,
+            Cut(meta["by"], choice, meta["size"], closing),
+            members,
+            Calibrator.from_state(states[f"{name}.calibration"]),
+            meta["threshold"],
+            Usual.from_state(states[f"{name}.usual"]),
+            Known.from_state(states[f"{name}.known"]),
+        )
+
+
+def contributions(members: Sequence[Detector], windows: Windows) -> dict[str, NDArray[Any]] | None:
+    """Return each type's part in the distance to the nearest usual window, if a member can tell."""
+    for member in members:
+        tell = getattr(member, "contributions", None)
+        if tell is not None and len(windows):
+            told = tell(windows)
+            arrays = {
+                name: np.asarray(getattr(told, name), np.int64) for name in ("window", "template", "usual", "seen")
+            }
+            differs = (arrays["usual"] != arrays["seen"]) & (arrays["template"] >= 0)
+            kept = {"expected" if name == "usual" else name: array[differs] for name, array in arrays.items()}
+            return kept | {"weight": told.contribution[differs]}
+    return None
+
+
+def member_scores(members: Sequence[Detector], windows: Windows, k: int) -> F64:
+    """Return each member's score of each window [m, w]; windows alike in what a member reads are scored once."""
+    if not len(windows):
+        return np.empty((len(members), 0))
+    first, inverse = distinct(counts_hash(windows, k))
+    representatives = windows.take(first)
+    return np.stack(
+        [
+            member.score(representatives).window[inverse] if member.reads <= COUNTED else member.score(windows).window
+            for member in members
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class EventView:
+    """Scores single lines by how new the type is, and how grave level and words are.
+
+    ``novelty = news × −log10((lines of the type in training + 1/2) / (lines in training + 1))``, then
+    `incidents.pressing`. `news` is 1 for a type never seen, 1/2 for one seen in one of five stretches of time
+    only, and 1/10 for all others: these are known, and can only be odd as part of their window. The p-value says
+    how often a usual line scores as high, measured on each stretch against what was learned from the other four.
+    """
+
+    count: I64  # [k] lines of each type in training
+    stretches: I64  # [k] stretches of time, of five, that hold the type
+    calibrator: EventCalibrator
+    threshold: float  # of the p-value: at or below it a line is odd
+
+    def score(self, template: U32, level: U8, alarming_words: Bool) -> F64:
+        """Return the score of each event [e]."""
+        return line_scores(self.count, self.stretches, template, level, alarming_words)
+
+    def p_value(self, scores: F64) -> F64:
+        """Return the share of usual lines that score as high [e]."""
+        return self.calibrator.p_value(scores)
+
+    def is_anomaly(self, template: U32, p_value: F64) -> Bool:
+        """Return which events [e] are odd by themselves."""
+        odd: Bool = (_at(self.stretches, template) <= 1) & (p_value <= self.threshold)
+        return odd
+
+    def state(self) -> State:
+        """Return what `from_state` needs."""
+        calibrator = self.calibrator.state()
+        own = {"count": self.count, "stretches": self.stretches}
+        arrays = {f"calibrator.{name}": array for name, array in calibrator.arrays.items()}
+        return State(own | arrays, {"threshold": self.threshold, "calibrator": calibrator.meta})
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Rebuild."""
+        prefix = "calibrator."
+        arrays = {n.removeprefix(prefix): a for n, a in state.arrays.items() if n.startswith(prefix)}
+        calibrator = EventCalibrator.from_state(State(arrays, state.meta["calibrator"]))
+        return cls(state.arrays["count"], state.arrays["stretches"], calibrator, state.meta["threshold"])
+
+
+NEWS_OF_STRETCHES = np.array([1.0, 0.5, 0.1])
+
+
+def line_scores(count: I64, stretches: I64, template: U32, level: U8, alarming_words: Bool) -> F64:
+    """Return how pressing lines [e] are; see `EventView`."""
+    rarity = -np.log10((_at(count, template) + 0.5) / (count.sum() + 1.0))
+    news = NEWS_OF_STRETCHES[np.minimum(_at(stretches, template), 2)]
+    return pressing(rarity * news, level, alarming_words)
+
+
+def _at(by_type: I64, template: U32) -> I64:
+    """Return the entry of each event's type [e], 0 for types the model has never seen."""
+    padded = np.append(by_type, 0)
+    entry: I64 = padded[np.minimum(template, len(by_type))]
+    return entry
+
+
+def learn_event_view(by_type: pl.DataFrame, texts: Sequence[str], rate: float) -> EventView:
+    """Learn from ``template level fold n``: how many lines of each type and level each fold of time holds."""
+    words = alarming(texts)
+    k = len(texts)
+
+    def sums(frame: pl.DataFrame) -> tuple[I64, I64]:
+        each = frame.group_by("template", "fold").agg(n=pl.col("n").sum())
+        template = each["template"].to_numpy()
+        count = np.bincount(template, each["n"].to_numpy(), minlength=k).astype(np.int64)
+        return count, np.bincount(template, minlength=k)
+
+    scores, weights = [np.empty(0)], [np.empty(0)]
+    for (fold,), part in by_type.partition_by("fold", as_dict=True, maintain_order=True).items():
+        count, stretches = sums(by_type.filter(pl.col("fold") != fold))
+        template = part["template"].to_numpy()
+        scores.append(line_scores(count, stretches, template, part["level"].to_numpy(), words[template]))
+        weights.append(part["n"].to_numpy().astype(np.float64))
+    calibrator = EventCalibrator().fit(np.concatenate(scores), np.concatenate(weights))
+    return EventView(*sums(by_type), calibrator, rate)

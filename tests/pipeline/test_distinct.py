@@ -1,0 +1,75 @@
+"""Windows alike in their counts are one window with a weight."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oddlog.pipeline.distinct import counts_hash, distinct, merged, sampled
+from oddlog.types import Windows
+
+bags = st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=12)
+
+
+def windows_of(bag: list[list[int]]) -> Windows:
+    n = sum(map(len, bag))
+    zeros = np.zeros(n, np.int64)
+    return Windows(
+        key=pl.Series("key", [f"s{i}" for i in range(len(bag))], dtype=pl.String),
+        start=np.arange(len(bag), dtype=np.int64),
+        end=np.arange(len(bag), dtype=np.int64),
+        closed_by=np.ones(len(bag), np.uint8),
+        weight=np.ones(len(bag)),
+        offsets=np.concatenate([[0], np.cumsum([len(b) for b in bag])]).astype(np.int64),
+        template=np.array([t for b in bag for t in b], np.uint32),
+        time_us=zeros,
+        level=zeros.astype(np.uint8),
+        service=zeros.astype(np.uint16),
+        source=zeros.astype(np.uint16),
+        line=np.arange(n, dtype=np.uint64),
+        numbers=np.empty((n, 0), np.float32),
+    )
+
+
+@given(bags)
+def test_hashes_are_equal_exactly_when_the_counts_are(bag: list[list[int]]):
+    hashes = counts_hash(windows_of(bag), 4)
+    plain = [tuple(sorted(min(t, 4) for t in b)) for b in bag]  # types 4 and 5 are both unseen
+    for i, a in enumerate(plain):
+        for j, b in enumerate(plain):
+            assert (hashes[i] == hashes[j]) == (a == b)
+
+
+@given(bags)
+def test_joining_back_gives_every_window_its_representative(bag: list[list[int]]):
+    hashes = counts_hash(windows_of(bag), 6)
+    first, inverse = distinct(hashes)
+    assert (hashes[first][inverse] == hashes).all()
+    assert first.tolist() == sorted(set(first.tolist()))
+
+
+@given(bags, st.integers(1, 3))
+def test_merging_keeps_the_weight_of_every_fold(bag: list[list[int]], n_folds: int):
+    windows = windows_of(bag)
+    fold = np.arange(len(bag)) % n_folds
+    kept, hashes, kept_fold = merged(windows, counts_hash(windows, 6), fold)
+    assert kept.weight.sum() == len(bag)
+    for i in range(n_folds):
+        assert kept.weight[kept_fold == i].sum() == (fold == i).sum()
+    assert len({(int(h), int(f)) for h, f in zip(hashes, kept_fold, strict=True)}) == len(kept)
+
+
+def test_merging_changes_nothing_that_was_given():
+    windows = windows_of([[1], [1], [2]])
+    merged(windows, counts_hash(windows, 6), np.zeros(3, np.int64))
+    assert windows.weight.tolist() == [1, 1, 1]
+
+
+@given(st.permutations(list(range(30))))
+def test_a_sample_is_the_same_windows_in_any_order(order: list[int]):
+    hashes = np.arange(30, dtype=np.uint64) * np.uint64(7919)
+    chosen = sampled(hashes[order], 10)
+    assert len(chosen) == 10
+    assert set(hashes[order][chosen].tolist()) == set(hashes[sampled(hashes, 10)].tolist())

@@ -1,0 +1,208 @@
+"""From raw lines to explained incidents, and every number of a reason counted again by hand."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import oddlog
+from oddlog.errors import ConfigError, InputError, LabelError, TooLittleDataError
+from oddlog.pipeline.detecting import Detection
+
+
+@pytest.fixture(scope="module")
+def found(small_model: Path, odd_log: Path) -> Detection:
+    return oddlog.load(small_model).detect(odd_log)
+
+
+def orders(path: Path) -> dict[str, list[str]]:
+    """Return the lines of each order, as `grep` would."""
+    lines = defaultdict(list)
+    for line in path.read_text().splitlines():
+        lines[re.search(r"ord-\d+", line)[0]].append(line)
+    return lines
+
+
+def test_the_lost_orders_are_odd_and_no_other(found: Detection, odd_log: Path):
+    lost = {order for order, lines in orders(odd_log).items() if any("lost" in line for line in lines)}
+    assert len(lost) == 3
+    assert set(found.scores.filter("is_anomaly")["key"]) == lost
+
+
+def test_they_are_one_incident_that_shows_the_telling_lines(found: Detection, odd_log: Path):
+    assert len(found.incidents) == 1
+    incident = found.incidents[0]
+    assert incident.n_windows == 3
+    assert incident.services[0] == "shop.ship"
+    text = odd_log.read_text().splitlines()
+    assert any("lost: carrier refused parcel" in line.text for line in incident.lines)
+    for line in incident.lines:
+        assert line.source == str(odd_log)
+        assert line.text == text[line.line - 1]
+
+
+def test_every_number_in_a_reason_can_be_counted_in_the_raw_lines(found: Detection, small_log: Path, odd_log: Path):
+    incident = found.incidents[0]
+    here, usual = orders(odd_log)[incident.key], orders(small_log)
+    words = {"lost": "lost: carrier", "receipt": "receipt sent", "carrier": "handed to carrier"}
+    told = {kind: r for r in incident.reasons for kind, word in words.items() if word in r.text}
+    assert set(told) == set(words)
+    assert told["lost"].kind == "unseen_template"
+    assert told["lost"].numbers["seen"] == sum("lost" in line for line in here) == 1
+    assert not any("lost" in line for lines in usual.values() for line in lines)
+    for kind in ("receipt", "carrier"):
+        assert told[kind].kind == "missing_event"
+        assert told[kind].numbers["seen"] == sum(words[kind] in line for line in here) == 0
+        share = sum(any(words[kind] in line for line in lines) for lines in usual.values()) / len(usual)
+        assert told[kind].numbers["usual_share"] == pytest.approx(share, abs=0.02)  # less what was trimmed
+        per_order = Counter(sum(words[kind] in line for line in lines) for lines in usual.values())
+        assert told[kind].numbers["usual"] == per_order.most_common(1)[0][0] == 1
+
+
+def test_line_scores_name_the_line_and_the_reason(small_model: Path, odd_log: Path, tmp_path: Path):
+    path = tmp_path / "lines.parquet"
+    oddlog.load(small_model).detect(odd_log, line_scores=path, scores=tmp_path / "scores.parquet")
+    lines = pl.read_parquet(path)
+    assert lines.columns == ["source", "line", "time", "template", "score", "p_value", "is_anomaly", "reason"]
+    text = odd_log.read_text().splitlines()
+    assert lines["line"].to_list() == list(range(1, len(text) + 1))
+    odd = lines.filter("is_anomaly")
+    assert [n for n, line in enumerate(text, 1) if "lost" in line] == odd["line"].to_list()
+    assert odd["reason"].str.starts_with("unseen_template in ord-").all()
+    assert pl.read_parquet(tmp_path / "scores.parquet")["is_anomaly"].sum() == 3
+    assert {p.name for p in tmp_path.iterdir()} == {"lines.parquet", "scores.parquet"}
+
+
+def test_gzip_and_a_split_over_files_change_nothing(small_model: Path, odd_log: Path, tmp_path: Path, found: Detection):
+    lines = odd_log.read_text().splitlines(keepends=True)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.log.gz").write_bytes(gzip.compress("".join(lines[::2]).encode()))
+    (tmp_path / "logs" / "b.log").write_text("".join(lines[1::2]))
+    again = oddlog.load(small_model).detect(tmp_path / "logs")
+    assert again.scores.equals(found.scores)
+    assert [r.text for r in again.incidents[0].reasons] == [r.text for r in found.incidents[0].reasons]
+
+
+def test_lines_that_run_backwards_in_time_are_judged_all_the_same(
+    small_model: Path, odd_log: Path, tmp_path: Path, found: Detection
+):
+    backwards = tmp_path / "backwards.log"
+    backwards.write_text("\n".join(reversed(odd_log.read_text().splitlines())) + "\n")
+    again = oddlog.load(small_model).detect(backwards)
+    assert again.scores.equals(found.scores)
+
+
+def test_standard_input_is_a_source_like_any_other(
+    small_model: Path, odd_log: Path, monkeypatch: pytest.MonkeyPatch, found: Detection
+):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(odd_log.read_bytes())))
+    again = oddlog.load(small_model).detect("-")
+    assert again.scores.equals(found.scores)
+    assert "lost: carrier refused" in " ".join(line.text for line in again.incidents[0].lines)
+
+
+def test_spilling_to_disk_changes_nothing(
+    small_model: Path, odd_log: Path, monkeypatch: pytest.MonkeyPatch, found: Detection, small_log: Path
+):
+    from oddlog.pipeline import events
+
+    monkeypatch.setitem(events.EventStore.__init__.__kwdefaults__, "rows_in_memory", 100)
+    again = oddlog.load(small_model).detect(odd_log)
+    assert again.scores.equals(found.scores)
+    assert again.incidents == found.incidents
+    assert oddlog.fit(small_log).id == oddlog.load(small_model).id
+
+
+def test_options_leave_records_out(small_log: Path, odd_log: Path, small_model: Path):
+    model = oddlog.fit(small_log, exclude="service = 'shop.mail'", detectors=["new-event"])
+    assert not any("receipt" in text for text in model.context.templates.text)
+    late = oddlog.load(small_model).detect(odd_log, since="2026-03-03T09:00:00")
+    assert len(late.scores) == 60
+    assert late.incidents == ()
+
+
+def test_a_share_of_the_time_is_learned_from(small_log: Path):
+    half = oddlog.fit(small_log, train_share=0.5, detectors=["new-event"])
+    whole = oddlog.fit(small_log, detectors=["new-event"])
+    assert half.training["records"] == pytest.approx(whole.training["records"] / 2, rel=0.01)
+    assert half.training["end"] < whole.training["end"]
+
+
+def test_labelled_anomalies_leave_training_and_choose_the_threshold(odd_log: Path, small_log: Path, tmp_path: Path):
+    both = tmp_path / "both.log"
+    both.write_text(small_log.read_text() + odd_log.read_text())
+    lost = [order for order, lines in orders(odd_log).items() if any("lost" in line for line in lines)]
+    (tmp_path / "labels.csv").write_text("key,label\n" + "".join(f"{o},anomalous\n" for o in lost))
+    model = oddlog.fit(both, labels=tmp_path / "labels.csv", detectors=["snn", "new-event"])
+    facts = model.training["views"]["sessions"]
+    assert facts["anomalous_by_label"] == 3
+    assert set(model.detect(both).scores.filter("is_anomaly")["key"]) >= set(lost)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("key,label\nnobody,1\n", "None of the 1 keys"),
+        ("key,label\nnobody,maybe\n", "neither usual nor anomalous"),
+        ("key\nnobody\n", "has no two columns"),
+    ],
+)
+def test_labels_that_say_nothing_are_refused(small_log: Path, tmp_path: Path, content: str, says: str):
+    path = tmp_path / "labels.csv"
+    path.write_text(content)
+    with pytest.raises(LabelError, match=says):
+        oddlog.fit(small_log, labels=path, detectors=["new-event"])
+
+
+def test_a_rate_that_so_few_sessions_cannot_hold_is_said(small_log: Path):
+    model = oddlog.fit(small_log, false_alarms="0.01/day", detectors=["new-event"])
+    notes = model.training["views"]["sessions"]["notes"]
+    assert any("Too few usual sessions for this false-alarm rate" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"session": "no_such_field"}, ConfigError, "no_such_field"),
+        ({"session": "(["}, ConfigError, r"\(\["),
+        ({"window": "soon"}, ConfigError, "--window 60s or --window 100"),
+        ({"detectors": ["sn"]}, ConfigError, "Did you mean 'snn'"),
+        ({"detectors": []}, ConfigError, "No detector was named"),
+        ({"exclude": "level ="}, ConfigError, "Write it as in SQL"),
+        ({"exclude": "lvl = 'INFO'"}, ConfigError, "Their columns are"),
+        ({"false_alarms": "few"}, ConfigError, "5/day"),
+        ({"train_share": 1.5}, ConfigError, "between 0 and 1"),
+        ({"since": "2030-01-01"}, TooLittleDataError, "--since"),
+        ({"format": "jsn"}, oddlog.errors.FormatError, "Did you mean 'json'"),
+    ],
+)
+def test_a_wrong_option_is_one_clear_line(small_log: Path, options: dict[str, object], error: type, says: str):
+    with pytest.raises(error, match=says):
+        oddlog.fit(small_log, **options)
+
+
+def test_one_line_is_too_little_to_learn_from(tmp_path: Path):
+    (tmp_path / "one.log").write_text("2026-03-02 08:00:00,000 INFO [web] hello\n")
+    with pytest.raises(TooLittleDataError, match="Too little to learn from"):
+        oddlog.fit(tmp_path / "one.log")
+
+
+def test_the_other_files_are_still_read_when_one_cannot_be(small_model: Path, odd_log: Path, tmp_path: Path):
+    (tmp_path / "core.log").write_bytes(bytes(range(256)) * 100)
+    again = oddlog.load(small_model).detect([tmp_path / "core.log", odd_log])
+    assert len(again.incidents) == 1
+    assert again.tally.counts["sources passed over"] == 1
+    with pytest.raises(InputError):
+        oddlog.load(small_model).detect(tmp_path / "core.log")
+
+
+def test_detecting_on_the_training_log_finds_next_to_nothing(small_model: Path, small_log: Path):
+    again = oddlog.load(small_model).detect(small_log)
+    assert again.scores["is_anomaly"].sum() <= 4  # 1 % of 400: what was trimmed, or rare by itself

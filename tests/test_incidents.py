@@ -1,0 +1,67 @@
+"""Order and merging of what is odd."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oddlog.incidents import LEVEL_FACTOR, alarming, group, pattern_of, pressing, words
+from oddlog.types import LEVELS
+
+MINUTE = 60_000_000
+
+
+def test_words_are_lower_case_beginnings_without_repetition():
+    assert len(words()) == len(set(words())) > 40
+    assert all(word == word.lower().strip() for word in words())
+
+
+def test_a_word_counts_at_the_beginning_of_a_word_only():
+    texts = ["Connection refused", "SocketTimeoutException", "errno=5", "terror", "prefail", "won't fail", "Can't open"]
+    assert alarming(texts).tolist() == [True, True, False, False, False, True, True]
+
+
+def test_an_empty_or_missing_text_is_not_alarming():
+    assert alarming(["", None]).tolist() == [False, False]
+
+
+def test_a_graver_level_is_never_less_pressing_than_a_lesser_one():
+    novelty = np.full(6, 3.0)
+    order = [LEVELS.index(name) for name in ("DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL")]
+    values = pressing(novelty, np.array(order, np.uint8), np.zeros(6, bool))
+    assert values.tolist() == [1.5, 3.0, 3.75, 6.0, 12.0, 15.0]
+    assert len(LEVEL_FACTOR) == len(LEVELS)
+
+
+def test_novelty_beyond_twelve_makes_no_difference():
+    info = np.array([3, 3], np.uint8)
+    assert pressing(np.array([12.0, 300.0]), info, np.zeros(2, bool)).tolist() == [12.0, 12.0]
+
+
+def test_a_pattern_is_a_set_of_keys_and_stays_the_same_for_ever():
+    assert pattern_of([1, 2, 2]) == pattern_of([2, 1])
+    assert pattern_of([1, 2]) != pattern_of([1, 3])
+    assert pattern_of([2**64 - 1, 0]) == "de112a624d05b2d9"
+
+
+def test_windows_of_one_pattern_are_one_incident_however_far_apart():
+    assert group(["a", "b", "a"], [["x"], ["y"], ["z"]], np.array([0, 1, 10_000]) * MINUTE).tolist() == [0, 1, 0]
+
+
+def test_windows_that_share_an_oddity_are_one_incident_while_they_follow_each_other():
+    start = np.array([0, 20, 40, 200]) * MINUTE
+    assert group(["a", "b", "c", "d"], [["x"]] * 4, start).tolist() == [0, 0, 0, 1]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"), st.integers(0, 90)), max_size=25))
+def test_grouping_does_not_depend_on_the_order_of_windows(rows: list[tuple[str, str, int]]):
+    def groups(order: list[int]) -> set[frozenset[int]]:
+        chosen = [rows[i] for i in order]
+        numbers = group([r[0] for r in chosen], [[r[1]] for r in chosen], np.array([r[2] for r in chosen]) * MINUTE)
+        return {frozenset(order[i] for i in np.flatnonzero(numbers == g)) for g in set(numbers.tolist())}
+
+    forward = list(range(len(rows)))
+    # Windows of equal start are told apart by nothing but their place: give each its own minute.
+    rows = [(p, lead, 90 * i + t) for i, (p, lead, t) in enumerate(rows)]
+    assert groups(forward) == groups(forward[::-1])
