@@ -1,0 +1,37 @@
+"""Learn what is usual from one stretch of time, look at the next one, and print what is odd and why.
+
+The logs are those of a simulated web shop (see docs/simulator.md). Put your own paths in their place.
+Run it with: python examples/learn_and_detect.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import oddlog
+from oddlog.datasets import simulate
+
+
+def main() -> None:
+    """Simulate, learn, save, load, detect."""
+    with TemporaryDirectory() as folder:
+        shop = simulate(Path(folder) / "shop", lines=60_000)
+
+        # Requests are found by their trace id; the entity is watched beside them, whatever its requests look like.
+        model = oddlog.fit(shop.train, entity="client")
+        model.save(Path(folder) / "shop.model")
+
+        found = oddlog.load(Path(folder) / "shop.model").detect(shop.today)
+
+    print(found.says)
+    for incident in found.incidents[:5]:
+        print(f"\n{incident.start:%H:%M:%S} to {incident.end:%H:%M:%S}  {', '.join(incident.services)}  {incident.key}")
+        for reason in incident.reasons:
+            print(f"  {reason.kind}: {reason.text}")
+        for line in incident.lines[:3]:
+            print(f"    {Path(line.source).name}:{line.line}  {line.text[:140]}")
+
+
+if __name__ == "__main__":
+    main()
