@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import oddlog
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -66,8 +68,6 @@ def odd_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory: pytest.TempPathFactory, small_log: Path) -> Path:
     """A model of the usual log, on disk."""
-    import oddlog
-
     folder = tmp_path_factory.mktemp("models") / "shop.model"
     oddlog.fit(small_log).save(folder)
     return folder

@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 
 import oddlog
 from oddlog.errors import ModelError
+from oddlog.types import Windows
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_a_model_of_another_version_says_which(copy: Path):
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format_version": 1}', b"\xff\xfe"])
 def test_a_broken_manifest_is_one_clear_line(copy: Path, content: bytes):
     (copy / "manifest.json").write_bytes(content)
-    with pytest.raises(ModelError, match="manifest of .* cannot be read"):
+    with pytest.raises(ModelError, match=r"manifest of .* cannot be read"):
         oddlog.load(copy)
 
 
@@ -138,8 +139,6 @@ def test_scores_of_windows_have_the_columns_that_others_build_on(small_model: Pa
 
 
 def test_a_view_that_is_not_there_is_named(small_model: Path):
-    from oddlog.types import Windows
-
     model = oddlog.load(small_model)
     assert model.score(Windows.empty()).is_empty()
     with pytest.raises(ModelError, match=r"no view 'entities'. It has: sessions"):

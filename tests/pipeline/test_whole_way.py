@@ -14,6 +14,7 @@ import pytest
 
 import oddlog
 from oddlog.errors import ConfigError, InputError, LabelError, TooLittleDataError
+from oddlog.pipeline import events
 from oddlog.pipeline.detecting import Detection
 
 
@@ -111,8 +112,6 @@ def test_standard_input_is_a_source_like_any_other(
 def test_spilling_to_disk_changes_nothing(
     small_model: Path, odd_log: Path, monkeypatch: pytest.MonkeyPatch, found: Detection, small_log: Path
 ):
-    from oddlog.pipeline import events
-
     monkeypatch.setitem(events.EventStore.__init__.__kwdefaults__, "rows_in_memory", 100)
     again = oddlog.load(small_model).detect(odd_log)
     assert again.scores.equals(found.scores)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import tempfile
@@ -12,18 +13,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from oddlog.cleaning import Cleaner
-from oddlog.errors import ConfigError, InputError
+from oddlog.errors import InputError
 from oddlog.formats import Detected, by_name, detect_format, parse_lines
-from oddlog.sources.files import expand, file_year, read_blocks
+from oddlog.pipeline.excluding import Exclusion
+from oddlog.sources.files import BROKEN, expand, file_year, read_blocks
 from oddlog.types import Tally
 
 SAMPLE_LINES = 1_000
 STDIN = "-"
+PASSED_OVER = "sources passed over"
+MOST_TOLD = 10  # sources that are named one by one when they cannot be read; all are counted
 ANY_LINE = frozenset({"plain", "timestamp"})  # formats that read (nearly) every line: knowing them tells nothing
 KNOWN_ENOUGH = 0.9  # share of a sample that a format the model knows must read to be taken without a search
+
+_log = logging.getLogger("oddlog")
 
 
 @dataclass
@@ -35,7 +40,9 @@ class Reading:
     format : str
         Name of the format of every source; found per source if empty.
     exclude : str
-        SQL condition on the columns of a record; records it holds for are left out.
+        SQL condition on the columns of a record; records it holds for are left out. See `excluding.Exclusion`.
+    also_exclude : str
+        A second one, the model's: it may name fields that these logs do not have.
     since, until : datetime or None
         Records before and from these times on are left out (those without a time stay).
     redact, drop_duplicates : bool
@@ -49,6 +56,7 @@ class Reading:
 
     format: str = ""
     exclude: str = ""
+    also_exclude: str = ""
     since: datetime | None = None
     until: datetime | None = None
     redact: bool = True
@@ -59,57 +67,105 @@ class Reading:
     formats: dict[str, Detected] = field(default_factory=dict)
     lines: int = 0
     _spool: BinaryIO | None = None
+    _told: int = 0
 
     def records(self, paths: str | Path | Sequence[str | Path]) -> Iterator[pl.DataFrame]:
-        """Yield frames of cleaned records. A source that cannot be read is counted and passed over.
+        """Yield frames of cleaned records. A source that cannot be read is told, counted and passed over.
 
         Raises
         ------
         InputError
             If no source at all could be read, or none of them holds a line.
+        ConfigError
+            If `exclude` is no condition, does not fit, or names what no record has.
 
         """
-        keep = self._filter()
+        asked = Exclusion(self.exclude) if self.exclude else None
+        exclusions = [one for one in (asked, Exclusion(self.also_exclude) if self.also_exclude else None) if one]
         sources = self.sources(paths)
         failed: list[InputError] = []
         for source in sources:
             try:
                 for frame in self._source(source):
-                    kept = self._kept(frame, keep)
+                    kept = self._kept(frame, exclusions)
                     if len(kept):
                         yield kept
             except InputError as error:
                 failed.append(error)
-                self.tally.add("sources passed over", example=error.message)
+                if len(sources) > 1:
+                    self._pass_over(error)
         if failed and len(failed) == len(sources):
-            raise (
-                failed[0]
-                if len(failed) == 1
-                else InputError(
-                    f"None of the {len(sources)} sources could be read; the first says: {failed[0].message}",
-                    failed[0].hint,
-                )
-            )
+            raise _none_readable(failed)
         if not self.lines:
-            names = ", ".join(sources[:3]) + (" …" if len(sources) > 3 else "")  # noqa: PLR2004
+            names = ", ".join(map(_name, sources[:3])) + (" …" if len(sources) > 3 else "")  # noqa: PLR2004
             raise InputError(f"There is not one line of log in {names}.", "Give a file that holds some.")
+        if asked is not None:
+            asked.require_columns()
 
     def sources(self, paths: str | Path | Sequence[str | Path]) -> list[str]:
-        """Return the sources that `paths` name."""
-        return expand([paths] if isinstance(paths, (str, Path)) else list(paths), self.tally)
+        """Return the sources that `paths` name. A path that names none is passed over, unless all are so.
+
+        Raises
+        ------
+        InputError
+            If there is no source at all.
+
+        """
+        asked = [paths] if isinstance(paths, (str, Path)) else list(paths)
+        if not asked:
+            raise InputError("No file was named.", "Name files, folders or globs, or - for standard input.")
+        named: list[str | Path] = []
+        failed: list[InputError] = []
+        for path in asked:
+            try:
+                _require_name(path)
+                if len(asked) > 1:
+                    expand([path], Tally())
+            except InputError as error:
+                failed.append(error)
+            else:
+                named.append(path)
+        if not named:
+            raise failed[0]
+        for error in failed:
+            self._pass_over(error)
+        return [source for source in expand(named, self.tally) if self._is_utf8(source)]
 
     def first(self, source: str) -> pl.DataFrame | None:
-        """Return the first records of a source, None if it holds none or cannot be read (which is counted)."""
+        """Return the first records of a source, None if it holds none.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+
+        """
+        return next((frame for frame in self._source(source) if len(frame)), None)
+
+    def _pass_over(self, error: InputError) -> None:
+        self.tally.add(PASSED_OVER, example=error.message)
+        self._tell(f"Passed over: {error.message}")
+
+    def _is_utf8(self, source: str) -> bool:
         try:
-            return next((frame for frame in self._source(source) if len(frame)), None)
-        except InputError as error:
-            self.tally.add("sources passed over", example=error.message)
-            return None
+            source.encode()
+        except UnicodeEncodeError:
+            self._pass_over(InputError(f"{source!r} has a name that is no UTF-8, and is not read.", "Rename it."))
+            return False
+        return True
+
+    def _tell(self, what: str) -> None:
+        """Say at once what a reader of the result should know; of many such things the first ones."""
+        self._told += 1
+        if self._told <= MOST_TOLD:
+            _log.warning("%s", what)
+        elif self._told == MOST_TOLD + 1:
+            _log.warning("Further sources that cannot be read are only counted.")
 
     def _source(self, source: str) -> Iterator[pl.DataFrame]:
         year = file_year(source)
         cleaner = Cleaner(self.tally, redact=self.redact, drop_duplicates=self.drop_duplicates)
-        read = 0
+        read, broken = 0, self.tally.counts[BROKEN]
         for lines in self._blocks(source, self.tally):
             if source not in self.formats:
                 self.formats[source] = self._detect(lines, year)
@@ -119,6 +175,8 @@ class Reading:
             if self.progress is not None:
                 self.progress(source, read)
         yield cleaner.flush()
+        if self.tally.counts[BROKEN] > broken:
+            self._tell(f"{_name(source)} was read only up to line {read:,}: it breaks off in the middle.")
 
     def again(self, wanted: Mapping[str, Collection[int]]) -> pl.DataFrame:
         """Read some lines once more: ``source line text host`` of those whose numbers are `wanted` by source."""
@@ -165,35 +223,32 @@ class Reading:
                 return known
         return detect_format(sample, year=year)
 
-    def _filter(self) -> pl.Expr | None:
-        if not self.exclude:
-            return None
-        try:
-            return ~pl.sql_expr(self.exclude).fill_null(value=False)
-        except PolarsError as error:
-            raise ConfigError(
-                f"--exclude {self.exclude!r} is no condition: {error}.",
-                "Write it as in SQL: --exclude \"level = 'DEBUG' OR message LIKE '%healthz%'\"",
-            ) from error
-
-    def _kept(self, records: pl.DataFrame, keep: pl.Expr | None) -> pl.DataFrame:
-        if keep is None and self.since is None and self.until is None:
-            return records
+    def _kept(self, records: pl.DataFrame, exclusions: Sequence[Exclusion]) -> pl.DataFrame:
         before = len(records)
         if self.since is not None:
             records = records.filter((pl.col("time") >= self.since).fill_null(value=True))
         if self.until is not None:
             records = records.filter((pl.col("time") < self.until).fill_null(value=True))
         self.tally.add("records outside --since and --until", before - len(records))
-        if keep is None:
-            return records
         before = len(records)
-        try:
-            records = records.filter(keep)
-        except PolarsError as error:
-            raise ConfigError(
-                f"--exclude {self.exclude!r} does not fit the records: {str(error).splitlines()[0]}.",
-                f"Their columns are: {', '.join(records.columns)}.",
-            ) from error
+        for exclusion in exclusions:
+            records = exclusion.kept(records)
         self.tally.add("records left out by --exclude", before - len(records))
         return records
+
+
+def _name(source: str) -> str:
+    return "standard input" if source == STDIN else source
+
+
+def _require_name(path: str | Path) -> None:
+    if not str(path):
+        raise InputError("An empty path was given.", "Is a variable in the command empty? Name a file or a folder.")
+
+
+def _none_readable(failed: Sequence[InputError]) -> InputError:
+    if len(failed) == 1:
+        return failed[0]
+    return InputError(
+        f"None of the {len(failed)} sources could be read; the first says: {failed[0].message}", failed[0].hint
+    )

@@ -188,6 +188,7 @@ def _by_lines(carried: pl.DataFrame, n_lines: int) -> dict[str, float]:
         born=pl.col("at").min(),
         opens=pl.col("template").get(pl.col("at").arg_min()),
     )
+    each = each.sort("value")  # sums of floats depend on the order, and groups come in any
     several = each.filter(pl.col("n") > 1)
     weight = float(several["n"].sum())
     if weight == 0:
@@ -195,12 +196,13 @@ def _by_lines(carried: pl.DataFrame, n_lines: int) -> dict[str, float]:
     # n points strewn over [0, 1] span (n - 1) / (n + 1) on average
     chance = several.select((pl.col("n") * (pl.col("n") - 1) / (pl.col("n") + 1)).sum()).item()
     pairs = carried.join(several.select("value"), on="value", how="semi").select("value", "template").unique()
-    others = (pl.len().over("template") - 1) / max(1, len(several) - 1)
+    holders = pairs.group_by("template").len()["len"].cast(pl.Int64)
+    others = int((holders * (holders - 1)).sum()) / max(1, len(several) - 1)
     return {
         "recurring": float(several.filter(pl.col("kinds") > 1)["n"].sum()) / n_lines,
         "templates_per_value": each.select(pl.col("kinds").mean()).item(),
         "lifetime_share": min(1.0, several.select((pl.col("n") * pl.col("life")).sum()).item() / chance),
-        "resemblance": pairs.select(others.mean()).item(),
+        "resemblance": others / max(1, len(pairs)),
         "opening": _opening(carried, several, span),
     }
 
