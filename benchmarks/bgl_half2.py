@@ -10,10 +10,11 @@ alerts: a use of hindsight, and the types that are not in them have no level.
 A window is anomalous if one of its lines is an alert. Learned is from all lines of the first share, as they are
 (`all`), or from its windows without an alert (`usual`).
 
-Printed are the verdicts of windows (`members`: by the default members, `new-event`: by this one alone), the windows that
-hold a line odd by itself (`lines`), and what a person sees who reads incidents in the order of the product, or in
-random order: after so many, which share of the anomalous windows they have been shown, and which share of the
-windows shown was anomalous.
+Printed are the verdicts of windows (`members`: by the default members, `new-event`: by this one alone), the windows
+that hold a line odd by itself (`odd line`), and the order of what a person sees: types never seen in training, the most
+pressing line first (novelty x level x words), and the incidents of the product. One is right if most of the windows it
+shows are anomalous. After so many: how many were right, and which share of the anomalous windows the right ones show;
+beside it the same in random order.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import gzip
 import re
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -77,16 +79,6 @@ def looked_up(folder: Path, texts: dict[int, str]) -> dict[int, str]:
     return {event: level for event, level in levels.items() if level != "UNKNOWN"}
 
 
-def write(events: np.ndarray, texts: dict[int, str], levels: dict[int, str], path: Path) -> None:
-    """Write a line of JSON for each event."""
-    line = {
-        event: orjson.dumps(({"level": levels[event]} if event in levels else {}) | {"message": text}).decode()
-        for event, text in texts.items()
-    }
-    series = pl.Series(events.astype(np.int64)).replace_strict(list(line), list(line.values()), return_dtype=pl.String)
-    path.write_text("\n".join(series) + "\n", encoding="utf-8")
-
-
 def f1(odd: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Return F1, precision and recall of verdicts."""
     hit, false, missed = (odd & truth).sum(), (odd & ~truth).sum(), (~odd & truth).sum()
@@ -124,49 +116,74 @@ def line_verdicts(
     return score, odd, patterns
 
 
-def shown(windows_of: list[np.ndarray], truth: np.ndarray) -> dict[int, tuple[float, float]]:
-    """Return recall and precision of the windows [w] in the first so many incidents."""
+def shown(windows_of: list[np.ndarray], truth: np.ndarray) -> dict[int, tuple[int, float]]:
+    """Return how many of the first so many were right, and the recall of the windows [w] that these show."""
     seen = np.zeros(len(truth), np.bool_)
-    told = {}
+    told, right = {}, 0
     for n, windows in enumerate(windows_of, 1):
-        seen[windows] = True
+        if len(windows) and truth[windows].mean() > 0.5:
+            right += 1
+            seen[windows] = True
         if n in SHOWN or n == len(windows_of):
-            told[n] = (float(seen[truth].mean()), float(truth[seen].mean()) if seen.any() else 1.0)
+            told[n] = (right, float(seen[truth].mean()))
     return told
 
 
+def table(title: str, windows_of: list[np.ndarray], truth: np.ndarray) -> list[str]:
+    """Return `shown` as lines to print, beside the same in random order."""
+    draw = np.random.default_rng(0)
+    shuffled = ([windows_of[i] for i in draw.permutation(len(windows_of))] for _ in range(RANDOM_ORDERS))
+    random = [shown(order, truth) for order in shuffled]
+    lines = [f"  {title}, shown | right, recall | in random order"]
+    for n, (right, recall) in shown(windows_of, truth).items():
+        by_chance = np.mean([order[n] for order in random], axis=0)
+        lines.append(f"    {n:5d} | {right:4d} {recall:.3f} | {by_chance[0]:6.1f} {by_chance[1]:.3f}")
+    return lines
+
+
 def answered(windows_of: list[np.ndarray], truth: np.ndarray) -> np.ndarray:
-    """Return the windows [w] that stay odd after every incident that shows mostly usual windows was called usual."""
+    """Return the windows [w] that stay odd after what is not right was called usual."""
     odd = np.zeros(len(truth), np.bool_)
     for windows in windows_of:
-        odd[windows] |= truth[windows].mean() > 0.5 if len(windows) else False  # noqa: PLR2004 -- most of them
+        if len(windows) and truth[windows].mean() > 0.5:
+            odd[windows] = True
     return odd
 
 
-def one(
-    events: np.ndarray,
-    alert: np.ndarray,
-    texts: dict[int, str],
-    levels: dict[int, str],
-    share: int,
-    learn: str,
-    detectors: list[str] | None,
-    seed: int,
-    options: dict,
-) -> tuple[dict[str, float], list[str]]:
-    """Learn and detect once; return the figures, and lines to print about the order of incidents."""
-    cut = len(events) // WINDOW * share // 100 * WINDOW
-    kept = np.ones(cut, np.bool_)
+@dataclass(frozen=True)
+class Stream:
+    """Windows of event types, which are anomalous, and what the types say."""
+
+    events: np.ndarray  # [w, 100]
+    anomalous: np.ndarray  # [w]
+    texts: dict[int, str]
+    levels: dict[int, str]
+
+    def write(self, some: np.ndarray, path: Path) -> None:
+        """Write a line of JSON for each event of some windows."""
+        line = {
+            event: orjson.dumps(
+                ({"level": self.levels[event]} if event in self.levels else {}) | {"message": text}
+            ).decode()
+            for event, text in self.texts.items()
+        }
+        events = pl.Series(some.ravel().astype(np.int64))
+        lines = events.replace_strict(list(line), list(line.values()), return_dtype=pl.String)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def one(stream: Stream, share: int, learn: str, options: dict) -> tuple[dict[str, float], list[str]]:
+    """Learn and detect once; return the figures, and the tables of what a person sees."""
+    cut = len(stream.events) * share // 100
+    learned, later, truth = stream.events[:cut], stream.events[cut:], stream.anomalous[cut:]
     if learn == "usual":
-        kept = np.repeat(~alert[:cut].reshape(-1, WINDOW).any(axis=1), WINDOW)
-    later = events[cut:].reshape(-1, WINDOW)
-    truth = alert[cut:].reshape(-1, WINDOW).any(axis=1)
+        learned = learned[~stream.anomalous[:cut]]
     with tempfile.TemporaryDirectory() as folder:
         train, test = Path(folder, "train.json"), Path(folder, "test.json")
-        write(events[:cut][kept], texts, levels, train)
-        write(events[cut:], texts, levels, test)
+        stream.write(learned, train)
+        stream.write(later, test)
         start = time.process_time()
-        model = oddlog.fit(train, session="none", window=str(WINDOW), detectors=detectors, seed=seed, **options)
+        model = oddlog.fit(train, session="none", window=str(WINDOW), **options)
         fitted = time.process_time()
         found = model.detect(test)
         detected = time.process_time()
@@ -175,11 +192,12 @@ def one(
     assert len(verdict) == len(truth), (len(verdict), len(truth))
     assert (verdict["n_events"] == WINDOW).all()
     odd, score = verdict["is_anomaly"].to_numpy(), np.nan_to_num(verdict["score"].to_numpy(), nan=0.0)
-    line_score, line_odd, patterns = line_verdicts(model, texts, levels)
-    odd_line, most = line_odd[later].any(axis=1), line_score[later].max(axis=1)
-    known = np.isin(later, np.unique(events[:cut][kept]))
+    line_score, line_odd, patterns = line_verdicts(model, stream.texts, stream.levels)
+    known, most = np.unique(learned), line_score[later].max(axis=1)
+    new = [event for event in np.unique(later).tolist() if event not in known]
+    by_type = [(later == event).any(axis=1).nonzero()[0] for event in sorted(new, key=lambda e: (-line_score[e], e))]
     by_incident = [
-        np.flatnonzero(np.isin(later, patterns[incident.pattern]).any(axis=1))
+        np.isin(later, patterns[incident.pattern]).any(axis=1).nonzero()[0]
         if not incident.n_windows
         else np.array([int(key.rsplit("#", 1)[1]) for key in incident.keys], np.int64)
         for incident in found.incidents
@@ -188,29 +206,22 @@ def one(
     figures = {
         "windows": len(truth),
         "anomalous": truth.mean(),
-        "usual windows with an event never seen": (~known).any(axis=1)[~truth].mean(),
+        "usual windows with a type never seen": (~np.isin(later, known)).any(axis=1)[~truth].mean(),
         "windows learned from": facts["windows"],
         "trimmed": facts["trimmed"],
         **{f"verdict {name}": value for name, value in f1(odd, truth).items()},
         "verdict AUC": roc_auc_score(truth, score),
         "verdict best F1 in hindsight": best_f1(score, truth),
-        **{f"odd line {name}": value for name, value in f1(odd_line, truth).items()},
+        **{f"odd line {name}": value for name, value in f1(line_odd[later].any(axis=1), truth).items()},
         "most pressing line AUC": roc_auc_score(truth, most),
         "most pressing line best F1 in hindsight": best_f1(most, truth),
         "incidents": len(found.incidents),
-        "after an answer to each incident F1": f1(answered(by_incident, truth), truth)["F1"],
+        "F1 after an answer to each incident": f1(answered(by_incident, truth), truth)["F1"],
+        "F1 after an answer to each new type": f1(answered(by_type, truth), truth)["F1"],
         "fit CPU s": fitted - start,
         "detect klines per CPU s": found.lines / 1e3 / (detected - fitted),
     }
-    told = ["    shown | recall and precision of the windows shown, in order | in random order"]
-    draw = np.random.default_rng(seed)
-    random = [
-        shown([by_incident[i] for i in draw.permutation(len(by_incident))], truth) for _ in range(RANDOM_ORDERS)
-    ]
-    for n, (recall, precision) in shown(by_incident, truth).items():
-        chance = np.mean([order[n] for order in random], axis=0)
-        told.append(f"    {n:5d} | {recall:.3f} {precision:.3f} | {chance[0]:.3f} {chance[1]:.3f}")
-    return figures, told
+    return figures, table("types never seen", by_type, truth) + table("incidents", by_incident, truth)
 
 
 def main() -> None:
@@ -226,22 +237,21 @@ def main() -> None:
     merging.MOST_KEYS = 1_000_000  # an incident names a hundred windows to a person; here all of them count
     events, alert, texts = read(arguments.data)
     levels = looked_up(arguments.data, texts) if arguments.levels else {}
+    stream = Stream(events.reshape(-1, WINDOW), alert.reshape(-1, WINDOW).any(axis=1), texts, levels)
     print(f"{len(events):,} lines, {len(texts)} types, {len(levels)} of them with a level")
     for learn in arguments.learn.split(","):
         for share in map(int, arguments.shares.split(",")):
             for members in arguments.members.split(","):
-                detectors = None if members == "members" else members.split("+")
-                every, told = [], []
-                for seed in range(arguments.seeds if detectors is None else 1):
-                    options = {"recurring": arguments.recurring}
-                    figures, orders = one(events, alert, texts, levels, share, learn, detectors, seed, options)
-                    every.append(figures)
-                    told = told or orders
-                print(f"\nlearned from {share} %, {learn} windows, {members}, seeds 0 to {len(every) - 1}:")
-                for name in every[0]:
-                    values = np.array([figures[name] for figures in every])
+                options: dict = {"recurring": arguments.recurring}
+                if members != "members":
+                    options["detectors"] = members.split("+")
+                seeds = arguments.seeds if members == "members" else 1
+                every = [one(stream, share, learn, {**options, "seed": seed}) for seed in range(seeds)]
+                print(f"\nlearned from {share} %, {learn} windows, {members}, {seeds} seeds:")
+                for name in every[0][0]:
+                    values = np.array([figures[name] for figures, _ in every])
                     print(f"  {name:42s} {values.mean():12.4f} ± {values.std():.4f}")
-                print("\n".join(told), flush=True)
+                print("\n".join(every[0][1]), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Raw BGL line by line: learn from the first 10,000 lines (all usual), judge each of 20,000 shuffled ones (half alerts).
+"""Raw BGL line by line: learn from the first 10,000 lines (all usual), judge 20,000 shuffled ones (half alerts).
 
     python benchmarks/bgl_lines.py ../shared/data/bgl
 
@@ -14,7 +14,6 @@ is odd), and `new`, an unseen type alone, are the baselines.
 from __future__ import annotations
 
 import argparse
-import gzip
 import re
 from pathlib import Path
 
@@ -52,7 +51,9 @@ def figures(odd: np.ndarray, score: np.ndarray, truth: np.ndarray) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--types", action="store_true", help="print the types that were called odd for nothing or missed")
+    parser.add_argument(
+        "--types", action="store_true", help="print the types that were called odd for nothing or missed"
+    )
     arguments = parser.parse_args()
     model = oddlog.fit(arguments.data / TRAIN, session="none", window="100")
     lines = pl.concat(read_blocks(str(arguments.data / TEST), Tally()))
@@ -66,23 +67,31 @@ def main() -> None:
     score = model.events.score(rows, level, alarming(texts)[rows])
     odd = model.events.is_anomaly(rows, model.events.p_value(score))
     new = rows >= len(model.context.templates)
-    print(f"learned {len(model.context.templates)} types; {len(lines):,} lines to judge, {truth.mean():.1%} alerts, "
-          f"{matcher.n_unseen} unseen types in {new.mean():.1%} of the lines")
+    print(
+        f"learned {len(model.context.templates)} types; {len(lines):,} lines to judge, {truth.mean():.1%} alerts, "
+        f"{matcher.n_unseen} unseen types in {new.mean():.1%} of the lines"
+    )
     for name, some in (("all lines", np.ones(len(lines), np.bool_)), ("types seen", ~new), ("types unseen", new)):
         print(f"{name}: {some.sum():,}, {truth[some].mean():.1%} alerts")
         print("  line verdict   ", figures(odd[some], score[some], truth[some]))
         print("  level >= ERROR ", figures((level >= ERROR)[some], level[some], truth[some]))
         print("  new            ", figures(new[some], new[some].astype(float), truth[some]))
     by_type = pl.DataFrame({"row": rows, "odd": odd, "alert": truth, "level": level, "new": new}).group_by("row")
-    types = by_type.agg(pl.col("odd").mean(), pl.col("alert").mean(), pl.col("level").max(), pl.col("new").any(), n=pl.len())
+    types = by_type.agg(
+        pl.col("odd").mean(), pl.col("alert").mean(), pl.col("level").max(), pl.col("new").any(), n=pl.len()
+    )
     mixed = types.filter((pl.col("alert") > 0) & (pl.col("alert") < 1))
     print(f"types that are alerts at times only: {len(mixed)} of {len(types)}, in {mixed['n'].sum():,} lines")
     for verdict, alert in ((True, False), (False, True)):
-        wrong = types.filter((pl.col("odd") > 0.5) == verdict, (pl.col("alert") > 0.5) == alert).sort("n", descending=True)
+        wrong = types.filter((pl.col("odd") > 0.5) == verdict, (pl.col("alert") > 0.5) == alert).sort(
+            "n", descending=True
+        )
         print(f"odd {verdict}, alert {alert}: {len(wrong)} types, {wrong['n'].sum():,} lines")
         if arguments.types:
             for row, _, _, grade, unseen, n in wrong.head(25).iter_rows():
-                print(f"  {n:6,} {LEVELS[grade]:8s} {'unseen' if unseen else 'seen':6s} {re.sub(' +', ' ', texts[row])[:110]}")
+                print(
+                    f"  {n:6,} {LEVELS[grade]:8s} {'unseen' if unseen else 'seen':6s} {re.sub(' +', ' ', texts[row])[:110]}"
+                )
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ SESSION = "column_1"
 
 
 def read(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the lines (``run line_time text``, where `run` is test and round), and the runs with what became of them."""
+    """Return the lines (`run` is test and round) and the runs with what became of them."""
     with gzip.open(folder / "nova_runs.tsv.gz", "rt", encoding="utf-8", errors="replace", newline="\n") as file:
         raw = pl.Series("raw", file.read().removesuffix("\n").split("\n"))
     part = raw.str.splitn("\t", 4).struct.unnest()
@@ -171,7 +171,9 @@ def show(judged: pl.DataFrame, found: oddlog.Detection) -> None:
     for kind, odd in (("failed", False), ("usual", True), ("held", True)):
         some = judged.filter((pl.col("kind") == kind) & (pl.col("is_anomaly") == odd))
         print(f"{kind}, odd {odd}: {len(some)} of {len(judged.filter(pl.col('kind') == kind))}")
-        print(some.group_by("fault", "round").agg(pl.len(), pl.col("errors").mean()).sort("len", descending=True).head(12))
+        print(
+            some.group_by("fault", "round").agg(pl.len(), pl.col("errors").mean()).sort("len", descending=True).head(12)
+        )
     odd_usual = set(judged.filter((pl.col("kind") == "usual") & pl.col("is_anomaly"))["run"])
     for incident in found.incidents:
         if odd_usual & set(incident.keys):

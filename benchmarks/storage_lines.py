@@ -17,6 +17,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
+import numpy as np
+import polars as pl
+
 SESSIONS = 10_000  # made at a time
 SPAN_S = 40_000  # in which they begin
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -26,7 +29,7 @@ LINES = {
     "allocated": (
         "INFO",
         "store.Namespace",
-        "allocate: /data/{user}/job_{job}/part-{part} gets {chunk} in generation 1",
+        "allocate: /data/{user}/job_{job}/part-{part} gets {chunk}",
     ),
     "taking": ("INFO", "store.Node$Intake", "Taking in chunk {chunk} from: /{a}:{port} to: /{b}:50010"),
     "ended": ("INFO", "store.Node$Acknowledger", "Acknowledger {replica} of chunk {chunk} has ended"),
@@ -44,8 +47,6 @@ LINES = {
 
 def make(path: Path, n_lines: int, seed: int = 0) -> None:
     """Write `n_lines` lines of our own."""
-    import numpy as np  # noqa: PLC0415 -- repeating a file needs neither
-
     draw = np.random.default_rng(seed)
     written, begin = 0, BEGIN
     with path.open("wb") as file:
@@ -55,11 +56,8 @@ def make(path: Path, n_lines: int, seed: int = 0) -> None:
             written, begin = written + len(lines), begin + timedelta(seconds=SPAN_S)
 
 
-def _stretch(draw, begin):  # noqa: ANN001, ANN202 -- numpy and Polars are imported on demand
+def _stretch(draw: np.random.Generator, begin: datetime) -> pl.Series:
     """Return the lines, in order of time, of the sessions that begin in one stretch."""
-    import numpy as np  # noqa: PLC0415
-    import polars as pl  # noqa: PLC0415
-
     which, kind, after = _events(draw)
     n = len(which)
     first = np.sort(draw.integers(0, SPAN_S, SESSIONS))
@@ -72,7 +70,7 @@ def _stretch(draw, begin):  # noqa: ANN001, ANN202 -- numpy and Polars are impor
             "seconds": seconds,
             "pid": draw.integers(10, 30_000, n),
             "chunk": chunk[which],
-            "size": np.where(draw.random(n) < 0.8, 67_108_864, draw.integers(1_000, 67_108_864, n)),  # noqa: PLR2004
+            "size": np.where(draw.random(n) < 0.8, 67_108_864, draw.integers(1_000, 67_108_864, n)),
             "port": draw.integers(32_768, 60_999, n),
             "part": draw.integers(0, 64, n),
             "job": draw.integers(1, 2_000, n),
@@ -94,10 +92,8 @@ def _stretch(draw, begin):  # noqa: ANN001, ANN202 -- numpy and Polars are impor
     return pl.concat(parts).sort("seconds", maintain_order=True)["line"]
 
 
-def _events(draw):  # noqa: ANN001, ANN202
+def _events(draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return session, kind and seconds after its beginning of each event."""
-    import numpy as np  # noqa: PLC0415
-
     every = np.arange(SESSIONS)
     wrong = draw.choice(4, SESSIONS, p=(0.97, 0.01, 0.01, 0.01))  # nothing, handing, copies, disk
     written_s = draw.gamma(2.0, 30.0, SESSIONS)
@@ -111,17 +107,17 @@ def _events(draw):  # noqa: ANN001, ANN202
     add("allocated", every, np.zeros(SESSIONS))
     for copy in range(3):
         add("taking", every, np.full(SESSIONS, float(copy)))
-        whole = every if copy < 2 else every[wrong != 3]  # noqa: PLR2004
+        whole = every if copy < 2 else every[wrong != 3]
         for i, name in enumerate(("ended", "taken", "noted")):
             add(name, whole, written_s[whole] + i)
-    add("failed", every[wrong == 3], written_s[wrong == 3])  # noqa: PLR2004
-    add("redundant", every[wrong == 2], written_s[wrong == 2] + 3)  # noqa: PLR2004
+    add("failed", every[wrong == 3], written_s[wrong == 3])
+    add("redundant", every[wrong == 2], written_s[wrong == 2] + 3)
     readers = np.repeat(every, draw.geometric(0.4, SESSIONS) - 1)
     add("served", readers, draw.uniform(60, 3_600, len(readers)))
     add("broken", every[wrong == 1], draw.uniform(60, 3_600, int((wrong == 1).sum())))
-    checked = every[draw.random(SESSIONS) < 0.1]  # noqa: PLR2004
+    checked = every[draw.random(SESSIONS) < 0.1]
     add("verified", checked, draw.uniform(600, 3_600, len(checked)))
-    gone = np.repeat(every[draw.random(SESSIONS) < 0.7], 3)  # noqa: PLR2004
+    gone = np.repeat(every[draw.random(SESSIONS) < 0.7], 3)
     add("doomed", gone, removed_s[gone])
     add("removed", gone, removed_s[gone] + 2)
     which, kind, after = (np.concatenate(part) for part in zip(*found, strict=True))

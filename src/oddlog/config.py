@@ -27,6 +27,8 @@ from oddlog.errors import ConfigError, did_you_mean
 
 UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "day": 86_400.0, "w": 604_800.0}
 
+LONGEST_S = 100 * 365.25 * 86_400  # a century: what is longer is a slip
+
 
 def load_config(path: Path, known: Mapping[str, AbstractSet[str]]) -> dict[str, dict[str, Any]]:
     """Return the options of each command that the file sets, named as in Python.
@@ -72,7 +74,7 @@ def parse_duration(text: str) -> float:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|day|d|w)\s*", text)
     seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
-    if seconds <= 0:
+    if not 0 < seconds < LONGEST_S:
         raise ConfigError(f"'{text}' is no duration.", "Write a number and a unit: 30s, 5min, 2h, 7d.")
     return seconds
 

@@ -15,6 +15,7 @@ Nothing in it is executed when it is read. A model is written beside its destina
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from oddlog import __version__
-from oddlog.errors import ModelError
+from oddlog.errors import ModelError, OddlogError
 from oddlog.types import Context, Number, State, Templates, Windows
 
 if TYPE_CHECKING:
@@ -107,28 +108,27 @@ class Model:
         check_destination(folder)
         files = self._files()
         files[MANIFEST] = _manifest(files)
-        aside: Path | None = None
+        work: Path | None = None
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+            work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+            aside = work / "new"
+            aside.mkdir()
             for name, content in files.items():
                 (aside / name).write_bytes(content)
-            aside.chmod(0o755)
             if folder.is_dir():
-                old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-                folder.rename(old / "model")
-                aside.rename(folder)
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                aside.rename(folder)
+                folder.rename(work / "old")
+            aside.rename(folder)
         except OSError as error:
             raise ModelError(
                 f"The model cannot be written to {folder}: {error.strerror or error}.",
                 "Free some space or give another place with -m. Nothing half-written was left.",
             ) from error
         finally:
-            if aside is not None:
-                shutil.rmtree(aside, ignore_errors=True)
+            if work is not None:
+                if (work / "old").is_dir() and not folder.exists():
+                    (work / "old").rename(folder)  # stopped between the two renames
+                shutil.rmtree(work, ignore_errors=True)
 
     def _files(self) -> dict[str, bytes]:
         templates = self.context.templates
@@ -160,13 +160,17 @@ class Model:
 
 
 def check_destination(folder: str | Path) -> None:
-    """Raise ModelError if a model cannot be written to `folder` because something else is there."""
+    """Raise ModelError if a model cannot be written to `folder`: said before hours of learning, not after."""
     folder = Path(folder)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file()):
         raise ModelError(
             f"{folder} exists and is no oddlog model, so it is not overwritten.",
             "Give another place with -m.",
         )
+    there = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        why = "no permission there" if there.is_dir() else "that is no folder"
+        raise ModelError(f"No model can be written to {folder}, in {there}: {why}.", "Give another place with -m.")
 
 
 def load(folder: str | Path) -> Model:
@@ -191,7 +195,10 @@ def load(folder: str | Path) -> Model:
         views = tuple(View.from_states(name, states, context) for name in head["views"])
         events = EventView.from_state(states["events"])
         return Model(context, views, events, head["reading"], head["training"])
-    except (KeyError, TypeError, ValueError) as error:
+    except OddlogError:
+        raise
+    except Exception as error:
+        # The files are what was saved, so another program or version wrote them; anything may break in any part.
         raise ModelError(
             f"The model {folder} is not complete ({type(error).__name__}: {error}).",
             "Learn it anew with: oddlog fit",
@@ -201,12 +208,15 @@ def load(folder: str | Path) -> Model:
 def _checked(folder: Path) -> dict[str, bytes]:
     """Return every file of the model after comparing it with the manifest."""
     if not (folder / MANIFEST).is_file():
-        what = "does not exist" if not folder.exists() else f"is no model: it has no {MANIFEST}"
-        raise ModelError(f"{folder} {what}.", f"Learn one first: oddlog fit LOGS -m {folder}")
+        if not folder.exists():
+            raise ModelError(f"{folder} does not exist.", f"Learn one first: oddlog fit LOGS -m {folder}")
+        what = f"it has no {MANIFEST}" if folder.is_dir() else "it is a file, and a model is a folder"
+        raise ModelError(f"{folder} is no model: {what}.", "Name a folder that oddlog fit wrote.")
     try:
-        manifest = orjson.loads((folder / MANIFEST).read_bytes())
+        content = (folder / MANIFEST).read_bytes()
+        manifest = orjson.loads(content)
         version, sums = manifest["format_version"], dict(manifest["files"])
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"The manifest of {folder} cannot be read.", "Learn the model anew.") from error
     if version != FORMAT_VERSION:
         raise ModelError(
@@ -219,13 +229,17 @@ def _checked(folder: Path) -> dict[str, bytes]:
             raise ModelError(f"The manifest of {folder} names a file outside of it: {name}.", "Do not use it.")
         try:
             files[name] = (folder / name).read_bytes()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             raise ModelError(f"{folder / name} is missing or unreadable.", "Learn the model anew.") from error
         if hashlib.sha256(files[name]).hexdigest() != expected:
             raise ModelError(
                 f"{folder / name} is not what was saved: its SHA-256 differs from the manifest.",
                 "Restore it from a copy, or learn the model anew.",
             )
+    if content != _manifest(files):
+        raise ModelError(
+            f"{folder / MANIFEST} is not what was saved.", "Restore it from a copy, or learn the model anew."
+        )
     return files
 
 

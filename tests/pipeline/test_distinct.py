@@ -61,6 +61,13 @@ def test_merging_keeps_the_weight_of_every_fold(bag: list[list[int]], n_folds: i
     assert len({(int(h), int(f)) for h, f in zip(hashes, kept_fold, strict=True)}) == len(kept)
 
 
+def test_a_fold_does_not_pass_for_a_type():
+    windows = windows_of([[2], [0]])  # [2] in fold 0 and [0] in fold 2 hold the same small numbers
+    kept, _, fold = merged(windows, counts_hash(windows, 6), np.array([0, 2]))
+    assert kept.template.tolist() == [2, 0]
+    assert fold.tolist() == [0, 2]
+
+
 def test_merging_changes_nothing_that_was_given():
     windows = windows_of([[1], [1], [2]])
     merged(windows, counts_hash(windows, 6), np.zeros(3, np.int64))

@@ -3,62 +3,117 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import re
 import signal
 import sys
 from types import FrameType
 from typing import NoReturn
 
-from oddlog.errors import OddlogError, UserError
+from oddlog.errors import OddlogError
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells expect
+BY_SIGNAL = 128  # what shells add to the number of the signal that ended a command
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-class InterruptedByUserError(UserError):
-    """Ctrl-C."""
+class StoppedError(BaseException):
+    """Ctrl-C, or somebody ended this process: no error to be handled by anything but the way out."""
 
-    exit_code = INTERRUPTED
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = BY_SIGNAL + number
+        self.message = "Interrupted." if number == signal.SIGINT else f"Stopped by {signal.Signals(number).name}."
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 it ran, 3 something is odd, 2 the user's mistake, 1 ours."""
+    """Run the command line and exit: 0 it ran, 3 something is odd, 2 the user's mistake, 1 ours, 130 Ctrl-C."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
-    signal.signal(signal.SIGINT, _interrupt)
     try:
-        from oddlog.cli.app import app
-
-        app()
-    except OddlogError as error:
-        if debug:
-            raise
-        _fail(str(error), error.exit_code)
+        _exit(_run())
+    except StoppedError as stopped:
+        _fail(f"{stopped.message} Nothing half-written was left.", stopped.exit_code)
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is wrong, and nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except OSError as error:
-        if debug:
-            raise
-        full = " Free some space, or set TMPDIR to a larger place." if error.errno == errno.ENOSPC else ""
-        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.{full}", 2)
-    except MemoryError:
-        _fail("There is not enough memory. Give fewer files at a time, or --since and --until.", 2)
+        _exit(0)
     except Exception as error:
         if debug:
             raise
-        said = " ".join(str(error).split())[:300]
-        _fail(
-            f"Something went wrong in oddlog itself: {type(error).__name__}: {said}. Please report it with --debug.", 1
-        )
-    sys.exit(0)
+        _fail(*_told(error))
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise InterruptedByUserError("Interrupted.", "Nothing half-written was left.")
+def _run() -> int:
+    """Run the command and return what to exit with."""
+    logging.getLogger("oddlog").addHandler(_Notices())
+    from oddlog.cli.app import app
+
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
+    code = app(standalone_mode=False)
+    sys.stdout.flush()
+    return code if isinstance(code, int) else 0
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """Return the one line that tells of an error, and what to exit with."""
+    import typer
+
+    usage: type[Exception] = typer.BadParameter.__bases__[0]  # the base of all that is wrong with a command line
+    if isinstance(error, OddlogError):
+        return str(error), error.exit_code
+    if isinstance(error, usage):
+        return _usage(error), 2
+    if isinstance(error, OSError):
+        full = " Free some space, or set TMPDIR to a larger place." if error.errno in _FULL else ""
+        return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.{full}", 2
+    if isinstance(error, MemoryError):
+        return "There is not enough memory. Give fewer files at a time, or --since and --until.", 2
+    said = " ".join(str(error).split())[:300]
+    if any(os.strerror(number) in said for number in _FULL):  # Polars tells of a full disk in its own words
+        return f"{said.split(' (os error')[0]}. Free some space, or set TMPDIR to a larger place.", 2
+    return f"Something went wrong in oddlog itself: {type(error).__name__}: {said}. Please report it with --debug.", 1
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _usage(error: Exception) -> str:
+    """Return what is wrong with a command line, and where to read how it should be."""
+    context, message = getattr(error, "ctx", None), getattr(error, "format_message", error.__str__)()
+    command = context.command_path if context is not None else "oddlog"
+    return f"{str(message).rstrip('.')}. See: {command} --help"
+
+
+class _Notices(logging.Handler):
+    """Says at once what a reader of the results should know: a source that was passed over, for instance."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _say(record.getMessage())
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    raise StoppedError(number)
+
+
+def _say(message: str) -> None:
+    # A file's name may hold anything; a line end or an escape sequence must not reach the terminal.
+    shown = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), message)
+    sys.stderr.write(f"oddlog: {shown}\n")
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"oddlog: {message}\n")
+    _say(message)
+    _exit(code)
+
+
+def _exit(code: int) -> NoReturn:
+    """Exit; what is still to be printed must not fail where nobody reads it any more."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

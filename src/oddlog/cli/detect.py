@@ -19,7 +19,7 @@ def detect(
     since: Annotated[str, typer.Option(help="Only records from this time on: 2026-03-01 or 7d.")] = "",
     until: Annotated[str, typer.Option(help="Only records before this time.")] = "",
     format: Annotated[str, typer.Option(help="Format of the lines; found per source if not given.")] = "",  # noqa: A002 - the option's name
-    limit: Annotated[int, typer.Option(help="Show at most so many incidents on the screen.")] = 20,
+    limit: Annotated[int, typer.Option(help="Show at most so many incidents on the screen.", min=0)] = 20,
     *,
     json: Annotated[bool, typer.Option("--json", help="JSON lines, also on a terminal.")] = False,
     fail_on_anomaly: Annotated[bool, typer.Option("--fail-on-anomaly", help="Exit with 3 if anything is odd.")] = False,
@@ -42,10 +42,12 @@ def detect(
             line_scores=line_scores,
             progress=progress,
         )
-    if show.wants_json(json):
-        for incident in found.incidents:
-            show.print_json(show.incident_json(incident), one_line=True)
-    else:
-        show.print_detection(found, limit)
+    with show.until_nobody_reads():
+        if show.wants_json(json):
+            show.tell_notes(found.notes)
+            for incident in found.incidents:
+                show.print_json(show.incident_json(incident), one_line=True)
+        else:
+            show.print_detection(found, limit)
     if fail_on_anomaly and found.incidents:
         raise typer.Exit(SOMETHING_ODD)

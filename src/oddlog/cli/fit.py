@@ -29,7 +29,7 @@ def fit(
         str, typer.Option(help="What looks odd but recurs all through training is taken as: usual, or odd.")
     ] = "usual",
     train_share: Annotated[float, typer.Option(help="Learn from this first share of the time.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Same input and seed, same model.")] = 0,
+    seed: Annotated[int, typer.Option(help="Same input and seed, same model.", min=0, max=2**32 - 1)] = 0,
     *,
     drop_duplicates: Annotated[bool, typer.Option(help="Drop identical lines instead of counting them.")] = False,
     redact: Annotated[bool, typer.Option(help="Replace passwords, tokens and keys by <secret>.")] = True,
@@ -65,7 +65,8 @@ def fit(
             progress=progress,
         )
         learned.save(model)
-    if show.wants_json(json):
-        show.print_json(show.model_json(learned))
-    else:
-        show.print_model(learned, str(model))
+    with show.until_nobody_reads():
+        if show.wants_json(json):
+            show.print_json(show.model_json(learned))
+        else:
+            show.print_model(learned, str(model))

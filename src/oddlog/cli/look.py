@@ -13,7 +13,7 @@ PATHS = typer.Argument(help="Files, globs, directories, or - for standard input.
 def templates(
     paths: Annotated[list[str], PATHS],
     format: Annotated[str, typer.Option(help="Format of the lines; found per source if not given.")] = "",  # noqa: A002 - the option's name
-    limit: Annotated[int, typer.Option(help="Show at most so many.")] = 50,
+    limit: Annotated[int, typer.Option(help="Show at most so many.", min=0)] = 50,
     *,
     json: Annotated[bool, typer.Option("--json", help="JSON lines, also on a terminal.")] = False,
 ) -> None:

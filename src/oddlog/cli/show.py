@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -22,14 +25,37 @@ if TYPE_CHECKING:
     from oddlog.pipeline.detecting import Detection
     from oddlog.types import Incident, Tally
 
+LEAST_P = 1e-15  # smaller ones say no more
 SHOWN_LINES = 3
 SHOWN_REASONS = 4
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 LEVEL_STYLES = ((40.0, "bold red"), (15.0, "red"), (6.0, "yellow"))
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `until_nobody_reads`; rich would exit with 1."""
+        raise BrokenPipeError
 
 
 def console() -> Console:
     """Return the console for results."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+@contextmanager
+def until_nobody_reads() -> Iterator[None]:
+    """Print no more once the reader of the output has gone (`| head`), and go on behind the block."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def plain(text: str) -> str:
+    """Return `text` without what would move a terminal's cursor, change its colours or its title."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def wants_json(asked: bool) -> bool:
@@ -52,6 +78,12 @@ def progress() -> Iterator[Callable[[str, int], None]]:
         return
     with err.status("starting") as status:
         yield lambda what, n: status.update(f"{escape(what)}  [dim]{n:,}[/dim]" if n else escape(what))
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """Say on standard error what the reader of JSON should know."""
+    for note in notes:
+        logging.getLogger("oddlog").warning("%s", note)
 
 
 def incident_json(incident: Incident) -> dict[str, Any]:
@@ -78,7 +110,7 @@ def print_frame(frame: pl.DataFrame, title: str = "", right: tuple[str, ...] = (
     for name in frame.columns:
         table.add_column(name.replace("_", " "), justify="right" if name in right else "left", overflow="fold")
     for row in frame.iter_rows():
-        table.add_row(*(Text(_cell(value)) for value in row))
+        table.add_row(*(Text(plain(_cell(value))) for value in row))
     console().print(table)
 
 
@@ -155,18 +187,19 @@ def _print_incident(out: Console, rank: int, incident: Incident) -> None:
     same_day = start[:10] == end[:10]
     span = start if start == end else f"{start} – {end[11:] if same_day else end}"
     what = incident.key if incident.n_windows <= 1 else f"{incident.n_windows:,} × {incident.key} …"
-    head = Text.assemble((f"\n{rank:>3}  ", "bold"), (span, style), "  ", (what, "bold"))
+    head = Text.assemble((f"\n{rank:>3}  ", "bold"), (span, style), "  ", (plain(what), "bold"))
     where = ", ".join(incident.services[:3])
     if where:
-        head.append(f"  {where}")
+        head.append(f"  {plain(where)}")
     if incident.hosts:
         head.append(f"  on {', '.join(incident.hosts[:3])}{' …' if len(incident.hosts) > 3 else ''}")  # noqa: PLR2004
-    head.append(f"  p {incident.p_value:.1g}", "dim")
+    p_value = f"p {incident.p_value:.1g}" if incident.p_value >= LEAST_P else f"p < {LEAST_P:g}"
+    head.append(f"  {p_value}", "dim")
     out.print(head)
     for reason in incident.reasons[:SHOWN_REASONS]:
-        out.print(Text(f"     {reason.text}"))
+        out.print(Text(f"     {plain(reason.text)}"))
     for line in incident.lines[:SHOWN_LINES]:
-        text = Text(f"       {line.source}:{line.line}  ", "dim")
+        text = Text(f"       {plain(line.source)}:{line.line}  ", "dim")
         shown = line.text if len(line.text) <= 160 else line.text[:157] + "…"  # noqa: PLR2004 - about two rows
-        text.append(shown.replace("\n", " ⏎ "), "default")
+        text.append(plain(shown.replace("\n", " ⏎ ")), "default")
         out.print(text)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
 from oddlog.pipeline.events import EventStore, repeated
 from oddlog.pipeline.views import Cut
-from oddlog.types import NO_TIME, Tally, Windows
+from oddlog.types import CLOSED_BY, NO_TIME, Tally, Windows
+
+_OPEN, _REST = (np.uint8(CLOSED_BY.index(name)) for name in ("open", "rest"))
 
 
 def partitions(store: EventStore, rows_of: Callable[[pl.Series], pl.Series] | None = None) -> Iterator[pl.DataFrame]:
@@ -28,6 +31,9 @@ def cut_windows(events: pl.DataFrame, cut: Cut, tally: Tally, span_us: tuple[int
     windower = cut.windower(tally)
     watermark = None if span_us[1] == NO_TIME else span_us[1]
     windows = Windows.concat([windower.push(events), windower.push(events.clear(), watermark), windower.flush()])
+    if cut.by == "session" and span_us[1] == NO_TIME:
+        # Without any time nothing tells that the input broke a session off: it is taken as whole.
+        return replace(windows, closed_by=np.where(windows.closed_by == _OPEN, _REST, windows.closed_by))
     if cut.closing is None:
         return windows
     return replace(windows, closed_by=cut.closing.settled(windows, *span_us))

@@ -18,7 +18,7 @@ from oddlog.pipeline.events import Codes, EventStore, event_columns
 from oddlog.pipeline.merging import MOST_ODD, Merging, OddWindows
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.reading import Reading
-from oddlog.pipeline.verdicts import LineWriter, line_verdicts, write_parquet
+from oddlog.pipeline.verdicts import LineWriter, check_writable, line_verdicts, write_parquet
 from oddlog.pipeline.views import View
 from oddlog.templates import Matcher, mask
 from oddlog.types import NO_TIME, SCORES, Bool, Incident, Tally, Windows, to_datetime
@@ -129,6 +129,8 @@ class _Detecting:
         scores: str | Path | None,
         line_scores: str | Path | None,
     ) -> Detection:
+        check_writable(scores)
+        check_writable(line_scores)
         reading = self._reading(format_, exclude, since, until)
         views = self.model.views
         stores = [EventStore(by=view.cut.partition()) for view in views]
@@ -143,10 +145,10 @@ class _Detecting:
 
     def _reading(self, format_: str, exclude: str, since: str | datetime, until: str | datetime) -> Reading:
         learned = self.model.reading
-        conditions = [f"({condition})" for condition in (learned["exclude"], exclude) if condition]
         return Reading(
             format=format_ or learned["format"],
-            exclude=" OR ".join(conditions),
+            exclude=exclude,
+            also_exclude=learned["exclude"],
             since=as_time(since),
             until=as_time(until),
             redact=learned["redact"],

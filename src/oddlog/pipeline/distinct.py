@@ -43,7 +43,8 @@ def distinct(hashes: U64) -> tuple[I64, I64]:
 def merged(windows: Windows, hashes: U64, fold: I64) -> tuple[Windows, U64, I64]:
     """Return the distinct windows of each fold with their weights summed, their hashes, and their folds."""
     with np.errstate(over="ignore"):
-        both = _mix(hashes + _mix(fold.astype(np.uint64)))
+        # Mixed once more: hashes are sums of mixed types, and a fold must not pass for one more type.
+        both = _mix(_mix(hashes) + _mix(fold.astype(np.uint64)))
     first, inverse = distinct(both)
     kept = windows.take(first)
     weight = np.bincount(inverse, windows.weight, minlength=len(first))

@@ -139,7 +139,7 @@ def fit(
     if not views:
         raise TooLittleDataError(
             f"Too little to learn from: {'; '.join(one.facts['says'] for one in learned.values())}.",
-            "Give more logs, or cut smaller windows: --session none --window 60s.",
+            "Give more logs, or cut smaller windows: --session none --window 20.",
         )
     training = {
         "lines": reading.lines,

@@ -15,6 +15,7 @@ from oddlog.types import I8, Windows
 ANOMALOUS = frozenset({"1", "anomaly", "anomalous", "abnormal", "true", "yes", "failure", "fail", "attack"})
 USUAL = frozenset({"0", "normal", "usual", "benign", "false", "no", "ok", "success", "-"})
 UNKNOWN = -1
+_EXAMPLE = "Give a CSV with the columns key,label."
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,18 @@ def read_labels(path: Path) -> Labels:
         If it cannot be read or holds a label that means nothing.
 
     """
+    if path.is_dir():
+        raise LabelError(f"The labels {path} are a folder.", _EXAMPLE)
     try:
         frame = pl.read_csv(path, infer_schema=False)
     except (OSError, PolarsError) as error:
-        raise LabelError(
-            f"The labels {path} cannot be read: {str(error).splitlines()[0]}.",
-            "Give a CSV with the columns key,label.",
-        ) from error
+        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        why = why.split(" (os error")[0]  # Polars repeats the path behind it
+        raise LabelError(f"The labels {path} cannot be read: {why}.", _EXAMPLE) from error
     if len(frame.columns) < 2:  # noqa: PLR2004 - a key and a label
-        raise LabelError(f"{path} has no two columns.", "Give a CSV with the columns key,label.")
+        raise LabelError(f"{path} has no two columns.", _EXAMPLE)
+    if not len(frame):
+        raise LabelError(f"{path} holds no label: there is nothing under its first line.", _EXAMPLE)
     names = ("key", "label") if {"key", "label"} <= set(frame.columns) else frame.columns[:2]
     key, word = frame[names[0]], frame[names[1]].str.strip_chars().str.to_lowercase()
     anomalous, usual = word.is_in(list(ANOMALOUS)), word.is_in(list(USUAL))
@@ -70,7 +74,7 @@ def require_match(labels: Labels, matched: int, n_anomalous: int, example: str, 
     """Raise LabelError if the labels name no window, or no anomalous one."""
     if not matched:
         raise LabelError(
-            f"None of the {len(labels.key):,} keys in {path} (such as '{labels.key[0] if len(labels.key) else ''}') "
+            f"None of the {len(labels.key):,} keys in {path} (such as '{labels.key.drop_nulls().first() or ''}') "
             f"is the key of a window (such as '{example}').",
             "Check what --session ties lines together by.",
         )

@@ -35,22 +35,24 @@ def templates_of(
 
 
 def formats_of(paths: Paths) -> tuple[pl.DataFrame, Tally]:
-    """Return ``source format confidence time level service host message`` of the first record of each source."""
-    rows: list[dict[str, object]] = []
+    """Return ``source format confidence time level service host message`` of the first record of each source.
+
+    Raises
+    ------
+    InputError
+        If no source could be read, or none of them holds a line.
+
+    """
     with closing(Reading()) as reading:
-        _first_records(reading, paths, rows)
-    return pl.DataFrame(rows, infer_schema_length=None), reading.tally
-
-
-def _first_records(reading: Reading, paths: Paths, rows: list[dict[str, object]]) -> None:
-    for source in reading.sources(paths):
-        found = reading.first(source)
-        if found is None:
-            continue
-        record = found.row(0, named=True)
-        detected = reading.formats[source]
+        rows = reading.firsts(paths)
         names = ("time", "level", "service", "host", "message")
-        rows.append(
+        found = [(source, reading.formats[source], frame.row(0, named=True)) for source, frame in rows]
+    frame = pl.DataFrame(
+        [
             {"source": source, "format": detected.format.name, "confidence": round(detected.confidence, 3)}
             | {name: record[name] for name in names}
-        )
+            for source, detected, record in found
+        ],
+        infer_schema_length=None,
+    )
+    return frame, reading.tally

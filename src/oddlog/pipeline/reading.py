@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -82,14 +83,30 @@ class Reading:
         """
         asked = Exclusion(self.exclude) if self.exclude else None
         exclusions = [one for one in (asked, Exclusion(self.also_exclude) if self.also_exclude else None) if one]
+        for _, frame in self._every(paths, self._source):
+            kept = self._kept(frame, exclusions)
+            if len(kept):
+                yield kept
+        if asked is not None:
+            asked.require_columns()
+
+    def firsts(self, paths: str | Path | Sequence[str | Path]) -> list[tuple[str, pl.DataFrame]]:
+        """Return the first records of each source that holds some; raises as `records` does."""
+
+        def first(source: str) -> Iterator[pl.DataFrame]:
+            yield from islice((frame for frame in self._source(source) if len(frame)), 1)
+
+        return list(self._every(paths, first))
+
+    def _every(
+        self, paths: str | Path | Sequence[str | Path], read: Callable[[str], Iterator[pl.DataFrame]]
+    ) -> Iterator[tuple[str, pl.DataFrame]]:
+        """Yield what `read` yields of each source; what cannot be read is passed over, unless that is all."""
         sources = self.sources(paths)
         failed: list[InputError] = []
         for source in sources:
             try:
-                for frame in self._source(source):
-                    kept = self._kept(frame, exclusions)
-                    if len(kept):
-                        yield kept
+                yield from ((source, frame) for frame in read(source))
             except InputError as error:
                 failed.append(error)
                 if len(sources) > 1:
@@ -99,8 +116,6 @@ class Reading:
         if not self.lines:
             names = ", ".join(map(_name, sources[:3])) + (" …" if len(sources) > 3 else "")  # noqa: PLR2004
             raise InputError(f"There is not one line of log in {names}.", "Give a file that holds some.")
-        if asked is not None:
-            asked.require_columns()
 
     def sources(self, paths: str | Path | Sequence[str | Path]) -> list[str]:
         """Return the sources that `paths` name. A path that names none is passed over, unless all are so.
@@ -130,17 +145,6 @@ class Reading:
         for error in failed:
             self._pass_over(error)
         return [source for source in expand(named, self.tally) if self._is_utf8(source)]
-
-    def first(self, source: str) -> pl.DataFrame | None:
-        """Return the first records of a source, None if it holds none.
-
-        Raises
-        ------
-        InputError
-            If it cannot be read.
-
-        """
-        return next((frame for frame in self._source(source) if len(frame)), None)
 
     def _pass_over(self, error: InputError) -> None:
         self.tally.add(PASSED_OVER, example=error.message)

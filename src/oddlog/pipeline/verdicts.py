@@ -104,6 +104,23 @@ class LineWriter:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def check_writable(path: str | Path | None) -> None:
+    """Raise InputError if a file cannot be written to `path`: said before hours of reading, not after."""
+    if path is None:
+        return
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(
+            f"{path} is a folder, and a file is to be written there.", f"Name a file: {path}/scores.parquet"
+        )
+    if not path.parent.is_dir():
+        raise InputError(
+            f"{path} cannot be written: there is no folder {path.parent}.", f"Type: mkdir -p {path.parent}"
+        )
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path} cannot be written: no permission in {path.parent}.", "Give another place.")
+
+
 def write_parquet(frame: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
     """Write `frame` to `path`, aside first and then renamed.
 
@@ -118,7 +135,7 @@ def write_parquet(frame: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
         frame.lazy().sink_parquet(aside, compression="zstd")
         aside.replace(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        said = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        said = (getattr(error, "strerror", None) or str(error).splitlines()[0]).split(" (os error")[0]
         raise InputError(f"{path} cannot be written: {said}.", "Give another place, or free some space.") from error
     finally:
         aside.unlink(missing_ok=True)
