@@ -38,8 +38,10 @@ format: setup ## put the code in form
 bench: setup ## measure speed and memory against peers (minutes)
 	$(BIN)/python benchmarks/run.py
 
-docs: setup ## check that the pages link to things that are there
-	$(BIN)/python -m pytest tests/test_docs.py
+docs: setup ## build the pages into site/, each link and example checked
+	test -x $(BIN)/zensical || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/zensical build --strict
+	$(BIN)/python -m pytest tests/test_docs.py tests/test_readme.py
 
 clean: ## remove what the other commands made
-	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

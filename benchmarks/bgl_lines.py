@@ -89,9 +89,8 @@ def main() -> None:
         print(f"odd {verdict}, alert {alert}: {len(wrong)} types, {wrong['n'].sum():,} lines")
         if arguments.types:
             for row, _, _, grade, unseen, n in wrong.head(25).iter_rows():
-                print(
-                    f"  {n:6,} {LEVELS[grade]:8s} {'unseen' if unseen else 'seen':6s} {re.sub(' +', ' ', texts[row])[:110]}"
-                )
+                text = re.sub(" +", " ", texts[row])[:110]
+                print(f"  {n:6,} {LEVELS[grade]:8s} {'unseen' if unseen else 'seen':6s} {text}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,9 @@ def nova_truth(line: str) -> Truth:
     return Truth(moment(when, "%Y-%m-%d %H:%M:%S.%f"), LEVELS[level], name, None, said)
 
 
+PHRASES = {status.value: status.phrase for status in HTTPStatus} | {416: "Range Not Satisfiable"}
+
+
 def access_truth(line: str) -> Truth:
     """Read one line of an access log."""
     found = re.match(r'\S+ \S+ \S+ \[([^\]]+)\] "(\S+) (\S+)(?: (\S+))?" (\d+)', line)
@@ -173,7 +177,8 @@ def access_truth(line: str) -> Truth:
     when, method, target, protocol, status = found.groups()
     level = "ERROR" if status >= "500" else "WARNING" if status >= "400" else "INFO"
     asked = " ".join(filter(None, [method, target.split("?")[0], protocol]))
-    return Truth(datetime.strptime(when, "%d/%b/%Y:%H:%M:%S %z"), level, None, None, f"{asked} {status}")
+    phrase = PHRASES[int(status)]
+    return Truth(datetime.strptime(when, "%d/%b/%Y:%H:%M:%S %z"), level, None, None, f"{asked} {status} {phrase}")
 
 
 def hdfs_truth(line: str) -> Truth:

@@ -167,6 +167,8 @@ def one_seed(lines: pl.DataFrame, runs: pl.DataFrame, seed: int, options: dict, 
 
 def show(judged: pl.DataFrame, found: oddlog.Detection) -> None:
     """Print what was missed and what was called odd for nothing, and the notes."""
+    of_lines = [incident for incident in found.incidents if not incident.n_windows]
+    print(f"{len(found.incidents)} incidents, {len(of_lines)} of them of single lines")
     print("notes:", found.notes, dict(found.tally.counts))
     for kind, odd in (("failed", False), ("usual", True), ("held", True)):
         some = judged.filter((pl.col("kind") == kind) & (pl.col("is_anomaly") == odd))

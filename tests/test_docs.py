@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib.util
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -12,15 +13,18 @@ from typing import Any
 import pytest
 import typer
 
+import oddlog
 from oddlog.cli.app import app
-from oddlog.formats.registry import all_formats
+from oddlog.formats import registry
 from oddlog.plugins import found
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"])
 COMMANDS: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
-FENCE = re.compile(r"^(?:<!-- (?P<mark>[^>]*?) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"^(?:<!-- (?P<mark>[^>]*?) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -90,17 +94,13 @@ def test_the_options_of_oddlog_itself_are_written_about():
 
 
 def test_every_option_of_fit_is_a_keyword_in_python():
-    import inspect
-
-    import oddlog
-
     options = {param.name for param in COMMANDS["fit"].params} - {"model", "json"}
     assert options == set(inspect.signature(oddlog.fit).parameters) - {"progress"}
 
 
 def test_every_format_is_written_about():
     text = (DOCS / "formats.md").read_text(encoding="utf-8")
-    built_in = [one.name for one in all_formats() if type(one).__module__.startswith("oddlog.")]
+    built_in = [one.name for one in registry.all_formats() if type(one).__module__.startswith("oddlog.")]
     assert len(built_in) > 20
     assert [name for name in built_in if f"| `{name}` |" not in text] == []
 
@@ -160,8 +160,6 @@ def test_examples_of_extending_pass_their_own_tests(page: Path, block: re.Match[
     spec.loader.exec_module(module)
     tests = [value for name, value in vars(module).items() if name.startswith("test_")]
     assert tests
-    from oddlog.formats import registry
-
     before = dict(registry._registered)
     try:
         for test in tests:

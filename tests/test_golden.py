@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from golden.make import verdicts
 
 import oddlog
+from golden.make import verdicts
 from oddlog.model import FORMAT_VERSION
 
 GOLDEN = Path(__file__).resolve().parent / "golden"

@@ -76,7 +76,9 @@ def test_keys_lead_to_rows_and_unknown_ones_to_none():
 
 def test_without_templates_no_key_leads_anywhere():
     none = np.empty(0, np.uint64)
-    templates = Templates((), np.empty(0, np.uint8), np.empty(0, np.int64), none, none.astype(np.uint32), np.empty((0, 4)))
+    templates = Templates(
+        (), np.empty(0, np.uint8), np.empty(0, np.int64), none, none.astype(np.uint32), np.empty((0, 4))
+    )
     assert templates.rows_of(np.array([1, 2], np.uint64)).tolist() == [-1, -1]
 
 

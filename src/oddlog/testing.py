@@ -13,7 +13,18 @@ import numpy as np
 import polars as pl
 
 from oddlog.errors import UserError
+from oddlog.formats.checks import check_format
 from oddlog.types import I8, Context, Detector, Scores, State, Templates, Windows
+
+__all__ = [
+    "DETECTOR_CHECKS",
+    "check_detector",
+    "check_format",
+    "context",
+    "planted_windows",
+    "usual_windows",
+    "windows",
+]
 
 READS = frozenset({"template", "time", "level", "service", "numbers", "order"})
 """What a detector may say that it reads."""

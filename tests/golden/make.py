@@ -15,9 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from conftest import shop_lines
-
 import oddlog
+from conftest import shop_lines
 from oddlog.model import FORMAT_VERSION, Model
 
 HERE = Path(__file__).resolve().parent

@@ -85,7 +85,8 @@ def _usage(error: Exception) -> str:
     """Return what is wrong with a command line, and where to read how it should be."""
     context, message = getattr(error, "ctx", None), getattr(error, "format_message", error.__str__)()
     command = context.command_path if context is not None else "oddlog"
-    return f"{str(message).rstrip('.')}. See: {command} --help"
+    said = str(message).rstrip(".")
+    return f"{said}{'' if said.endswith('?') else '.'} See: {command} --help"
 
 
 class _Notices(logging.Handler):
@@ -112,6 +113,8 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def _exit(code: int) -> NoReturn:
     """Exit; what is still to be printed must not fail where nobody reads it any more."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the work is over: a late Ctrl-C must not turn it into a failure
     try:
         sys.stdout.flush()
     except BrokenPipeError:

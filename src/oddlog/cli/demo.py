@@ -20,11 +20,15 @@ def simulate(
 
     [dim]Example: oddlog simulate shop/ --lines 100000[/dim]
     """
+    from rich.markup import escape
+
     from oddlog.cli import show
     from oddlog.datasets import simulate as write
 
     written = write(folder, lines=lines, seed=seed)
-    show.console().print(f"Wrote {written.lines:,} lines to {folder}/train and {folder}/today, with their labels.")
+    where = escape(str(folder))
+    with show.until_nobody_reads():
+        show.console().print(f"Wrote {written.lines:,} lines to {where}/train and {where}/today, with their labels.")
 
 
 def demo(
@@ -36,24 +40,32 @@ def demo(
 
     [dim]Example: oddlog demo demo/[/dim]
     """
+    from oddlog.cli import show
+
+    with show.until_nobody_reads():
+        _whole_way(folder, lines, seed)
+
+
+def _whole_way(folder: Path, lines: int, seed: int) -> None:
+    from rich.markup import escape
+
     from oddlog import load
     from oddlog.cli import show
     from oddlog.pipeline import fit
 
-    out = show.console()
-    out.print(f"[bold cyan]$ oddlog simulate {folder}[/bold cyan]")
+    out, where, model = show.console(), escape(str(folder)), folder / "shop.model"
+    out.print(f"[bold cyan]$ oddlog simulate {where}[/bold cyan]")
     if (folder / "incidents.json").is_file():
-        out.print(f"The logs are in {folder} already; delete it to make new ones.")
+        out.print(f"The logs are in {where} already; delete it to make new ones.")
     else:
         simulate(folder, lines, seed)
-    model = folder / "shop.model"
-    out.print(f"\n[bold cyan]$ oddlog fit {folder}/train -m {model} --entity client[/bold cyan]")
+    out.print(f"\n[bold cyan]$ oddlog fit {where}/train -m {where}/{model.name} --entity client[/bold cyan]")
     with show.progress() as progress:
         learned = fit(folder / "train", entity="client", seed=seed, progress=progress)
         learned.save(model)
     show.print_model(learned, str(model))
-    out.print(f"\n[bold cyan]$ oddlog detect {folder}/today -m {model}[/bold cyan]")
+    out.print(f"\n[bold cyan]$ oddlog detect {where}/today -m {where}/{model.name}[/bold cyan]")
     with show.progress() as progress:
         found = load(model).detect(folder / "today", progress=progress)
     show.print_detection(found, limit=20)
-    out.print(f"\nWhat was planted: [bold]{folder}/incidents.json[/bold]. Now your own logs: oddlog fit /var/log/…")
+    out.print(f"\nWhat was planted: [bold]{where}/incidents.json[/bold]. Now your own logs: oddlog fit /var/log/…")

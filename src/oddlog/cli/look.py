@@ -26,14 +26,14 @@ def templates(
 
     with show.progress() as progress:
         frame, tally = templates_of(paths, format=format, progress=progress)
-    if show.wants_json(json):
-        for row in frame.iter_rows(named=True):
-            show.print_json(row, one_line=True)
-        return
-    show.print_frame(frame.head(limit), right=("lines",))
-    if len(frame) > limit:
-        show.console().print(f"… and {len(frame) - limit:,} more: --limit {len(frame)} shows all.")
-    show.print_tally(tally)
+    with show.until_nobody_reads():
+        if show.wants_json(json):
+            show.print_rows(frame)
+            return
+        show.print_frame(frame.head(limit), right=("lines",))
+        if len(frame) > limit:
+            show.console().print(f"… and {len(frame) - limit:,} more: --limit {len(frame)} shows all.")
+        show.print_tally(tally)
 
 
 def formats(
@@ -49,12 +49,12 @@ def formats(
     from oddlog.pipeline.looking import formats_of
 
     frame, tally = formats_of(paths)
-    if show.wants_json(json):
-        for row in frame.iter_rows(named=True):
-            show.print_json(row, one_line=True)
-        return
-    show.print_frame(frame, right=("confidence",))
-    show.print_tally(tally)
+    with show.until_nobody_reads():
+        if show.wants_json(json):
+            show.print_rows(frame)
+            return
+        show.print_frame(frame, right=("confidence",))
+        show.print_tally(tally)
 
 
 def inspect(
@@ -66,27 +66,13 @@ def inspect(
 
     [dim]Example: oddlog inspect app.model[/dim]
     """
-    import polars as pl
-
     from oddlog.cli import show
     from oddlog.model import load
-    from oddlog.types import LEVELS, Tally
 
     loaded = load(model)
-    if show.wants_json(json):
-        show.print_json(show.model_json(loaded))
-        return
-    show.print_model(loaded, str(model))
-    known = loaded.context.templates
-    rows = {
-        "lines": known.count[:20],
-        "level": [LEVELS[code] for code in known.level[:20]],
-        "template": known.text[:20],
-    }
-    show.print_frame(pl.DataFrame(rows), "\nMost frequent message types", right=("lines",))
-    if loaded.reading["session"]["candidates"]:
-        show.print_frame(pl.DataFrame(loaded.reading["session"]["candidates"]), "\nWhat could tie lines together")
-    tally = Tally()
-    tally.counts.update(loaded.training["tally"]["counts"])
-    tally.examples.update(loaded.training["tally"]["examples"])
-    show.print_tally(tally)
+    with show.until_nobody_reads():
+        if show.wants_json(json):
+            show.print_json(show.model_json(loaded))
+        else:
+            show.print_model(loaded, str(model))
+            show.print_inside(loaded)

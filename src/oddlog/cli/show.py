@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LEAST_P = 1e-15  # smaller ones say no more
 SHOWN_LINES = 3
+SHOWN_TEMPLATES = 20
 SHOWN_REASONS = 4
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 LEVEL_STYLES = ((40.0, "bold red"), (15.0, "red"), (6.0, "yellow"))
@@ -67,6 +68,12 @@ def print_json(value: Any, *, one_line: bool = False) -> None:
     """Print a value as JSON."""
     option = orjson.OPT_UTC_Z | orjson.OPT_SERIALIZE_NUMPY | (0 if one_line else orjson.OPT_INDENT_2)
     sys.stdout.write(orjson.dumps(value, option=option).decode() + "\n")
+
+
+def print_rows(frame: pl.DataFrame) -> None:
+    """Print a frame as JSON lines."""
+    for row in frame.iter_rows(named=True):
+        print_json(row, one_line=True)
 
 
 @contextmanager
@@ -151,6 +158,27 @@ def print_model(model: Model, where: str) -> None:
         out.print(f"  [yellow]{escape(note)}[/yellow]")
     out.print(f"  model      {escape(where)}  [dim]{model.id[:12]}[/dim]")
     out.print(f"Now: [bold]oddlog detect TODAY.log -m {escape(where)}[/bold]")
+
+
+def print_inside(model: Model) -> None:
+    """Print a model's message types, what could have tied its lines together, and what was cleaned."""
+    import polars as pl
+
+    from oddlog.types import LEVELS, Tally
+
+    known = model.context.templates
+    rows = {
+        "lines": known.count[:SHOWN_TEMPLATES],
+        "level": [LEVELS[code] for code in known.level[:SHOWN_TEMPLATES]],
+        "template": known.text[:SHOWN_TEMPLATES],
+    }
+    print_frame(pl.DataFrame(rows), "\nMost frequent message types", right=("lines",))
+    if model.reading["session"]["candidates"]:
+        print_frame(pl.DataFrame(model.reading["session"]["candidates"]), "\nWhat could tie lines together")
+    tally = Tally()
+    tally.counts.update(model.training["tally"]["counts"])
+    tally.examples.update(model.training["tally"]["examples"])
+    print_tally(tally)
 
 
 def _span(start: object, end: object) -> str:

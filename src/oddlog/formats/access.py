@@ -21,6 +21,46 @@ _HARD = rf"^([^\"]*){_QUOTED}([^\"]*)(?:{_QUOTED}([^\"]*)(?:{_QUOTED}(.*))?)?$"
 _SERVER_ERROR, _CLIENT_ERROR = 500, 400
 
 
+# RFC 9110, section 15, and RFC 6585. A table of our own: what a key is made of must not change with a library.
+_PHRASES = {
+    "200": "OK",
+    "201": "Created",
+    "202": "Accepted",
+    "204": "No Content",
+    "206": "Partial Content",
+    "301": "Moved Permanently",
+    "302": "Found",
+    "303": "See Other",
+    "304": "Not Modified",
+    "307": "Temporary Redirect",
+    "308": "Permanent Redirect",
+    "400": "Bad Request",
+    "401": "Unauthorized",
+    "403": "Forbidden",
+    "404": "Not Found",
+    "405": "Method Not Allowed",
+    "406": "Not Acceptable",
+    "408": "Request Timeout",
+    "409": "Conflict",
+    "410": "Gone",
+    "411": "Length Required",
+    "412": "Precondition Failed",
+    "413": "Content Too Large",
+    "414": "URI Too Long",
+    "415": "Unsupported Media Type",
+    "416": "Range Not Satisfiable",
+    "422": "Unprocessable Content",
+    "429": "Too Many Requests",
+    "499": "Client Closed Request",
+    "500": "Internal Server Error",
+    "501": "Not Implemented",
+    "502": "Bad Gateway",
+    "503": "Service Unavailable",
+    "504": "Gateway Timeout",
+}
+_CLASSES = {"1": "Informational", "2": "Success", "3": "Redirect", "4": "Client Error", "5": "Server Error"}
+
+
 def _quotes(frame: pl.DataFrame) -> pl.DataFrame:
     split = frame.with_columns(words(frame, pl.col("text"), _PARTS, by='"'))
     return split.with_columns(ok=~pl.col("text").str.contains("\\", literal=True))
@@ -47,7 +87,10 @@ def _head(frame: pl.DataFrame, year: int) -> pl.DataFrame:
 
 
 def _message(frame: pl.DataFrame) -> pl.DataFrame:
-    """Write ``METHOD path protocol status``: what was asked and what came, without the query."""
+    """Write ``METHOD path protocol status phrase``: what was asked and what came, without the query.
+
+    The phrase is for the template: masking hides the number, and a 404 is another type of message than a 200.
+    """
     frame = frame.with_columns(words(frame, pl.col("request"), ["f.method", "target", "protocol"]))
     path = pl.col("target").str.splitn("?", 2).struct.field("field_0")
     is_request = pl.col("f.method").str.contains(r"^[A-Z_\-]{2,20}$") & pl.col("target").is_not_null()
@@ -58,9 +101,15 @@ def _message(frame: pl.DataFrame) -> pl.DataFrame:
         message=pl.concat_str(
             pl.when(is_request).then(asked).when(pl.col("request") == "").then(pl.lit("-")).otherwise("request"),
             "status",
+            _phrase(),
             separator=" ",
         ),
     )
+
+
+def _phrase() -> pl.Expr:
+    by_class = pl.col("status").str.slice(0, 1).replace_strict(_CLASSES, default="", return_dtype=pl.String)
+    return pl.col("status").replace_strict(_PHRASES, default=by_class, return_dtype=pl.String)
 
 
 def _numbers(frame: pl.DataFrame) -> pl.DataFrame:

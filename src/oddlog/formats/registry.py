@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Protocol, runtime_checkable
 
 import polars as pl
 
+from oddlog import plugins
 from oddlog.errors import FormatError
 from oddlog.formats.access import Access
 from oddlog.formats.android import Android
@@ -92,5 +94,11 @@ def register(format: Format) -> None:  # noqa: A002 -- the field's word, as in D
 
 
 def all_formats() -> tuple[Format, ...]:
-    """Return the registered formats, then the built-in ones."""
-    return (*_registered.values(), *FORMATS)
+    """Return the registered formats, those of installed packages, then the built-in ones."""
+    return (*_registered.values(), *_installed(), *FORMATS)
+
+
+@cache
+def _installed() -> tuple[Format, ...]:
+    """Return the formats that packages bring by entry points of the group ``oddlog.formats``."""
+    return tuple(plugins.load("oddlog.formats", name)() for name in plugins.found("oddlog.formats"))

@@ -16,7 +16,8 @@ from oddlog.types import I64, NO_TIME, Tally
 
 MOST_TYPES = 2_000_000  # distinct masked texts: 337 MB measured
 COMPACT_ROWS = 500_000
-EVERY = 64  # one time in so many is kept for quantiles
+EVERY = 64  # one time in so many is kept for quantiles …
+MOST_TIMES = 1_000_000  # … until there are so many: then every second of them is forgotten, and one in 128 is kept
 FOLDS = 5
 
 
@@ -47,6 +48,8 @@ class Collected(ExitStack):
         self._type_rows = 0
         self._known_types = 0
         self._times: list[I64] = []
+        self._n_times = 0
+        self._every = EVERY
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -103,7 +106,12 @@ class Collected(ExitStack):
             return
         self.start_us = int(timed.min()) if self.start_us == NO_TIME else min(self.start_us, int(timed.min()))
         self.end_us = max(self.end_us, int(timed.max()))
-        self._times.append(timed[::EVERY].copy())
+        self._times.append(timed[:: self._every].copy())
+        self._n_times += len(self._times[-1])
+        if self._n_times > MOST_TIMES:
+            self._times = [np.concatenate(self._times)[::2].copy()]
+            self._n_times = len(self._times[0])
+            self._every *= 2
 
     def fold_edges(self) -> I64:
         """Return the times that cut the lines into `FOLDS` stretches of about as many lines each."""

@@ -221,7 +221,7 @@ class _Detecting:
             merging.add_windows(odd)
             if writer is not None:
                 lines = line_verdicts(self.model.events, events, words)
-                merging.add_lines(lines)
+                merging.add_lines(lines, odd.windows)
                 writer.add(lines, odd)
         if stretches:
             merging.add_stretches(view.name, stretch_sums(pl.concat(stretches)))

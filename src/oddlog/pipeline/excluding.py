@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -56,17 +57,18 @@ class Exclusion:
         column = {name: _column_of(name, records) for name in names}
         self._missing = {name: None for name in self._missing if column[name] is None}
         self._columns |= dict.fromkeys(records.columns)
-        # A null compares with anything of its own type, and the type of a field that is not here is not known.
-        for absent in (pl.Float32, pl.String):
-            null = pl.lit(None, dtype=absent)
-            read = {name: null if found is None else pl.col(found) for name, found in column.items()}
+        absent = [name for name, found in column.items() if found is None]
+        for types in product(*map(_types_of, absent)):
+            read = {name: pl.col(found) for name, found in column.items() if found is not None}
+            read |= {name: pl.lit(None, dtype=dtype) for name, dtype in zip(absent, types, strict=True)}
             try:
                 holds = records.with_columns(**read).select(held=self._holds)["held"]
-                return records.filter(~holds.new_from_index(0, len(records)) if len(holds) == 1 else ~holds)
+                return records.filter(~(holds.new_from_index(0, len(records)) if len(holds) == 1 else holds))
             except PolarsError as error:
                 problem = error
         raise ConfigError(
-            f"--exclude {self.condition!r} does not fit the records: {_first_line(problem)}.", self._there()
+            f"--exclude {self.condition!r} does not fit the records: {_first_line(problem)}.",
+            f"The columns are: {', '.join(self._columns)}.",
         ) from problem
 
     def require_columns(self) -> None:
@@ -78,12 +80,14 @@ class Exclusion:
                 did_you_mean(name, self._columns),
             )
 
-    def _there(self) -> str:
-        return f"The columns are: {', '.join(self._columns)}."
-
 
 def _column_of(name: str, records: pl.DataFrame) -> str | None:
     return next((column for column in (name, f"n.{name}", f"f.{name}") if column in records.columns), None)
+
+
+def _types_of(name: str) -> tuple[type[pl.DataType], ...]:
+    """Return what a field that is not here may be elsewhere: a null compares with nothing but its own type."""
+    return {"n.": (pl.Float32,), "f.": (pl.String,)}.get(name[:2], (pl.Float32, pl.String))
 
 
 def _first_line(error: Exception) -> str:

@@ -150,7 +150,7 @@ def fit(
         "tally": {"counts": dict(reading.tally.counts), "examples": reading.tally.examples},
         "notes": [missing] if missing else [],
     }
-    return Model(context, views, events, _reading_facts(reading, choice, entity, window), training)
+    return Model(context, views, events, _reading_facts(reading, choice, cuts[0][1], entity, window), training)
 
 
 @dataclass
@@ -263,7 +263,7 @@ def _templates(collected: Collected, tally: Tally) -> Templates:
     return with_embedding(templates, embed)
 
 
-def _reading_facts(reading: Reading, choice: SessionChoice, entity: str, window: str) -> dict[str, Any]:
+def _reading_facts(reading: Reading, choice: SessionChoice, cut: Cut, entity: str, window: str) -> dict[str, Any]:
     formats = {source: found.format.name for source, found in reading.formats.items()}
     shares: dict[str, dict[str, Any]] = {}
     for found in reading.formats.values():
@@ -280,7 +280,7 @@ def _reading_facts(reading: Reading, choice: SessionChoice, entity: str, window:
             "value": choice.value,
             "confidence": choice.confidence,
             "candidates": candidates,
-            "says": _session_says(choice),
+            "says": _session_says(choice, cut),
         },
         "entity": entity,
         "window": window,
@@ -290,9 +290,10 @@ def _reading_facts(reading: Reading, choice: SessionChoice, entity: str, window:
     }
 
 
-def _session_says(choice: SessionChoice) -> str:
+def _session_says(choice: SessionChoice, cut: Cut) -> str:
     if choice.kind == "none":
-        return "none: no identifier ties lines together, so windows of time are judged (set one with --session)"
+        stretch = f"{cut.size / 1e6:,.0f} s per service" if cut.by == "time" else f"{cut.size:,} lines"
+        return f"none: nothing ties lines together, so windows of {stretch} are judged (--session, --window)"
     what = "the field" if choice.kind == "field" else "what fits"
     return f"by {what} {choice.value} (confidence {choice.confidence:.2f}; --session changes it)"
 

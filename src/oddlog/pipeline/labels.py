@@ -74,7 +74,7 @@ def require_match(labels: Labels, matched: int, n_anomalous: int, example: str, 
     """Raise LabelError if the labels name no window, or no anomalous one."""
     if not matched:
         raise LabelError(
-            f"None of the {len(labels.key):,} keys in {path} (such as '{labels.key.drop_nulls().first() or ''}') "
+            f"None of the {len(labels.key):,} keys in {path} (such as '{next(iter(labels.key.drop_nulls()), '')}') "
             f"is the key of a window (such as '{example}').",
             "Check what --session ties lines together by.",
         )

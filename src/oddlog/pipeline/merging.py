@@ -108,9 +108,10 @@ class Merging:
         if len(odd.windows):
             self._odd[odd.view.name].append(odd)
 
-    def add_lines(self, lines: pl.DataFrame) -> None:
-        """Take in the verdicts of a partition's lines."""
-        odd = lines.filter("is_anomaly")
+    def add_lines(self, lines: pl.DataFrame, windows: Windows) -> None:
+        """Take in the verdicts of a partition's lines; those of its odd `windows` are told with these."""
+        told = pl.DataFrame({"source": windows.source, "line": windows.line})
+        odd = lines.filter("is_anomaly").join(told, on=["source", "line"], how="anti", maintain_order="left")
         self.n_odd_lines += len(odd)
         room = MOST_ODD_LINES - self._n_lines
         if room > 0 and len(odd):

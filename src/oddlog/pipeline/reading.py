@@ -142,21 +142,23 @@ class Reading:
                 named.append(path)
         if not named:
             raise failed[0]
-        for error in failed:
-            self._pass_over(error)
-        return [source for source in expand(named, self.tally) if self._is_utf8(source)]
+        for one in failed:
+            self._pass_over(one)
+        found = expand(named, self.tally)
+        unnamed = [
+            InputError(f"{name!r} has a name that is no UTF-8, and is not read.", "Rename it.")
+            for name in found
+            if not _is_utf8(name)
+        ]
+        if len(unnamed) == len(found):
+            raise unnamed[0]
+        for one in unnamed:
+            self._pass_over(one)
+        return [name for name in found if _is_utf8(name)]
 
     def _pass_over(self, error: InputError) -> None:
         self.tally.add(PASSED_OVER, example=error.message)
         self._tell(f"Passed over: {error.message}")
-
-    def _is_utf8(self, source: str) -> bool:
-        try:
-            source.encode()
-        except UnicodeEncodeError:
-            self._pass_over(InputError(f"{source!r} has a name that is no UTF-8, and is not read.", "Rename it."))
-            return False
-        return True
 
     def _tell(self, what: str) -> None:
         """Say at once what a reader of the result should know; of many such things the first ones."""
@@ -243,6 +245,10 @@ class Reading:
 
 def _name(source: str) -> str:
     return "standard input" if source == STDIN else source
+
+
+def _is_utf8(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _require_name(path: str | Path) -> None:
