@@ -175,7 +175,7 @@ def test_a_rate_that_so_few_sessions_cannot_hold_is_said(small_log: Path):
         ({"detectors": ["sn"]}, ConfigError, "Did you mean 'snn'"),
         ({"detectors": []}, ConfigError, "No detector was named"),
         ({"exclude": "level ="}, ConfigError, "Write it as in SQL"),
-        ({"exclude": "lvl = 'INFO'"}, ConfigError, "Their columns are"),
+        ({"exclude": "lvl = 'INFO'"}, ConfigError, "Did you mean 'level'"),
         ({"false_alarms": "few"}, ConfigError, "5/day"),
         ({"train_share": 1.5}, ConfigError, "between 0 and 1"),
         ({"since": "2030-01-01"}, TooLittleDataError, "--since"),

@@ -48,13 +48,15 @@ def main() -> NoReturn:
 
 def _run() -> int:
     """Run the command and return what to exit with."""
-    logging.getLogger("oddlog").addHandler(_Notices())
+    logging.getLogger("oddlog").handlers[:] = [_Notices()]
     from oddlog.cli.app import app
 
     if len(sys.argv) == 1:
         sys.argv.append("--help")
-    code = app(standalone_mode=False)
-    sys.stdout.flush()
+    try:
+        code = app(standalone_mode=False)
+    except SystemExit:
+        return 0  # rich exits by itself, and only where the reader of our output has gone
     return code if isinstance(code, int) else 0
 
 
@@ -73,8 +75,9 @@ def _told(error: Exception) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         return "There is not enough memory. Give fewer files at a time, or --since and --until.", 2
     said = " ".join(str(error).split())[:300]
-    if any(os.strerror(number) in said for number in _FULL):  # Polars tells of a full disk in its own words
-        return f"{said.split(' (os error')[0]}. Free some space, or set TMPDIR to a larger place.", 2
+    full_said = next((os.strerror(number) for number in _FULL if os.strerror(number) in said), "")
+    if full_said:  # Polars tells of a full disk in its own words
+        return f"{full_said}, while temporary files were written. Free some space, or set TMPDIR to a larger place.", 2
     return f"Something went wrong in oddlog itself: {type(error).__name__}: {said}. Please report it with --debug.", 1
 
 

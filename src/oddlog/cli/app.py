@@ -26,6 +26,14 @@ app.command("simulate")(demo.simulate)
 app.command("demo")(demo.demo)
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        from oddlog import __version__
+
+        typer.echo(f"oddlog {__version__}")
+        raise typer.Exit
+
+
 @app.callback(epilog="Example: oddlog fit /var/log/app/ -m app.model && oddlog detect today.log -m app.model")
 def oddlog(
     context: typer.Context,
@@ -33,16 +41,15 @@ def oddlog(
         Path | None, typer.Option(help="TOML file with a table per command; its names are the options' names.")
     ] = None,
     *,
-    version: Annotated[bool, typer.Option("--version", help="Say the version and stop.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Say the version and stop.", is_eager=True, callback=_say_version)
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Learn without labels what is usual in logs; say which lines and sequences are odd, how odd, and why."""
-    del debug  # taken off the command line before it gets here, so that it may stand anywhere
-    if version:
-        from oddlog import __version__
-
-        typer.echo(f"oddlog {__version__}")
-        raise typer.Exit
+    # `debug` was taken off the command line before it gets here, so that it may stand anywhere; `version` has
+    # been answered, since it needs no command.
+    del debug, version
     if config is not None:
         context.default_map = _defaults(config, context)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -157,7 +158,7 @@ def print_model(model: Model, where: str) -> None:
     for note in training["notes"]:
         out.print(f"  [yellow]{escape(note)}[/yellow]")
     out.print(f"  model      {escape(where)}  [dim]{model.id[:12]}[/dim]")
-    out.print(f"Now: [bold]oddlog detect TODAY.log -m {escape(where)}[/bold]")
+    out.print(f"Now: [bold]oddlog detect TODAY.log -m {escape(shlex.quote(where))}[/bold]")
 
 
 def print_inside(model: Model) -> None:

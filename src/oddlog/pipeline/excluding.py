@@ -68,7 +68,7 @@ class Exclusion:
                 problem = error
         raise ConfigError(
             f"--exclude {self.condition!r} does not fit the records: {_first_line(problem)}.",
-            f"The columns are: {', '.join(self._columns)}.",
+            f"Their columns are: {', '.join(self._columns)}.",
         ) from problem
 
     def require_columns(self) -> None:
@@ -77,7 +77,7 @@ class Exclusion:
             name = next(iter(self._missing))
             raise ConfigError(
                 f"--exclude {self.condition!r} names '{name}', which no record has.",
-                did_you_mean(name, self._columns),
+                did_you_mean(name, self._columns).replace("There are:", "Their columns are:"),
             )
 
 

@@ -135,7 +135,14 @@ def write_parquet(frame: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
         frame.lazy().sink_parquet(aside, compression="zstd")
         aside.replace(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        said = (getattr(error, "strerror", None) or str(error).splitlines()[0]).split(" (os error")[0]
-        raise InputError(f"{path} cannot be written: {said}.", "Give another place, or free some space.") from error
+        raise InputError(
+            f"{path} cannot be written: {_why(error)}.", "Give another place, or free some space."
+        ) from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _why(error: Exception) -> str:
+    """Return what went wrong; Polars wraps what the system said into words of its own."""
+    said: str = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return said.rsplit("IO error: ", maxsplit=1)[-1].split(" (os error", maxsplit=1)[0]
