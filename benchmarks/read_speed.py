@@ -58,7 +58,7 @@ def main() -> None:
         found = detect_format(blocks[0]["text"].head(1000), year=year)
         records = [parse_lines(block, found, year=year) for block in blocks]
         n = sum(map(len, blocks))
-        print(f"{n:,} lines, {len(data) / n:.0f} bytes each")
+        print(f"{n:,} lines, {len(data) / n:.0f} bytes each\n\n| what | M lines/CPU-s |\n|---|---|")
         measure(
             n,
             options.rounds,
@@ -82,7 +82,7 @@ def measure(n: int, rounds: int, work: dict[str, Callable[[], object]]) -> None:
             run()
             best[name] = min(best[name], time.process_time() - start)
     for name, seconds in best.items():
-        print(f"{name:34s} {n / seconds / 1e6:6.2f} M lines per CPU-second")
+        print(f"| {name} | {n / seconds / 1e6:.2f} |")
 
 
 if __name__ == "__main__":

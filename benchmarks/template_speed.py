@@ -2,6 +2,8 @@
 
     python benchmarks/template_speed.py [--data ../shared/data/hdfs/HDFS_2percent.log.gz] [--copies 4]
 
+Without `--data` the lines are made, see `storage_lines.py`.
+
 Every figure is the best of `--repeats` runs on one thread; CPU time of the whole process, file already in the page
 cache. *cut* splits the header off and nothing more, as a template miner does; *records* is the product's way, which
 reads time, level, service and process too. *parameters* finds what stood at every variable of every line.
@@ -27,8 +29,11 @@ from oddlog.formats import by_name, parse_lines
 from oddlog.sources import read_blocks
 from oddlog.templates import Masked, mask, mine
 from oddlog.types import Tally
+from storage_lines import make
 
 PEER_LINES = 40_000
+MADE_LINES = 1_000_000
+GZIP = b"\x1f\x8b"
 
 
 def cut(path: str) -> Iterator[pl.Series]:
@@ -86,21 +91,24 @@ def best(work: Callable[[], tuple[int, int]], repeats: int) -> tuple[float, int]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    shared = Path(__file__).resolve().parents[2] / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=shared / "hdfs" / "HDFS_2percent.log.gz")
-    parser.add_argument("--copies", type=int, default=4, help="how often the file is repeated")
+    parser.add_argument("--data", type=Path, help="lines in HDFS's layout, plain or gzip")
+    parser.add_argument("--copies", type=int, default=1, help="how often the file is repeated")
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "hdfs.log")
-        Path(path).write_bytes(gzip.decompress(args.data.read_bytes()) * args.copies)
+        if args.data is None:
+            make(Path(path), MADE_LINES)
+        else:
+            data = args.data.read_bytes()
+            Path(path).write_bytes((gzip.decompress(data) if data[:2] == GZIP else data) * args.copies)
         ways: dict[str, Callable[[], tuple[int, int]]] = {
             "cut": lambda: templates(cut(path)),
             "cut, parameters": lambda: templates(cut(path), Masked.variables),
             "records": lambda: templates(records(path)),
             "records, parameters": lambda: templates(records(path), Masked.variables),
         }
-        peer, found = best(lambda: drain3(path, PEER_LINES), 1)
+        peer, found = best(lambda: drain3(path, PEER_LINES), 2)
         print(
             f"| way | lines/CPU-s | × Drain3 | templates |\n|---|---|---|---|\n| Drain3 | {peer:,.0f} | 1 | {found} |"
         )

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import oddlog
-from oddlog import plugins
+from oddlog import formats, plugins
 from oddlog.detectors import DEFAULT, create, installed
-from oddlog.errors import ConfigError
-from oddlog.testing import check_detector
+from oddlog.errors import ConfigError, FormatError
+from oddlog.formats import registry
+from oddlog.testing import check_detector, check_format
 
 THIRD_PARTY = '''
 import numpy as np
@@ -51,22 +53,48 @@ class Longest:
         made.k, made.longest = state.meta["k"], state.meta["longest"]
         return made
 '''
+THIRD_PARTY_FORMAT = '''
+import polars as pl
+from oddlog.types import LEVEL, TIME
+
+
+class Arrows:
+    """``service => message``."""
+
+    name = "arrows"
+
+    def parse(self, text, *, year):
+        part = pl.col("text").str.splitn(" => ", 2).struct
+        fits = part.field("field_1").is_not_null().fill_null(False)
+        return pl.DataFrame({"text": text}, schema={"text": pl.String}).select(
+            ok=fits,
+            time=pl.lit(None, TIME),
+            level=pl.lit(None, LEVEL),
+            service=pl.when(fits).then(part.field("field_0")),
+            host=pl.lit(None, pl.String),
+            message=pl.when(fits).then(part.field("field_1")).otherwise(pl.col("text")),
+        )
+'''
 METADATA = "Metadata-Version: 2.1\nName: third-party\nVersion: 1.0\n"
 ENTRY = "[oddlog.detectors]\nlongest = third_party_longest:Longest\nbroken = third_party_nowhere:Nothing\n"
+ENTRY += "[oddlog.formats]\narrows = third_party_arrows:Arrows\n"
 
 
 @pytest.fixture
 def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package as pip would install it."""
     (tmp_path / "third_party_longest.py").write_text(THIRD_PARTY)
+    (tmp_path / "third_party_arrows.py").write_text(THIRD_PARTY_FORMAT)
     info = tmp_path / "third_party-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(METADATA)
     (info / "entry_points.txt").write_text(ENTRY)
     monkeypatch.syspath_prepend(tmp_path)
-    plugins.found.cache_clear()
+    for cached in (plugins.found, registry._installed):
+        cached.cache_clear()
     yield tmp_path
-    plugins.found.cache_clear()
+    for cached in (plugins.found, registry._installed):
+        cached.cache_clear()
 
 
 def test_every_default_member_comes_in_by_an_entry_point():
@@ -97,6 +125,20 @@ def test_it_learns_judges_is_saved_and_loaded_as_a_member(small_log: Path, odd_l
     assert [member.name for member in model.views[0].members] == ["new-event", "longest"]
     odd = model.detect(odd_log).scores.filter("is_anomaly")
     assert {"ord-200060", "ord-200061", "ord-200062"} <= set(odd["key"])
+
+
+@pytest.mark.usefixtures("third_party")
+def test_an_installed_third_party_format_keeps_its_contract_and_is_found():
+    check_format(formats.by_name("arrows"))
+    lines = pl.Series(["pay => charged 12 EUR", "web => order 17 received"] * 10)
+    found = formats.detect_format(lines, year=2026)
+    assert found.format.name == "arrows"
+    assert found.format.parse(lines.head(2), year=2026)["service"].to_list() == ["pay", "web"]
+
+
+def test_without_its_package_a_format_is_not_there():
+    with pytest.raises(FormatError, match=r"^There is no format called 'arrows'\."):
+        formats.by_name("arrows")
 
 
 @pytest.mark.usefixtures("third_party")

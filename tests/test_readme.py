@@ -81,7 +81,7 @@ def test_the_session_is_what_make_demo_runs():
     shown = [line.removeprefix("$ ") for line in SESSION.splitlines() if line.startswith("$ ")]
     demo = (ROOT / "src/oddlog/cli/demo.py").read_text(encoding="utf-8")
     run_by_demo = [
-        line.replace("{folder}", "demo").replace("{model}", "demo/shop.model")
+        line.replace("{where}", "demo").replace("{model.name}", "shop.model")
         for line in re.findall(r"\$ (oddlog (?:fit|detect)[^\[]*)\[/bold", demo)
     ]
     assert shown == run_by_demo

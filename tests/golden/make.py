@@ -15,6 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 import oddlog
 from conftest import shop_lines
 from oddlog.model import FORMAT_VERSION, Model
@@ -23,19 +25,19 @@ HERE = Path(__file__).resolve().parent
 
 
 def verdicts(model: Model, log: Path) -> dict[str, Any]:
-    """Return what a model says of a log, as JSON holds it."""
-    found = model.detect(log)
+    """Return what a model says of a log, as JSON holds it; words may change, what is said must not."""
+    with tempfile.TemporaryDirectory() as place:
+        found = model.detect(log, line_scores=Path(place, "lines.parquet"))
+        lines = pl.read_parquet(Path(place, "lines.parquet"))
     return {
-        "windows": found.scores.select("key", "n_events", "score", "p_value", "threshold", "is_anomaly").to_dicts(),
-        "odd_lines": found.odd_lines,
+        "windows": found.scores.select("key", "n_events", "is_anomaly", "score", "p_value", "threshold").rows(),
+        "lines": lines.select("line", "template", "is_anomaly", "score", "p_value").rows(),
         "incidents": [
             {
                 "key": incident.key,
                 "n_windows": incident.n_windows,
                 "pattern": incident.pattern,
-                "severity": incident.severity,
-                "services": list(incident.services),
-                "reasons": [reason.text for reason in incident.reasons],
+                "reasons": [[reason.kind, dict(reason.numbers)] for reason in incident.reasons],
                 "lines": [line.line for line in incident.lines],
             }
             for incident in found.incidents
@@ -58,7 +60,9 @@ def main() -> None:
         model = oddlog.fit("usual.log")
         model.save(folder / "model")
     said = {"oddlog": oddlog.__version__, "id": model.id, **verdicts(model, today)}
-    (folder / "verdicts.json").write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "verdicts.json").write_text(
+        json.dumps(said, ensure_ascii=False).replace("], [", "],\n[") + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -46,6 +46,11 @@ def main() -> NoReturn:
         _fail(*_told(error))
 
 
+def hear_ctrl_c() -> None:
+    """Let Ctrl-C end a read that waits for input. To be called once Polars is imported: it has such reads restarted."""
+    signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - the standard library's signature
+
+
 def _run() -> int:
     """Run the command and return what to exit with."""
     logging.getLogger("oddlog").handlers[:] = [_Notices()]

@@ -21,9 +21,10 @@ def templates(
 
     [dim]Example: oddlog templates app.log --limit 20[/dim]
     """
-    from oddlog.cli import show
+    from oddlog.cli import hear_ctrl_c, show
     from oddlog.pipeline.looking import templates_of
 
+    hear_ctrl_c()
     with show.progress() as progress:
         frame, tally = templates_of(paths, format=format, progress=progress)
     with show.until_nobody_reads():
@@ -45,9 +46,10 @@ def formats(
 
     [dim]Example: oddlog formats /var/log/*.log[/dim]
     """
-    from oddlog.cli import show
+    from oddlog.cli import hear_ctrl_c, show
     from oddlog.pipeline.looking import formats_of
 
+    hear_ctrl_c()
     frame, tally = formats_of(paths)
     with show.until_nobody_reads():
         if show.wants_json(json):

@@ -1,0 +1,51 @@
+"""The examples run as they stand, and print what they are there to show."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+PRINTS = {
+    "learn_and_detect.py": (
+        "15,215 lines: ",
+        "unexpected_event: “order <*> rolled back: payment failed” is here; 1 % of usual sessions have it",
+        "concentration: 198.51.100.7: 100 % of 313 × “log-in failed for user <*> from <*>: wrong password”",
+        "unseen_template: never seen before: “processor.api is not set, release default <*> is used” (3 lines)",
+        "    auth.log:473  {",
+    ),
+    "look_inside_templates.py": (
+        "template 0: 3 lines  order <*> created for cart <*>: <*> EUR",
+        "values of the first message: ['48213', 'c-77120', '149.90']",
+        "6545417bee81388d  template 1: connection to <*> was reset by peer",
+        "0d5304543cc20875  unseen until now: order <*> rolled back: payment failed",
+    ),
+    "own_format.py": (
+        "format furnace, confidence 1.00",
+        "│ 2026-03-02 07:24:11 UTC ┆ ERROR   ┆ furnace-3 ┆ burner 2 does not answer        │",
+    ),
+}
+
+
+def test_every_example_is_tested():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(PRINTS)
+
+
+@pytest.mark.parametrize("name", PRINTS)
+def test_an_example_prints_what_it_is_there_to_show(name: str, tmp_path: Path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line for line in PRINTS[name] if line not in done.stdout] == []
+    assert list(tmp_path.iterdir()) == []  # nothing is left behind
