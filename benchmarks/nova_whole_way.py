@@ -18,6 +18,7 @@ import argparse
 import gzip
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,27 +89,22 @@ def compared(judged: pl.DataFrame, against: str, *, first_round: bool = False) -
     }
 
 
-def by_line(found: pl.DataFrame, lines: pl.DataFrame, judged: pl.DataFrame) -> dict[str, float]:
+def by_line(alone: pl.DataFrame, together: pl.DataFrame, lines: pl.DataFrame, judged: pl.DataFrame) -> dict[str, float]:
     """Return how soon after the fault a line is odd, and how many lines of usual runs are.
 
-    `alone` counts the lines that are odd by themselves, the others also those that make their run odd, which
-    is known at the run's end only.
+    `alone` are the verdicts of lines by themselves; `together` counts also the lines that make their run odd,
+    which is known at the run's end only.
     """
     text = lines.filter(pl.col("run").is_in(judged["run"].implode())).with_row_index("line", offset=1)
     text = text.select(pl.col("line").cast(pl.UInt64), "run")
-    each = found.join(text, on="line").join(judged.select("run", "kind", "trigger"), on="run")
-    each = each.with_columns(alone=pl.col("is_anomaly") & pl.col("reason").str.starts_with("rare"))
-    each = each.with_columns(when=pl.col("trigger").str.to_datetime(time_zone="UTC", strict=False))
-    usual = each.filter(pl.col("kind") == "usual")
-    after = each.filter((pl.col("kind") == "failed") & (pl.col("time") >= pl.col("when"))).sort("time", "line")
-    told = {
-        "odd per 1,000 usual lines": 1000 * usual["is_anomaly"].mean(),
-        "odd alone per 1,000 usual lines": 1000 * usual["alone"].mean(),
-    }
-    for name, column in (("any", "is_anomaly"), ("alone", "alone")):
+    told = {}
+    for name, found in (("alone", alone), ("together", together)):
+        each = found.join(text, on="line").join(judged.select("run", "kind", "trigger"), on="run")
+        each = each.with_columns(when=pl.col("trigger").str.to_datetime(time_zone="UTC", strict=False))
+        after = each.filter((pl.col("kind") == "failed") & (pl.col("time") >= pl.col("when"))).sort("time", "line")
         first = (
             after.with_columns(nth=pl.int_range(pl.len()).over("run"))
-            .filter(column)
+            .filter("is_anomaly")
             .group_by("run")
             .agg(
                 lines=pl.col("nth").min(),
@@ -116,6 +112,7 @@ def by_line(found: pl.DataFrame, lines: pl.DataFrame, judged: pl.DataFrame) -> d
             )
         )
         told |= {
+            f"odd per 1,000 usual lines ({name})": 1000 * each.filter(pl.col("kind") == "usual")["is_anomaly"].mean(),
             f"failed runs with an odd line ({name})": len(first) / max(after["run"].n_unique(), 1),
             f"lines before it, median ({name})": first["lines"].median(),
             f"seconds, median ({name})": first["seconds"].median(),
@@ -138,7 +135,12 @@ def one_seed(lines: pl.DataFrame, runs: pl.DataFrame, seed: int, options: dict, 
         fitted = time.process_time()
         found = model.detect(test, line_scores=told)
         detected = time.process_time()
-        line_scores = pl.read_parquet(told)
+        together = pl.read_parquet(told)
+        # Where no window is odd, only what lines say by themselves is left.
+        replace(model, views=tuple(replace(view, threshold=np.inf) for view in model.views)).detect(
+            test, line_scores=told
+        )
+        alone = pl.read_parquet(told)
     # A run of several windows is odd if one of them is.
     verdict = (
         found.scores.with_columns(run=pl.col("key").str.replace(r"#\d+$", ""))
@@ -154,7 +156,7 @@ def one_seed(lines: pl.DataFrame, runs: pl.DataFrame, seed: int, options: dict, 
         "failed / usual, later": compared(later, "usual"),
         "failed / faulty but held, round 1": compared(judged, "held", first_round=True),
         "failed / faulty but held, round 1, later": compared(later, "held", first_round=True),
-        "lines": by_line(line_scores, lines, judged),
+        "lines": by_line(alone, together, lines, judged),
         "cost": {
             "runs learned from": len(learned),
             "trimmed": model.training["views"]["sessions"]["trimmed"],

@@ -114,7 +114,7 @@ def main() -> None:
             str(HERE / "storage_lines.py"),
             str(sample),
             "--lines",
-            "200000" if options.quick else "1000000",
+            "500000" if options.quick else "1000000",
         ]
         subprocess.run(make + (["--like", str(like)] if like else []), check=True)
         shown = {str(sample): "storage.log", **({str(like): like.name} if like else {})}

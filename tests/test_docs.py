@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import importlib.util
 import inspect
 import re
@@ -167,6 +168,37 @@ def test_examples_of_extending_pass_their_own_tests(page: Path, block: re.Match[
     finally:
         registry._registered.clear()
         registry._registered.update(before)
+
+
+def resolves(name: str) -> bool:
+    """Return whether a dotted name is a module, or something in one."""
+    parts = name.split(".")
+    for n in range(len(parts), 0, -1):
+        try:
+            found: object = importlib.import_module(".".join(parts[:n]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[n:]:
+            if not hasattr(found, part):
+                return False
+            found = getattr(found, part)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_qualified_name_of_ours_is_there(page: Path):
+    named = set(re.findall(r"`(oddlog(?:\.[A-Za-z_]\w*)+)(?:\([^`]*\))?`", prose(page)))
+    groups = {"oddlog.detectors", "oddlog.formats", "oddlog.toml"}  # of entry points; the name of a file
+    assert [name for name in sorted(named - groups) if not resolves(name)] == []
+
+
+def test_the_changelog_keeps_to_its_form():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## \[(.+?)\]", text, re.MULTILINE)
+    assert versions[:2] == ["Unreleased", oddlog.__version__]
+    entries = re.findall(r"^- (.*)$", text, re.MULTILINE)
+    assert [entry for entry in entries if not entry.endswith(".") or ". " in entry] == []
 
 
 def test_every_page_is_in_the_navigation_and_reachable_from_the_start():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oddlog.incidents import LEVEL_FACTOR, alarming, group, pattern_of, pressing, words
-from oddlog.types import LEVELS
+from oddlog.types import LEVELS, NO_TIME
 
 MINUTE = 60_000_000
 
@@ -52,6 +52,11 @@ def test_windows_of_one_pattern_are_one_incident_however_far_apart():
 def test_windows_that_share_an_oddity_are_one_incident_while_they_follow_each_other():
     start = np.array([0, 20, 40, 200]) * MINUTE
     assert group(["a", "b", "c", "d"], [["x"]] * 4, start).tolist() == [0, 0, 0, 1]
+
+
+def test_without_times_only_the_pattern_joins():
+    start = np.full(3, NO_TIME)
+    assert group(["a", "b", "a"], [["x"], ["x"], ["y"]], start).tolist() == [0, 1, 0]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"), st.integers(0, 90)), max_size=25))

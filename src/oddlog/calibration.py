@@ -22,6 +22,8 @@ from oddlog.types import F32, F64, I64, Context, Detector, Scores, State, Window
 
 TAIL_FROM = 0.98
 """Quantile beyond which the fitted tail takes over from counting."""
+FINEST = 1e-9
+"""Least scale of a tail, relative to the scores: differences below it are rounding, not news."""
 MIN_EXCESSES = 10
 """Weight that the tail is fitted to at least: with few windows it starts below `TAIL_FROM`."""
 MIN_FOR_SHAPE = 50
@@ -130,6 +132,7 @@ class Tail:
         scale, shape = pareto(value[start + 1 :] - value[start], each[start + 1 :])
         if not scale > 0:
             scale, shape = _fallback_scale(value, each), 0.0
+        scale = max(scale, FINEST * max(1.0, abs(float(value[-1]))))
         survival = np.minimum((above + each + 0.5) / (total + 1), 1.0)[: start + 1]
         share = float((above[start] + 0.5) / (total + 1))
         knot, survival = _thinned(value[: start + 1], survival)

@@ -25,7 +25,7 @@ from importlib.resources import files
 import numpy as np
 import polars as pl
 
-from oddlog.types import F64, I64, LEVELS, U8, Bool
+from oddlog.types import F64, I64, LEVELS, NO_TIME, U8, Bool
 
 MOST_NOVEL = 12.0
 LEVEL_FACTOR = np.array([1.0, 0.5, 0.5, 1.0, 1.25, 2.0, 4.0, 5.0])
@@ -102,7 +102,8 @@ def group(pattern: Sequence[str], oddities: Sequence[Sequence[str]], start_us: I
     for i, name in enumerate(pattern):
         join(first.setdefault(name, i), i)
     last: dict[str, int] = {}
-    for i in np.argsort(start_us, kind="stable").tolist():
+    timed = np.flatnonzero(start_us != NO_TIME)  # without a time nothing says that two things happened together
+    for i in timed[np.argsort(start_us[timed], kind="stable")].tolist():
         for oddity in oddities[i]:
             before = last.get(oddity)
             if before is not None and start_us[i] - start_us[before] <= TOGETHER_US:

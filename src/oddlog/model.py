@@ -20,6 +20,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,8 @@ class Model:
         How lines became records: formats found, the session identifier, filters.
     training : mapping
         What it was learned from: lines, time span, windows, what was trimmed and left out.
+    made_by : str
+        Version of oddlog that learned it.
 
     """
 
@@ -66,8 +69,9 @@ class Model:
     events: EventView
     reading: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    made_by: str = __version__
 
-    @property
+    @cached_property
     def id(self) -> str:
         """SHA-256 of the manifest, in hex."""
         return hashlib.sha256(_manifest(self._files())).hexdigest()
@@ -146,7 +150,7 @@ class Model:
             files |= {f"{part}.{name}.onnx": graph for name, graph in state.graphs.items()}
         head = {
             "format_version": FORMAT_VERSION,
-            "oddlog": __version__,
+            "oddlog": self.made_by,
             "seed": self.context.seed,
             "services": self.context.services,
             "numbers": [asdict(number) for number in self.context.numbers],
@@ -194,7 +198,7 @@ def load(folder: str | Path) -> Model:
         context = Context(templates, numbers, tuple(head["services"]), head["seed"])
         views = tuple(View.from_states(name, states, context) for name in head["views"])
         events = EventView.from_state(states["events"])
-        return Model(context, views, events, head["reading"], head["training"])
+        return Model(context, views, events, head["reading"], head["training"], head["oddlog"])
     except OddlogError:
         raise
     except Exception as error:

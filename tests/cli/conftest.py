@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +31,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
     """Return a function that runs `oddlog` with the given words."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.tempdir)  # a command has one of its own
 
     def run(*words: object, terminal: bool = False) -> Answer:
         monkeypatch.setattr(sys, "argv", ["oddlog", *map(str, words)])

@@ -77,6 +77,14 @@ def test_merging_changes_nothing_that_was_given():
 @given(st.permutations(list(range(30))))
 def test_a_sample_is_the_same_windows_in_any_order(order: list[int]):
     hashes = np.arange(30, dtype=np.uint64) * np.uint64(7919)
-    chosen = sampled(hashes[order], 10)
+    weight = np.arange(30) % 7 + 1.0
+    chosen = sampled(hashes[order], weight[order], 10)
     assert len(chosen) == 10
-    assert set(hashes[order][chosen].tolist()) == set(hashes[sampled(hashes, 10)].tolist())
+    assert set(hashes[order][chosen].tolist()) == set(hashes[sampled(hashes, weight, 10)].tolist())
+
+
+def test_a_sample_keeps_what_stands_for_most_windows():
+    hashes = np.arange(1000, dtype=np.uint64)
+    weight = np.ones(1000)
+    weight[[3, 500, 997]] = 1e6
+    assert {3, 500, 997} <= set(sampled(hashes, weight, 10).tolist())

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import logging
 import os
 import re
+import shutil
 import signal
 import sys
+import tempfile
+import time
 from types import FrameType
 from typing import NoReturn
 
 from oddlog.errors import OddlogError
 
 BY_SIGNAL = 128  # what shells add to the number of the signal that ended a command
+CLEANING_S = 2.0
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -28,8 +33,9 @@ class StoppedError(BaseException):
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 it ran, 3 something is odd, 2 the user's mistake, 1 ours, 130 Ctrl-C."""
+    stop = _Stopping()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+        signal.signal(number, stop)
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
@@ -46,9 +52,16 @@ def main() -> NoReturn:
         _fail(*_told(error))
 
 
-def hear_ctrl_c() -> None:
-    """Let Ctrl-C end a read that waits for input. To be called once Polars is imported: it has such reads restarted."""
+def prepare() -> None:
+    """Make ready for Ctrl-C at any moment. To be called once Polars is imported, before the work begins.
+
+    Polars has the system restart a read that waits for input, so that Ctrl-C would not be heard. And whatever is
+    interrupted while it cleans up, or still writes in another thread, leaves its folder behind: all temporary
+    files lie in one folder, which goes with this process.
+    """
     signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - the standard library's signature
+    tempfile.tempdir = tempfile.mkdtemp(prefix="oddlog-")
+    atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
 
 
 def _run() -> int:
@@ -59,7 +72,7 @@ def _run() -> int:
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="oddlog", standalone_mode=False)
     except SystemExit:
         return 0  # rich exits by itself, and only where the reader of our output has gone
     return code if isinstance(code, int) else 0
@@ -104,8 +117,17 @@ class _Notices(logging.Handler):
         _say(record.getMessage())
 
 
-def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-    raise StoppedError(number)
+class _Stopping:
+    """Handles signals: the impatient second Ctrl-C must not break off the cleaning up after the first."""
+
+    def __init__(self) -> None:
+        self._last = -CLEANING_S
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if now - self._last >= CLEANING_S:
+            self._last = now
+            raise StoppedError(number)
 
 
 def _say(message: str) -> None:

@@ -50,9 +50,10 @@ def _whole_way(folder: Path, lines: int, seed: int) -> None:
     from rich.markup import escape
 
     from oddlog import load
-    from oddlog.cli import show
+    from oddlog.cli import prepare, show
     from oddlog.pipeline import fit
 
+    prepare()
     out, where, model = show.console(), escape(str(folder)), folder / "shop.model"
     out.print(f"[bold cyan]$ oddlog simulate {where}[/bold cyan]")
     if (folder / "incidents.json").is_file():

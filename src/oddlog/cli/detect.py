@@ -28,10 +28,10 @@ def detect(
 
     [dim]Example: oddlog detect today.log.gz -m app.model --scores scores.parquet[/dim]
     """
-    from oddlog.cli import hear_ctrl_c, show
+    from oddlog.cli import prepare, show
     from oddlog.model import load
 
-    hear_ctrl_c()
+    prepare()
     with show.progress() as progress:
         found = load(model).detect(
             paths,

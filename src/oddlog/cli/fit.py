@@ -40,10 +40,10 @@ def fit(
     [dim]Example: oddlog fit /var/log/app/ -m app.model --false-alarms 5/day[/dim]
     """
     from oddlog import pipeline
-    from oddlog.cli import hear_ctrl_c, show
+    from oddlog.cli import prepare, show
     from oddlog.model import check_destination
 
-    hear_ctrl_c()
+    prepare()
     check_destination(model)
     with show.progress() as progress:
         learned = pipeline.fit(

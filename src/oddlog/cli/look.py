@@ -21,10 +21,10 @@ def templates(
 
     [dim]Example: oddlog templates app.log --limit 20[/dim]
     """
-    from oddlog.cli import hear_ctrl_c, show
+    from oddlog.cli import prepare, show
     from oddlog.pipeline.looking import templates_of
 
-    hear_ctrl_c()
+    prepare()
     with show.progress() as progress:
         frame, tally = templates_of(paths, format=format, progress=progress)
     with show.until_nobody_reads():
@@ -46,10 +46,10 @@ def formats(
 
     [dim]Example: oddlog formats /var/log/*.log[/dim]
     """
-    from oddlog.cli import hear_ctrl_c, show
+    from oddlog.cli import prepare, show
     from oddlog.pipeline.looking import formats_of
 
-    hear_ctrl_c()
+    prepare()
     frame, tally = formats_of(paths)
     with show.until_nobody_reads():
         if show.wants_json(json):

@@ -221,7 +221,7 @@ def _print_incident(out: Console, rank: int, incident: Incident) -> None:
     if where:
         head.append(f"  {plain(where)}")
     if incident.hosts:
-        head.append(f"  on {', '.join(incident.hosts[:3])}{' …' if len(incident.hosts) > 3 else ''}")  # noqa: PLR2004
+        head.append(f"  on {plain(', '.join(incident.hosts[:3]))}{' …' if len(incident.hosts) > 3 else ''}")  # noqa: PLR2004
     p_value = f"p {incident.p_value:.1g}" if incident.p_value >= LEAST_P else f"p < {LEAST_P:g}"
     head.append(f"  {p_value}", "dim")
     out.print(head)

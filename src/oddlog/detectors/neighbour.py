@@ -20,6 +20,8 @@ BLOCK = 1 << 20
 """Cells of a search's intermediate arrays (8 MiB of float64 each)."""
 PROBES = 8
 """References that are compared first: they bound the distance, and the bound rules out most of the others."""
+ROUNDING = 1e-9
+"""A smaller distance is that of equal counts, summed in another order: it is taken as none."""
 SLACK = 1e-4
 """Relative room for float32 rounding of the bound; whatever it lets through is compared exactly."""
 
@@ -188,6 +190,7 @@ class ScaledNearestNeighbour:
             distance[start:stop] = np.minimum.reduceat(exact, first)
             hit = np.flatnonzero(exact == distance[start:stop][row])
             nearest[start:stop] = reference[hit[np.searchsorted(row[hit], np.arange(stop - start))]]
+        distance[distance < ROUNDING] = 0.0
         return distance, nearest
 
     def _distance(self, found: Counts, row: I64, reference: I64) -> F64:

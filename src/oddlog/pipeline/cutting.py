@@ -12,7 +12,7 @@ from oddlog.pipeline.events import EventStore, repeated
 from oddlog.pipeline.views import Cut
 from oddlog.types import CLOSED_BY, NO_TIME, Tally, Windows
 
-_OPEN, _REST = (np.uint8(CLOSED_BY.index(name)) for name in ("open", "rest"))
+_OPEN, _REST, _HEADLESS = (np.uint8(CLOSED_BY.index(name)) for name in ("open", "rest", "headless"))
 
 
 def partitions(store: EventStore, rows_of: Callable[[pl.Series], pl.Series] | None = None) -> Iterator[pl.DataFrame]:
@@ -34,6 +34,9 @@ def cut_windows(events: pl.DataFrame, cut: Cut, tally: Tally, span_us: tuple[int
     if cut.by == "session" and span_us[1] == NO_TIME:
         # Without any time nothing tells that the input broke a session off: it is taken as whole.
         return replace(windows, closed_by=np.where(windows.closed_by == _OPEN, _REST, windows.closed_by))
+    if cut.by == "time":
+        begun_before = windows.start < span_us[0]
+        return replace(windows, closed_by=np.where(begun_before, _HEADLESS, windows.closed_by))
     if cut.closing is None:
         return windows
     return replace(windows, closed_by=cut.closing.settled(windows, *span_us))

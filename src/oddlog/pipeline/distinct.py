@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oddlog.types import I64, U64, Windows
+from oddlog.types import F64, I64, U64, Windows
 
 MOST_WINDOWS = 200_000  # distinct windows a fit takes; beyond, a sample of them, which is stated
 COUNTED = frozenset({"template"})  # what a detector reads that only counts types
@@ -52,12 +52,19 @@ def merged(windows: Windows, hashes: U64, fold: I64) -> tuple[Windows, U64, I64]
     return kept, hashes[first], fold[first]
 
 
-def sampled(hashes: U64, most: int = MOST_WINDOWS) -> I64:
-    """Return which windows [x] to keep if there are more than `most`: those of the smallest mixed hashes.
+def sampled(hashes: U64, weight: F64, most: int = MOST_WINDOWS) -> I64:
+    """Return which windows [x] to keep if there are more than `most`.
 
-    The hash is as good as a random draw and needs no generator: the same windows are kept in any order.
+    Half are those that stand for most windows, so that nothing common becomes unknown. The others are those of
+    the smallest mixed hashes, as good as a random draw: the same windows are kept in any order.
     """
     if len(hashes) <= most:
         return np.arange(len(hashes))
     with np.errstate(over="ignore"):
-        return np.sort(np.argsort(_mix(hashes), kind="stable")[:most])
+        drawn = _mix(hashes)
+    heavy = np.lexsort((drawn, -weight))[: most // 2]
+    rest = np.ones(len(hashes), np.bool_)
+    rest[heavy] = False
+    others = np.flatnonzero(rest)
+    others = others[np.argsort(drawn[others], kind="stable")[: most - len(heavy)]]
+    return np.sort(np.concatenate([heavy, others]))

@@ -20,9 +20,10 @@ import polars as pl
 from oddlog.types import LEVELS, NO_TIME, TIME, Tally
 
 ROWS_IN_MEMORY = 1_000_000  # ≈ 75 MB of events with keys of 25 characters
-PARTITIONS = 64  # 30 M lines give partitions of about 470,000 events
-ROWS_AT_ONCE = 250_000  # cutting windows needs about 250 bytes for each of these
+PARTITIONS = 128  # 30 M lines give partitions of about 230,000 events
+ROWS_AT_ONCE = 150_000  # cutting windows needs about 250 bytes for each of these
 MOST_CODES = np.iinfo(np.uint16).max
+OTHERS = "(others)"  # what all names beyond that are called
 MOST_REPEATS = 1_000  # "last message repeated N times" beyond this adds nothing to what is odd
 
 
@@ -40,15 +41,16 @@ class Codes:
         names = names.fill_null("")
         distinct = names.unique(maintain_order=True).to_list()
         for name in distinct:
-            if name not in self._code:
-                if len(self.names) < MOST_CODES:
-                    self.names.append(name)
-                else:
-                    self._tally.add(f"{self._what} beyond {MOST_CODES}", example=name)
-                self._code[name] = min(len(self._code), MOST_CODES)
+            if name not in self._code and len(self.names) < MOST_CODES:
+                self._code[name] = len(self.names)
+                self.names.append(name)
+            elif name not in self._code:
+                if len(self.names) == MOST_CODES:
+                    self.names.append(OTHERS)
+                self._tally.add(f"{self._what} beyond {MOST_CODES}", example=name)
+        codes = [self._code.get(name, MOST_CODES) for name in distinct]
         if len(distinct) == 1:
-            return pl.repeat(self._code[distinct[0]], len(names), dtype=pl.UInt16, eager=True)
-        codes = [self._code[name] for name in distinct]
+            return pl.repeat(codes[0], len(names), dtype=pl.UInt16, eager=True)
         return names.replace_strict(distinct, codes, return_dtype=pl.UInt16)
 
 

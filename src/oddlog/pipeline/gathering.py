@@ -67,6 +67,7 @@ class Gathering:
     stretches: pl.DataFrame | None = None
     n_windows: float = 0.0
     n_open: float = 0.0
+    sampled_from: int = 0
     matched: int = 0
     example: str = ""
     _parts: list[tuple[Windows, U64, I64, I8]] = field(default_factory=list)
@@ -91,7 +92,7 @@ class Gathering:
             self._merge()
 
     def _finished(self, windows: Windows) -> Bool:
-        finished: Bool = ~np.isin(windows.closed_by, PARTIAL) | (self.cut.by != "session")
+        finished: Bool = ~np.isin(windows.closed_by, PARTIAL)
         return finished
 
     def _keep(self, windows: Windows, hashes: U64, fold: I64, label: I8) -> None:
@@ -110,7 +111,9 @@ class Gathering:
         windows = Windows.concat([part[0] for part in self._parts])
         hashes, fold, label = (np.concatenate([part[i] for part in self._parts]) for i in (1, 2, 3))
         self._parts, self._distinct = [], 0
-        self._keep(windows, hashes, fold, label)
+        kept = sampled(hashes, windows.weight)
+        self.sampled_from = max(self.sampled_from, len(windows) if len(kept) < len(windows) else 0)
+        self._keep(windows.take(kept), hashes[kept], fold[kept], label[kept])
 
     def gathered(self) -> Gathered:
         """Return the windows, in order of time; a sample of them if there are too many."""
@@ -118,7 +121,5 @@ class Gathering:
             nothing = np.empty(0, np.int64)
             return Gathered(Windows.empty(), nothing.astype(np.int8), nothing, 0.0, self.n_open)
         self._merge()
-        windows, hashes, fold, label = self._parts[0]
-        kept = sampled(hashes)
-        before = len(windows) if len(kept) < len(windows) else 0
-        return Gathered(windows.take(kept), label[kept], fold[kept], self.n_windows, self.n_open, before)
+        windows, _, fold, label = self._parts[0]
+        return Gathered(windows, label, fold, self.n_windows, self.n_open, self.sampled_from)

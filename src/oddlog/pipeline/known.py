@@ -59,7 +59,11 @@ class Known:
             return cls.nothing()
         codes = [_code(oddity) for one in found for oddity in leading(one)]
         of_code = np.repeat(trimmed, [len(leading(one)) for one in found])
-        every = pl.concat([pl.DataFrame({"oddity": np.array(codes, np.uint64), "window": of_code}), _held(windows, k)])
+        odd = pl.DataFrame({"oddity": np.array(codes, np.uint64), "window": of_code})
+        # Only of types that make trimmed windows odd: otherwise one kind of trouble would make every combination
+        # of common types pass for known.
+        held = _held(windows, k).filter((pl.col("oddity") // (1 << 16)).is_in(odd["oddity"] // (1 << 16)))
+        every = pl.concat([odd, held])
         at = every["window"].to_numpy()
         recurring = (
             every.with_columns(fold=pl.Series(fold[at]), weight=pl.Series(windows.weight[at]))

@@ -28,11 +28,15 @@ class Labels:
     def of(self, windows: Windows) -> I8:
         """Return the label [w] of each window, `UNKNOWN` where its key is not named.
 
-        A session that was cut into several windows ("key#2") has the label of its key.
+        A session that was cut into several windows ("key#2") has the label of its key, unless it has its own.
         """
-        base = windows.key.str.replace(r"#\d+$", "")
-        named = base.replace_strict(self.key, pl.Series(self.label), default=UNKNOWN, return_dtype=pl.Int8)
-        return named.to_numpy().copy()
+        named = self._named(windows.key)
+        base = self._named(windows.key.str.replace(r"#\d+$", ""))
+        return np.where(named == UNKNOWN, base, named)
+
+    def _named(self, key: pl.Series) -> I8:
+        label = key.replace_strict(self.key, pl.Series(self.label), default=UNKNOWN, return_dtype=pl.Int8)
+        return label.to_numpy()
 
 
 def read_labels(path: Path) -> Labels:

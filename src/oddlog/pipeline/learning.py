@@ -126,9 +126,13 @@ def _with_labels(view: View, gathered: Gathered, facts: dict[str, Any]) -> View:
     late = np.zeros(len(order), bool)
     late[order[share > 1 - VALIDATION_SHARE]] = True
     late &= gathered.label >= 0
-    if not (gathered.label[late] == 1).any():
-        facts["notes"].append("The validation share holds no anomaly by label: the threshold is that without labels.")
-        return view
+    for label, what in ((1, "anomalous"), (0, "usual")):
+        if not (gathered.label[late] == label).any():
+            facts["notes"].append(
+                f"No {view.cut.noun} of the last {VALIDATION_SHARE:.0%} are labelled {what}: "
+                "the threshold is that without labels."
+            )
+            return view
     windows = gathered.windows.take(late)
     combined, _ = view.judge(windows)
     chosen = best_f1(combined, gathered.label[late], windows.weight)

@@ -20,7 +20,7 @@ from oddlog.templates import Matcher
 from oddlog.types import F64, Bool, Incident, LineRef, Reason, Windows, to_datetime
 
 MOST_ODD = 20_000  # windows of a view that are explained and merged, the oddest
-MOST_ODD_LINES = 200_000
+MOST_LINES_OF_TYPE = 1_000  # of each partition
 MOST_KEYS = 100
 MOST_LINES = 20
 MOST_WINDOWS_SHOWN = 5
@@ -99,24 +99,40 @@ class Merging:
     n_odd_lines: int = 0
     _odd: dict[str, list[OddWindows]] = field(default_factory=lambda: defaultdict(list))
     _lines: list[pl.DataFrame] = field(default_factory=list)
-    _n_lines: int = 0
     _stretches: dict[str, dict[tuple[int, int], tuple[int, int]]] = field(default_factory=dict)
 
     def add_windows(self, odd: OddWindows) -> None:
         """Take in the odd windows of a partition."""
         self.n_dropped += odd.n_dropped
-        if len(odd.windows):
-            self._odd[odd.view.name].append(odd)
+        if not len(odd.windows):
+            return
+        parts = self._odd[odd.view.name]
+        parts.append(odd)
+        if sum(len(part.windows) for part in parts) > 2 * MOST_ODD:
+            self._odd[odd.view.name] = [self._oddest(parts)]
+
+    def _oddest(self, parts: list[OddWindows]) -> OddWindows:
+        """Return the oddest `MOST_ODD` windows of all parts, in order of time."""
+        windows = Windows.concat([part.windows for part in parts])
+        score, p_value = (np.concatenate([getattr(part, name) for part in parts]) for name in ("score", "p_value"))
+        found = [one for part in parts for one in part.oddities]
+        order = pl.DataFrame({"score": -score, "start": windows.start, "key": windows.key})
+        kept = order.select(pl.arg_sort_by("score", "start", "key").cast(pl.Int64)).to_series().to_numpy()[:MOST_ODD]
+        self.n_dropped += len(score) - len(kept)
+        kept = kept[order[kept].select(pl.arg_sort_by("start", "key")).to_series().to_numpy()]
+        return OddWindows(parts[0].view, windows.take(kept), score[kept], p_value[kept], [found[i] for i in kept])
 
     def add_lines(self, lines: pl.DataFrame, windows: Windows) -> None:
         """Take in the verdicts of a partition's lines; those of its odd `windows` are told with these."""
         told = pl.DataFrame({"source": windows.source, "line": windows.line})
         odd = lines.filter("is_anomaly").join(told, on=["source", "line"], how="anti", maintain_order="left")
         self.n_odd_lines += len(odd)
-        room = MOST_ODD_LINES - self._n_lines
-        if room > 0 and len(odd):
-            self._lines.append(odd.head(room))
-            self._n_lines += min(len(odd), room)
+        # Of a type that fills the log, some lines are enough to tell of it; no type is left out for another.
+        odd = odd.with_columns(lines=pl.len().over("template")).filter(
+            pl.int_range(pl.len()).over("template") < MOST_LINES_OF_TYPE
+        )
+        if len(odd):
+            self._lines.append(odd.with_columns(part=pl.lit(len(self._lines))))
 
     def add_stretches(self, view: str, stretches: pl.DataFrame) -> None:
         """Take in how many lines of each type there were in each stretch of time, for concentration."""
@@ -130,7 +146,7 @@ class Merging:
         found: list[_Found] = []
         told: set[int] = set()
         for parts in self._odd.values():
-            found += self._of_windows(parts, told)
+            found += self._of_windows([self._oddest(parts)], told)
         found += self._of_lines(told)
         found.sort(key=lambda one: one.order)
         return self._with_lines(found, reading)
@@ -261,7 +277,8 @@ class Merging:
     def _of_type(self, template: int, lines: pl.DataFrame) -> _Found:
         key = self.matcher.key_of(template)
         first = lines.row(0, named=True)
-        n, count = len(lines), self.model.events.count
+        count = self.model.events.count
+        n = int(lines.unique("part")["lines"].sum())
         text = self.matcher.text_of(template)
         seen = int(count[template]) if template < len(count) else 0
         oddity = Oddity(template, "unseen_template", n, 0, 0.0)

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -16,7 +17,7 @@ from typing import BinaryIO
 import polars as pl
 
 from oddlog.cleaning import Cleaner
-from oddlog.errors import InputError
+from oddlog.errors import FormatError, InputError
 from oddlog.formats import Detected, by_name, detect_format, parse_lines
 from oddlog.pipeline.excluding import Exclusion
 from oddlog.sources.files import BROKEN, expand, file_year, read_blocks
@@ -223,9 +224,9 @@ class Reading:
             by_name(self.format)
             return detect_format(sample, year=year, names=[self.format])
         telling = [name for name in self.known_formats if name not in ANY_LINE]
-        if telling:
-            known = detect_format(sample, year=year, names=telling)
-            if known.share_ok >= KNOWN_ENOUGH:
+        with suppress(FormatError):  # none of the known formats can read these lines: look among all
+            known = detect_format(sample, year=year, names=telling) if telling else None
+            if known is not None and known.share_ok >= KNOWN_ENOUGH:
                 return known
         return detect_format(sample, year=year)
 

@@ -67,7 +67,9 @@ class LineWriter:
         if self._folder is None:
             return
         guilty = odd.lines()
-        joined = lines.join(guilty, on=["source", "line"], how="left", maintain_order="left")
+        # A line that says it was repeated is several events, but one line.
+        once = lines.unique(["source", "line"], keep="first", maintain_order=True)
+        joined = once.join(guilty, on=["source", "line"], how="left", maintain_order="left")
         own = pl.when("is_anomaly").then(pl.lit("rare or never seen"))
         in_window = pl.col("window_p").is_not_null()
         frame = joined.select(

@@ -104,18 +104,22 @@ class View:
     def scores(self, windows: Windows) -> F64:
         """Return each member's score of each window [m, w]; unfinished windows get an opinion from news only."""
         scores = member_scores(self.members, windows, len(self.usual.share))
-        unfinished = np.isin(windows.closed_by, PARTIAL)
+        unheard = np.flatnonzero(np.isin(windows.closed_by, PARTIAL))
+        if self.cut.by != "session" and len(unheard):
+            # Part of a stretch may hold too much already, but not yet too little.
+            short = [_falls_short(found) for found in self.oddities(windows.take(unheard))]
+            unheard = unheard[np.array(short, np.bool_)]
         for member, row in zip(self.members, scores, strict=True):
-            if member.name != NEWS and self.cut.by == "session":
-                row[unfinished] = np.nan
+            if member.name != NEWS:
+                row[unheard] = np.nan
         return scores
 
     def judge(self, windows: Windows) -> tuple[F64, F64]:
         """Return the combined score and the p-value [w]; what is odd in known ways only is no rarer than these."""
         scores = self.scores(windows)
         combined, p_value = self.calibrator.combined(scores), self.calibrator.p_value(scores)
-        suspect = np.flatnonzero(np.nan_to_num(p_value, nan=1.0) < self.known.share.max(initial=0.0))
-        if len(suspect):
+        suspect = np.flatnonzero(np.nan_to_num(combined, nan=-np.inf) > self.threshold)
+        if len(suspect) and len(self.known.oddity):
             floor = self.known.floor(self.oddities(windows.take(suspect)))
             raised, rate = suspect[floor > p_value[suspect]], floor[floor > p_value[suspect]]
             levels, level = np.unique(rate, return_inverse=True)
@@ -183,6 +187,12 @@ class View:
             Usual.from_state(states[f"{name}.usual"]),
             Known.from_state(states[f"{name}.known"]),
         )
+
+
+def _falls_short(found: list[Oddity]) -> bool:
+    """Return whether a window is odd for what it lacks rather than for what it holds."""
+    lacking = sum(o.weight for o in found if o.seen < o.expected)
+    return lacking >= sum(o.weight for o in found if o.seen >= o.expected)
 
 
 def contributions(members: Sequence[Detector], windows: Windows) -> dict[str, NDArray[Any]] | None:

@@ -218,8 +218,8 @@ def _opening(carried: pl.DataFrame, each: pl.DataFrame, span: int) -> float:
         return 0.0
     first = begun["opens"].value_counts(normalize=True, name="first").rename({"opens": "template"})
     usual = carried["template"].value_counts(normalize=True, name="usual")
-    more = first.join(usual, on="template").select((pl.col("first") - pl.col("usual")).clip(0).sum())
-    return float(more.item())
+    both = first.join(usual, on="template").sort("template")  # sums of floats depend on the order
+    return float(both.select((pl.col("first") - pl.col("usual")).clip(0).sum()).item())
 
 
 def _by_evidence(recurring: float, lifetime: float, score: float) -> str:
