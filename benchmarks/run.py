@@ -88,13 +88,14 @@ def measure(step: Step, shown: dict[str, str]) -> str:
             print(line, end="", flush=True)
             printed.append(line)
     if child.returncode:
-        sys.exit(f"{step.script} failed.")
+        printed.append(f"\n**{step.script} failed** (exit {child.returncode}).\n")
+        print(printed[-1])
     words = " ".join(["python", f"benchmarks/{step.script}", *step.options])
     for path, name in shown.items():
         words = words.replace(path, name)
     asked = f"Asked: {step.asked}.\n\n" if step.asked else ""
     took = f"\n({time.perf_counter() - began:.0f} s)\n"
-    return f"## {step.title}\n\n{asked}    {words}\n\n{''.join(printed)}{took}"
+    return f"\n## {step.title}\n\n{asked}    {words}\n\n{''.join(printed)}{took}"
 
 
 def main() -> None:
@@ -106,31 +107,31 @@ def main() -> None:
     like = options.data / "hdfs" / "HDFS_2percent.log.gz" if options.data else None
     if like is not None and not like.exists():
         sys.exit(f"There is no {like}. Leave --data out: then lines are made.")
-    load = os.getloadavg()[0]
+    options.results.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="oddlog-bench-") as folder:
         sample = Path(folder, "storage.log")
-        make = [
-            sys.executable,
-            str(HERE / "storage_lines.py"),
-            str(sample),
-            "--lines",
-            "500000" if options.quick else "1000000",
-        ]
+        n_lines = "500000" if options.quick else "1000000"
+        make = [sys.executable, str(HERE / "storage_lines.py"), str(sample), "--lines", n_lines]
         subprocess.run(make + (["--like", str(like)] if like else []), check=True)
         shown = {str(sample): "storage.log", **({str(like): like.name} if like else {})}
-        sections = [measure(step, shown) for step in steps(str(sample), str(like or ""), quick=options.quick)]
-    lines = (
-        "HDFS_v1, a 2 % sample, repeated with later dates and other block names" if like else "made, `storage_lines.py`"
-    )
-    head = (
-        f"# Speed\n\nPrinted by `python benchmarks/run.py{' --quick' if options.quick else ''}"
-        f"{' --data DATA' if like else ''}` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.\n\n"
-        f"- Machine: {machine()}; load average {load:.1f} at the start, {os.getloadavg()[0]:.1f} at the end "
-        f"(CPU-seconds grow with what others do on the same cores)\n- Lines: {lines}\n- {versions()}\n\n"
-    )
-    options.results.parent.mkdir(exist_ok=True)
-    options.results.write_text(head + "\n".join(sections))
+        page = head(quick=options.quick, own=like is None)
+        for step in steps(str(sample), str(like or ""), quick=options.quick):
+            page += measure(step, shown)
+            options.results.write_text(page)
     print(f"\nWritten to {options.results}")
+
+
+def head(*, quick: bool, own: bool) -> str:
+    """Return what the page begins with."""
+    command = f"python benchmarks/run.py{' --quick' if quick else ''}{'' if own else ' --data DATA'}"
+    lines = (
+        "made by `storage_lines.py`" if own else "a 2 % sample of HDFS_v1, repeated with later dates and other blocks"
+    )
+    return (
+        f"# Speed\n\nPrinted by `{command}` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.\n\n"
+        f"- Machine: {machine()}; load average {os.getloadavg()[0]:.1f} at the start (CPU-seconds grow with what "
+        f"others do on the same cores)\n- Lines: {lines}\n- {versions()}\n"
+    )
 
 
 if __name__ == "__main__":

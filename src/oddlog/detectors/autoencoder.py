@@ -13,6 +13,8 @@ from oddlog.errors import MissingExtraError
 from oddlog.features.counts import Columns, Counts, counts
 from oddlog.types import F32, F64, I8, Context, Scores, State, Windows
 
+ort.disable_telemetry_events()  # nothing here phones home, whatever the build of the runtime would do
+
 MAX_ROWS = 50_000
 """Distinct windows that are learned from, those that stand for most windows."""
 MAX_CELLS = 1 << 24
