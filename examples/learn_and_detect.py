@@ -26,7 +26,7 @@ def main() -> None:
         found = oddlog.load(Path(folder) / "shop.model").detect(shop.today)
 
     print(found.says)
-    for incident in found.incidents[:5]:
+    for incident in found.incidents[:10]:
         when = f"{incident.start:%H:%M:%S} to {incident.end:%H:%M:%S}" if incident.start and incident.end else "no time"
         print(f"\n{when}  {', '.join(incident.services)}  {incident.key}")
         for reason in incident.reasons:

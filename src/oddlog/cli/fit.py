@@ -32,7 +32,7 @@ def fit(
     seed: Annotated[int, typer.Option(help="Same input and seed, same model.", min=0, max=2**32 - 1)] = 0,
     *,
     drop_duplicates: Annotated[bool, typer.Option(help="Drop identical lines instead of counting them.")] = False,
-    redact: Annotated[bool, typer.Option(help="Replace passwords, tokens and keys by <secret>.")] = True,
+    redact: Annotated[bool, typer.Option(help="Replace passwords, tokens and keys by <redacted>.")] = True,
     json: Annotated[bool, typer.Option("--json", help="Print what was learned as JSON.")] = False,
 ) -> None:
     """Learn what is usual: formats, templates, sessions, detectors, calibration.
