@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import typer
 
-from conftest import shop_lines
 from oddlog.cli.app import app
+from small_shop import shop_lines
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

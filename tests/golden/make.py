@@ -18,8 +18,8 @@ from typing import Any
 import polars as pl
 
 import oddlog
-from conftest import shop_lines
 from oddlog.model import FORMAT_VERSION, Model
+from small_shop import shop_lines
 
 HERE = Path(__file__).resolve().parent
 

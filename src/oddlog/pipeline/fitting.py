@@ -122,6 +122,7 @@ def fit(
         if not len(head):
             raise TooLittleDataError("No record is left to learn from.", "Loosen --exclude, --since and --until.")
         cuts, choice = plan(head, session, entity, window)
+        del head  # 80 MB of lines that have served
         with Collected(cuts, reading.tally) as collected:
             for block in records:
                 collected.add(block)

@@ -29,7 +29,14 @@ def peek(records: Iterator[pl.DataFrame], most: int = SAMPLE_RECORDS) -> tuple[p
         if n >= most:
             break
     head = pl.concat(first, how="diagonal_relaxed") if first else pl.DataFrame()
-    return head.head(most), chain(first, records)
+    return head.head(most), chain(_taken(first), records)
+
+
+def _taken(frames: list[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield the frames and let go of each."""
+    frames.reverse()
+    while frames:
+        yield frames.pop()
 
 
 def plan(head: pl.DataFrame, session: str, entity: str, window: str) -> tuple[list[tuple[str, Cut]], SessionChoice]:
