@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from made_windows import windows_of
 from oddlog.explain import (
     Oddity,
     Usual,
@@ -18,27 +19,6 @@ from oddlog.explain import (
     totals_by_stretch,
     usual_concentration,
 )
-from oddlog.types import Windows
-
-
-def windows_of(bags: list[list[int]], weight: list[float] | None = None, start: list[int] | None = None) -> Windows:
-    n = sum(map(len, bags))
-    zeros = np.zeros(n, np.int64)
-    return Windows(
-        key=pl.Series("key", [f"s{i}" for i in range(len(bags))], dtype=pl.String),
-        start=np.array(start or [0] * len(bags), np.int64),
-        end=np.zeros(len(bags), np.int64),
-        closed_by=np.ones(len(bags), np.uint8),
-        weight=np.array(weight or [1.0] * len(bags)),
-        offsets=np.concatenate([[0], np.cumsum([len(b) for b in bags])]).astype(np.int64),
-        template=np.array([t for b in bags for t in b], np.uint32),
-        time_us=zeros,
-        level=zeros.astype(np.uint8),
-        service=zeros.astype(np.uint16),
-        source=zeros.astype(np.uint16),
-        line=np.arange(n, dtype=np.uint64),
-        numbers=np.empty((n, 0), np.float32),
-    )
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ kind                 says
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -248,9 +248,6 @@ def leading(found: list[Oddity], most: int = MOST_REASONS) -> list[Oddity]:
         carried += oddity.weight
         kept.append(oddity)
     return (unseen + kept)[:most]
-
-
-TextOf = Callable[[int], str]
 
 
 def totals_by_stretch(windows: Windows, k: int) -> pl.DataFrame:

@@ -393,11 +393,6 @@ class Detector(Protocol):
         ...
 
 
-def to_us(time: pl.Series) -> I64:
-    """Return a TIME series as microseconds since the epoch [e]; null becomes `NO_TIME`."""
-    return time.cast(TIME).to_physical().fill_null(NO_TIME).to_numpy()
-
-
 def to_datetime(time_us: int) -> datetime | None:
     """Return microseconds since the epoch as a datetime in UTC, None for `NO_TIME`."""
     return None if time_us == NO_TIME else datetime.fromtimestamp(time_us / 1e6, UTC)

@@ -210,17 +210,17 @@ def test_our_own_failure_is_one_line_too_and_a_traceback_only_with_debug(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (FIT, "The model cannot be written to {tmp}/work/a.model: File too large. Free some space"),
-        ((*DETECT, "--scores", "{tmp}/work/s.parquet"), "{tmp}/work/s.parquet cannot be written: File too large."),
-        ((*DETECT, "--line-scores", "{tmp}/work/l.parquet"), "File too large"),
+        (FIT, "The model cannot be written to {tmp}/out/a.model: File too large. Free some space"),
+        ((*DETECT, "--scores", "{tmp}/out/s.parquet"), "{tmp}/out/s.parquet cannot be written: File too large."),
+        ((*DETECT, "--line-scores", "{tmp}/out/l.parquet"), "File too large"),
     ],
 )
 def test_on_a_full_disk_nothing_half_written_is_left(
     words: tuple[str, ...], says: str, quick_model: Path, small_log: Path, tmp_path: Path
 ):
-    (tmp_path / "work").mkdir()
+    (tmp_path / "out").mkdir()
     places = {"log": small_log, "model": quick_model, "tmp": tmp_path}
-    filled = [word.format(**places).replace("/a.model", "/work/a.model") for word in words]
+    filled = [word.format(**places).replace("/a.model", "/out/a.model") for word in words]
     # -B: the byte code of a module that is imported first here must not be cut off, too.
     code = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from oddlog.cli import main; main()"
     ended = subprocess.run(
@@ -236,4 +236,4 @@ def test_on_a_full_disk_nothing_half_written_is_left(
     assert ended.stderr.startswith("oddlog: ")
     assert ended.stderr.count("\n") == 1
     assert says.format(**places) in ended.stderr
-    assert [path.name for path in tmp_path.rglob("*")] == ["work"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["out"]

@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from made_windows import windows_of
 from oddlog.pipeline.distinct import counts_hash, distinct, merged, sampled
-from oddlog.types import Windows
 
 bags = st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=12)
-
-
-def windows_of(bag: list[list[int]]) -> Windows:
-    n = sum(map(len, bag))
-    zeros = np.zeros(n, np.int64)
-    return Windows(
-        key=pl.Series("key", [f"s{i}" for i in range(len(bag))], dtype=pl.String),
-        start=np.arange(len(bag), dtype=np.int64),
-        end=np.arange(len(bag), dtype=np.int64),
-        closed_by=np.ones(len(bag), np.uint8),
-        weight=np.ones(len(bag)),
-        offsets=np.concatenate([[0], np.cumsum([len(b) for b in bag])]).astype(np.int64),
-        template=np.array([t for b in bag for t in b], np.uint32),
-        time_us=zeros,
-        level=zeros.astype(np.uint8),
-        service=zeros.astype(np.uint16),
-        source=zeros.astype(np.uint16),
-        line=np.arange(n, dtype=np.uint64),
-        numbers=np.empty((n, 0), np.float32),
-    )
 
 
 @given(bags)

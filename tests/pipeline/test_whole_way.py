@@ -63,6 +63,8 @@ def test_every_number_in_a_reason_can_be_counted_in_the_raw_lines(found: Detecti
         assert told[kind].numbers["seen"] == sum(words[kind] in line for line in here) == 0
         share = sum(any(words[kind] in line for line in lines) for lines in usual.values()) / len(usual)
         assert told[kind].numbers["usual_share"] == pytest.approx(share, abs=0.02)  # less what was trimmed
+        counts = sorted(n for lines in usual.values() if (n := sum(words[kind] in line for line in lines)))
+        assert told[kind].numbers["usual_p99"] == counts[int(0.99 * len(counts))]
         per_order = Counter(sum(words[kind] in line for line in lines) for lines in usual.values())
         assert told[kind].numbers["usual"] == per_order.most_common(1)[0][0] == 1
 

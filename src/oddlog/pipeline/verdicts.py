@@ -21,8 +21,6 @@ from oddlog.types import LINE_SCORES, NO_TIME, TIME, Bool
 if TYPE_CHECKING:
     from oddlog.pipeline.merging import OddWindows
 
-SURPRISE = 12.0  # -log10 p beyond which more makes no difference
-
 
 def line_verdicts(view: EventView, events: pl.DataFrame, words: Bool) -> pl.DataFrame:
     """Return ``source line time_us template level service score p_value is_anomaly`` of each event [e].
