@@ -34,7 +34,7 @@ from oddlog.formats import by_name, parse_lines
 from oddlog.sources import read_blocks
 from oddlog.templates import Matcher, mask, mine
 from oddlog.thresholds import best_f1, quantile
-from oddlog.types import F64, I8, I64, Context, Tally, Windows, to_us
+from oddlog.types import F64, I8, I64, Context, Tally, Windows
 
 SHARE = 0.0293  # of anomalous blocks in the whole HDFS_v1
 USUAL = 5_583  # 1 % of its usual blocks
@@ -73,13 +73,13 @@ def read(folder: Path) -> Sessions:
     n, e = len(groups), len(events)
     windows = Windows(
         key=groups["session"],
-        start=to_us(groups["start"]),
-        end=to_us(groups["end"]),
+        start=groups["start"].to_physical().to_numpy(),
+        end=groups["end"].to_physical().to_numpy(),
         closed_by=np.ones(n, np.uint8),
         weight=np.ones(n),
         offsets=np.concatenate([[0], np.cumsum(groups["len"].to_numpy())]).astype(np.int64),
         template=events["template"].to_numpy(),
-        time_us=to_us(events["time"]),
+        time_us=events["time"].to_physical().to_numpy(),
         level=np.zeros(e, np.uint8),
         service=np.zeros(e, np.uint16),
         source=np.zeros(e, np.uint16),
