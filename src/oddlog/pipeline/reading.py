@@ -20,6 +20,7 @@ from oddlog.cleaning import Cleaner
 from oddlog.errors import FormatError, InputError
 from oddlog.formats import Detected, by_name, detect_format, parse_lines
 from oddlog.pipeline.excluding import Exclusion
+from oddlog.sources import Places
 from oddlog.sources.files import BROKEN, expand, file_year, read_blocks
 from oddlog.types import Tally
 
@@ -68,6 +69,7 @@ class Reading:
     tally: Tally = field(default_factory=Tally)
     formats: dict[str, Detected] = field(default_factory=dict)
     lines: int = 0
+    places: Places = field(default_factory=Places)
     _spool: BinaryIO | None = None
     _told: int = 0
 
@@ -176,6 +178,7 @@ class Reading:
         for lines in self._blocks(source, self.tally):
             if source not in self.formats:
                 self.formats[source] = self._detect(lines, year)
+            self.places.note(source, lines)
             read += len(lines)
             self.lines += len(lines)
             yield cleaner.push(parse_lines(lines, self.formats[source], year=year))
@@ -189,18 +192,28 @@ class Reading:
         """Read some lines once more: ``source line text host`` of those whose numbers are `wanted` by source."""
         found = [pl.DataFrame(schema={"source": pl.String, "line": pl.UInt64, "text": pl.String, "host": pl.String})]
         for source, numbers in wanted.items():
-            last = max(numbers)
             cleaner = Cleaner(Tally(), redact=self.redact)
-            frames = []
-            for lines in self._blocks(source, Tally()):
-                some = lines.filter(pl.col("line").is_in(list(numbers)))
-                if len(some):
-                    frames.append(cleaner.push(parse_lines(some, self.formats[source], year=file_year(source))))
-                if lines["line"][-1] >= last:
-                    break
+            frames = [
+                cleaner.push(parse_lines(lines, self.formats[source], year=file_year(source)))
+                for lines in self._some(source, numbers)
+            ]
             frames.append(cleaner.flush())
             found += [frame.select(found[0].columns) for frame in frames if len(frame)]
         return pl.concat(found)
+
+    def _some(self, source: str, numbers: Collection[int]) -> Iterator[pl.DataFrame]:
+        """Yield the lines of these numbers; of a compressed source all lines up to the last must be read for it."""
+        found = self.places.read(source, numbers, self._spool if source == STDIN else None)
+        if found is not None:
+            yield from (found,) if len(found) else ()
+            return
+        last = max(numbers)
+        for lines in self._blocks(source, Tally()):
+            some = lines.filter(pl.col("line").is_in(list(numbers)))
+            if len(some):
+                yield some
+            if lines["line"][-1] >= last:
+                return
 
     def close(self) -> None:
         """Forget standard input, if it was read."""

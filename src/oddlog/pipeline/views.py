@@ -232,6 +232,8 @@ class EventView:
     `incidents.pressing`. `news` is 1 for a type never seen, 1/2 for one seen in one of five stretches of time
     only, and 1/10 for all others: these are known, and can only be odd as part of their window. The p-value says
     how often a usual line scores as high, measured on each stretch against what was learned from the other four.
+    What is news in a stretch counts once there, however many lines it has: a burst of one new type is told once,
+    and must not raise the bar for all other news.
     """
 
     count: I64  # [k] lines of each type in training
@@ -249,7 +251,7 @@ class EventView:
 
     def is_anomaly(self, template: U32, p_value: F64) -> Bool:
         """Return which events [e] are odd by themselves."""
-        odd: Bool = (_at(self.stretches, template) <= 1) & (p_value <= self.threshold)
+        odd: Bool = (_at(self.stretches, template) <= NEWS_STRETCHES) & (p_value <= self.threshold)
         return odd
 
     def state(self) -> State:
@@ -268,6 +270,7 @@ class EventView:
         return cls(state.arrays["count"], state.arrays["stretches"], calibrator, state.meta["threshold"])
 
 
+NEWS_STRETCHES = 1  # a type that stood in more stretches of the training time is known
 NEWS_OF_STRETCHES = np.array([1.0, 0.5, 0.1])
 
 
@@ -301,6 +304,6 @@ def learn_event_view(by_type: pl.DataFrame, texts: Sequence[str], rate: float) -
         count, stretches = sums(by_type.filter(pl.col("fold") != fold))
         template = part["template"].to_numpy()
         scores.append(line_scores(count, stretches, template, part["level"].to_numpy(), words[template]))
-        weights.append(part["n"].to_numpy().astype(np.float64))
+        weights.append(np.where(stretches[template] <= NEWS_STRETCHES, 1.0, part["n"].to_numpy()))
     calibrator = EventCalibrator().fit(np.concatenate(scores), np.concatenate(weights))
     return EventView(*sums(by_type), calibrator, rate)

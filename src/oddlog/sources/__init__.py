@@ -2,5 +2,6 @@
 
 from oddlog.sources.files import file_year, read_blocks
 from oddlog.sources.folders import expand
+from oddlog.sources.places import Places
 
-__all__ = ["expand", "file_year", "read_blocks"]
+__all__ = ["Places", "expand", "file_year", "read_blocks"]

@@ -117,6 +117,11 @@ def _codec_of(head: bytes) -> Callable[[], _Codec] | None:
     return None
 
 
+def is_compressed(head: bytes) -> bool:
+    """Return whether a stream that begins with these bytes is decompressed while it is read."""
+    return _codec_of(head) is not None
+
+
 def _raw(file: BinaryIO, size: int) -> Iterator[bytes]:
     while True:
         try:
