@@ -33,7 +33,7 @@ def records(messages: list[str], time_us: list[int] | None = None) -> pl.DataFra
 def test_times_kept_for_the_folds_are_bounded_and_still_part_the_lines_evenly(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(collecting, "EVERY", 1)
     monkeypatch.setattr(collecting, "MOST_TIMES", 1_000)
-    with Collected([], Tally()) as collected:
+    with Collected([], (), Tally()) as collected:
         for day in range(50):
             collected.add(records(["order placed"] * 400, [day * DAY_US + i for i in range(400)]))
             assert sum(map(len, collected._times)) <= 1_000
@@ -47,7 +47,7 @@ def test_rare_messages_beyond_the_limit_are_forgotten_and_counted(monkeypatch: p
     monkeypatch.setattr(collecting, "MOST_TYPES", 2)
     monkeypatch.setattr(collecting, "COMPACT_ROWS", 1)
     tally = Tally()
-    with Collected([], tally) as collected:
+    with Collected([], (), tally) as collected:
         collected.add(records(["paid", "paid", "paid", "sent", "sent", "lost"]))
         types = collected.types()
     assert sorted(types.select("text", "n").rows()) == [("paid", 3), ("sent", 2)]
@@ -55,7 +55,7 @@ def test_rare_messages_beyond_the_limit_are_forgotten_and_counted(monkeypatch: p
 
 
 def test_without_times_the_folds_are_runs_of_the_order_given():
-    with Collected([], Tally()) as collected:
+    with Collected([], (), Tally()) as collected:
         collected.add(records(["order placed"] * 10))
         assert collected.start_us == NO_TIME
         assert folds(np.full(10, NO_TIME), collected.fold_edges()).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]

@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -161,6 +161,17 @@ def print_model(model: Model, where: str) -> None:
     out.print(f"Now: [bold]oddlog detect TODAY.log -m {escape(shlex.quote(where))}[/bold]")
 
 
+def _numbers(told: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return the numbers that are watched, and those that are not with the reason."""
+    import polars as pl
+
+    frame: dict[str, list[str]] = {"number": [one["where"] for one in told], "unit": [one["unit"] for one in told]}
+    columns = {"lines": "lines", "distinct": "distinct", "1 %": "low", "median": "median", "99 %": "high"}
+    frame |= {title: [f"{one[name]:,.6g}" for one in told] for title, name in columns.items()}
+    frame["watched"] = [f"no: {one['why_not']}" if one["why_not"] else f"yes, {one['scale']}" for one in told]
+    return pl.DataFrame(frame)
+
+
 def print_inside(model: Model) -> None:
     """Print a model's message types, what could have tied its lines together, and what was cleaned."""
     import polars as pl
@@ -174,6 +185,9 @@ def print_inside(model: Model) -> None:
         "template": known.text[:SHOWN_TEMPLATES],
     }
     print_frame(pl.DataFrame(rows), "\nMost frequent message types", right=("lines",))
+    if model.training.get("numbers"):
+        right = ("lines", "distinct", "1 %", "median", "99 %")
+        print_frame(_numbers(model.training["numbers"]), "\nNumbers beside the message types", right=right)
     if model.reading["session"]["candidates"]:
         print_frame(pl.DataFrame(model.reading["session"]["candidates"]), "\nWhat could tie lines together")
     tally = Tally()

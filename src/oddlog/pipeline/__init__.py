@@ -4,6 +4,7 @@ No stage knows another; only this room knows their order. One file a leg of the 
 
     reading     paths → records        sources, formats, cleaning
     planning    which views a log gets: sessions, stretches of time, entities
+    watching    which numbers to watch: found fields and parameter slots
     events      records → events, spilled to disk when there are many
     collecting  first pass of a fit    templates, event stores
     cutting     events → windows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Self
 
@@ -11,8 +12,9 @@ import polars as pl
 from oddlog.pipeline.events import Codes, EventStore, event_columns
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.views import Cut
+from oddlog.pipeline.watching import NumberColumns
 from oddlog.templates import mask
-from oddlog.types import I64, NO_TIME, Tally
+from oddlog.types import I64, NO_TIME, Number, Tally
 
 MOST_TYPES = 2_000_000  # distinct masked texts: 337 MB measured
 COMPACT_ROWS = 500_000
@@ -35,9 +37,10 @@ class Collected(ExitStack):
 
     """
 
-    def __init__(self, plan: list[tuple[str, Cut]], tally: Tally) -> None:
+    def __init__(self, plan: list[tuple[str, Cut]], numbers: Sequence[Number], tally: Tally) -> None:
         super().__init__()
         self.plan = plan
+        self._numbers = NumberColumns(numbers)
         self.tally = tally
         self.services = Codes([""], what="services", tally=tally)
         self.sources = Codes(what="sources", tally=tally)
@@ -60,7 +63,7 @@ class Collected(ExitStack):
         """Take in one block of records."""
         masked = mask(records["message"])
         shared = event_columns(records, self.services, self.sources)
-        shared = shared.with_columns(pl.Series("key", masked.key))
+        shared = shared.with_columns(pl.Series("key", masked.key), *self._numbers.of(records, masked))
         self.records += len(records)
         self._count_types(masked.distinct_key, masked.distinct_text, masked.inverse, shared)
         self._note_times(shared["time_us"].to_numpy())

@@ -20,6 +20,7 @@ from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.verdicts import LineWriter, check_writable, line_verdicts, write_parquet
 from oddlog.pipeline.views import View
+from oddlog.pipeline.watching import NumberColumns
 from oddlog.templates import Matcher, mask
 from oddlog.types import NO_TIME, SCORES, Bool, Incident, Tally, Windows, to_datetime
 
@@ -116,6 +117,7 @@ class _Detecting:
 
     def __post_init__(self) -> None:
         self.matcher = Matcher(self.model.context.templates)
+        self.numbers = NumberColumns(self.model.context.numbers)
         self.services = Codes(self.model.context.services, what="services", tally=self.tally)
         self.sources = Codes(what="sources", tally=self.tally)
 
@@ -161,7 +163,8 @@ class _Detecting:
     def _add(self, records: pl.DataFrame, stores: list[EventStore]) -> None:
         masked = mask(records["message"])
         rows = self.matcher.rows(masked.distinct_key, masked.distinct_text)[masked.inverse]
-        shared = event_columns(records, self.services, self.sources).with_columns(pl.Series("template", rows))
+        shared = event_columns(records, self.services, self.sources)
+        shared = shared.with_columns(pl.Series("template", rows), *self.numbers.of(records, masked))
         self._note_times(shared["time_us"])
         for i, (view, store) in enumerate(zip(self.model.views, stores, strict=True)):
             events = shared.with_columns(group_of(records, view.name, view.cut))

@@ -27,10 +27,12 @@ from oddlog.pipeline.learning import Learned, Recurring, learn_view
 from oddlog.pipeline.planning import peek, plan
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.views import Cut, View, learn_event_view
+from oddlog.pipeline.watching import choose_numbers
 from oddlog.templates import mine, with_embedding
 from oddlog.types import NO_TIME, OVERFLOW, Context, Tally, Templates, to_datetime
 from oddlog.windows import SessionChoice
 
+MOST_TOLD = 50  # candidates for numbers to watch that the model tells of
 USUAL_RATE = 1e-3  # false alarms among usual windows and lines, where no number a day is asked for
 US_PER_DAY = 86_400_000_000
 
@@ -122,13 +124,14 @@ def fit(
         if not len(head):
             raise TooLittleDataError("No record is left to learn from.", "Loosen --exclude, --since and --until.")
         cuts, choice = plan(head, session, entity, window)
+        numbers, candidates = choose_numbers(head)
         del head  # 80 MB of lines that have served
-        with Collected(cuts, reading.tally) as collected:
+        with Collected(cuts, numbers, reading.tally) as collected:
             for block in records:
                 collected.add(block)
             say("mining templates", 0)
             templates = _templates(collected, reading.tally)
-            context = Context(templates, (), tuple(collected.services.names), seed)
+            context = Context(templates, numbers, tuple(collected.services.names), seed)
             fitting = _Fitting(collected, context, names, alarms, known, recurring, say)
             learned = {
                 name: fitting.view(name, cut, store) for (name, cut), store in zip(cuts, collected.stores, strict=True)
@@ -148,6 +151,7 @@ def fit(
         "start": _iso(collected.start_us),
         "end": _iso(collected.end_us),
         "views": {name: one.facts for name, one in learned.items()},
+        "numbers": candidates[:MOST_TOLD],
         "tally": {"counts": dict(reading.tally.counts), "examples": reading.tally.examples},
         "notes": [missing] if missing else [],
     }

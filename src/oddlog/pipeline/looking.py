@@ -24,7 +24,7 @@ def templates_of(
 ) -> tuple[pl.DataFrame, Tally]:
     """Return ``lines level template`` of the message types in some logs, the most frequent first."""
     reading = Reading(format=format, progress=progress)
-    with closing(reading), Collected([], reading.tally) as collected:
+    with closing(reading), Collected([], (), reading.tally) as collected:
         for records in reading.records(paths):
             collected.add(records)
         types = collected.types()
