@@ -7,8 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oddlog.datasets.simulator.rendering import Lines
-from oddlog.datasets.simulator.writing import LogFiles, written_aside
+from oddlog.datasets.simulator.writing import Lines, LogFiles, written_aside
 
 STRETCHES = st.lists(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 2)), max_size=12), max_size=4)
 

@@ -5,24 +5,48 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self, cast
 
 import numpy as np
+import polars as pl
 
-from oddlog.datasets.simulator.rendering import Lines, Pages, blank_pages
 from oddlog.errors import InputError
-from oddlog.types import I8, I64
+from oddlog.types import I64
 
-ZIPPED = "gateway"
-"""The service whose log is compressed, as rotated logs are."""
+ZIPPED = frozenset({"gateway"})
+"""The services whose log is compressed, as rotated logs are."""
 
 
 def file_name(service: str) -> str:
     """Return the name of a service's log."""
-    return f"{service}.log.gz" if service == ZIPPED else f"{service}.log"
+    return f"{service}.log.gz" if service in ZIPPED else f"{service}.log"
+
+
+@dataclass
+class Lines:
+    """Lines of one service that wait to be put in order."""
+
+    time_us: list[I64] = field(default_factory=list)
+    text: list[pl.Series] = field(default_factory=list)
+    mark: list[I64] = field(default_factory=list)  # 0 usual, else what it belongs to
+
+    def add(self, time_us: I64, text: pl.Series | Iterable[str], mark: int | I64 = 0) -> None:
+        """Append lines [e], one mark for all of them or one each."""
+        self.time_us.append(time_us)
+        self.text.append(text if isinstance(text, pl.Series) else pl.Series("text", list(text), pl.String))
+        self.mark.append(np.full(len(time_us), mark, np.int64) if isinstance(mark, int) else mark)
+
+
+Pages = dict[str, Lines]
+
+
+def blank_pages(services: Iterable[str]) -> Pages:
+    """Return an empty page per service."""
+    return {service: Lines() for service in services}
 
 
 @contextmanager
@@ -71,7 +95,7 @@ class LogFiles:
         self._stack = ExitStack()
         self._files = {service: self._open(folder / file_name(service)) for service in services}
         self.lines = dict.fromkeys(services, 0)
-        self._waiting = blank_pages()
+        self._waiting = blank_pages(services)
 
     def _open(self, path: Path) -> IO[bytes]:
         file = self._stack.enter_context(path.open("wb"))
@@ -87,7 +111,7 @@ class LogFiles:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def take(self, pages: Pages, until_us: int | None) -> Iterator[tuple[str, I64, I8]]:
+    def take(self, pages: Pages, until_us: int | None) -> Iterator[tuple[str, I64, I64]]:
         """Write what is older than `until_us` (None: everything).
 
         Yields
@@ -99,17 +123,14 @@ class LogFiles:
         for service, new in pages.items():
             old = self._waiting[service]
             time_us = np.concatenate([np.empty(0, np.int64), *old.time_us, *new.time_us])
-            mark = np.concatenate([np.empty(0, np.int8), *old.mark, *new.mark])
-            text = old.text + new.text
+            mark = np.concatenate([np.empty(0, np.int64), *old.mark, *new.mark])
+            text = pl.concat([pl.Series("text", [], pl.String), *(one.alias("text") for one in (*old.text, *new.text))])
             order = np.argsort(time_us, kind="stable")
             n = len(order) if until_us is None else int(np.searchsorted(time_us[order], until_us))
-            self._files[service].write("".join([f"{text[i]}\n" for i in order[:n].tolist()]).encode())
-            self._waiting[service] = _pick(time_us, text, mark, order[n:])
+            self._files[service].write("".join([f"{line}\n" for line in text.gather(order[:n]).to_list()]).encode())
+            later = order[n:]
+            self._waiting[service] = Lines([time_us[later]], [text.gather(later)], [mark[later]])
             marked = np.flatnonzero(mark[order[:n]])
             if len(marked):
                 yield service, marked + self.lines[service] + 1, mark[order[marked]]
             self.lines[service] += n
-
-
-def _pick(time_us: I64, text: list[str], mark: I8, rows: I64) -> Lines:
-    return Lines([time_us[rows]], [text[i] for i in rows.tolist()], [mark[rows]])

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oddlog.datasets.simulator.plan import MINUTE_US, Period, Plan
-from oddlog.datasets.simulator.scenarios import BY_NAME, SCENARIOS
-from oddlog.datasets.simulator.values import times
+from oddlog.datasets.simulator.shop.plan import MINUTE_US, Period, Plan
+from oddlog.datasets.simulator.shop.scenarios import BY_NAME, SCENARIOS
+from oddlog.datasets.simulator.shop.values import times
 
 
 def said(*time_us):

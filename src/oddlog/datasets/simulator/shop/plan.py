@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from oddlog.datasets.simulator.scenarios import SCENARIOS
+from oddlog.datasets.simulator.shop.scenarios import SCENARIOS
 from oddlog.types import I64
 
 START_US = 1_772_431_200_000_000

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from oddlog.datasets import Simulated, simulate
-from oddlog.datasets.simulator.messages import HOSTS, LIFECYCLE, MESSAGES
+from oddlog.datasets.simulator.shop.messages import HOSTS, LIFECYCLE, MESSAGES
 from oddlog.errors import ConfigError, InputError
 from oddlog.types import LEVELS, Tally
 
@@ -365,7 +365,7 @@ def test_another_seed_gives_other_lines_but_the_same_incidents(tmp_path):
 
 
 def test_written_in_many_stretches_the_files_are_still_in_the_order_of_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("oddlog.datasets.simulator.STRETCH_LINES", 900)
+    monkeypatch.setattr("oddlog.datasets.simulator.shop.STRETCH_LINES", 900)
     made = simulate(tmp_path / "shop", lines=20_000, days=0.5)
     for path in [*made.train.iterdir(), *made.today.iterdir()]:
         times = [json.loads(line)["ts"] for line in read_log(path)]
@@ -409,7 +409,7 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("oddlog.datasets.simulator.write_json", full)
+    monkeypatch.setattr("oddlog.datasets.simulator.shop.write_json", full)
     with pytest.raises(InputError, match="No space left on device"):
         simulate(tmp_path / "shop", lines=20_000, days=0.5)
     assert not list(tmp_path.iterdir())

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from oddlog.datasets.simulator.draws import Draws
-from oddlog.datasets.simulator.messages import HOSTS, LIFECYCLE, MESSAGES, Message
-from oddlog.datasets.simulator.plan import BACKGROUND_SHARE, MINUTE_US, N_ATTACK, N_STORM, Deployment, Period, Plan
-from oddlog.datasets.simulator.rendering import Pages, Traces, write_traces, write_untraced
-from oddlog.datasets.simulator.scenarios import ATTACK, SCENARIOS, STORM, Scenario
-from oddlog.datasets.simulator.values import ATTACKER, CLIENTS, N_USERS, visitors
+from oddlog.datasets.simulator.shop.messages import HOSTS, LIFECYCLE, MESSAGES, Message
+from oddlog.datasets.simulator.shop.plan import BACKGROUND_SHARE, MINUTE_US, N_ATTACK, N_STORM, Deployment, Period, Plan
+from oddlog.datasets.simulator.shop.rendering import Traces, write_traces, write_untraced
+from oddlog.datasets.simulator.shop.scenarios import ATTACK, SCENARIOS, STORM, Scenario
+from oddlog.datasets.simulator.shop.values import ATTACKER, CLIENTS, N_USERS, visitors
+from oddlog.datasets.simulator.writing import Pages
 from oddlog.types import I64
 
 STORM_MARK, ATTACK_MARK = 1, 2

@@ -4,43 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
 
 from oddlog.datasets.simulator.draws import Draws
-from oddlog.datasets.simulator.messages import FIELD_VALUE, HOSTS, MESSAGES, NUMERIC, SERVICES, Message
-from oddlog.datasets.simulator.scenarios import ALWAYS, Scenario
-from oddlog.datasets.simulator.values import VALUES, clients, times, trace_ids, users
-from oddlog.types import I8, I64
+from oddlog.datasets.simulator.shop.messages import FIELD_VALUE, HOSTS, MESSAGES, NUMERIC, SERVICES, Message
+from oddlog.datasets.simulator.shop.scenarios import ALWAYS, Scenario
+from oddlog.datasets.simulator.shop.values import VALUES, clients, times, trace_ids, users
+from oddlog.datasets.simulator.writing import Pages
+from oddlog.types import I64
 
 _PLACE = re.compile(r"\{(\w+)\}")
 Given = tuple[tuple[str, int | str], ...]
-
-
-@dataclass
-class Lines:
-    """Lines of one service that wait to be put in order."""
-
-    time_us: list[I64] = field(default_factory=list)
-    text: list[str] = field(default_factory=list)
-    mark: list[I8] = field(default_factory=list)  # 0 usual, else 1 + position of the incident
-
-    def add(self, time_us: I64, text: Iterable[str], mark: int = 0) -> None:
-        """Append lines [e]."""
-        self.time_us.append(time_us)
-        self.text.extend(text)
-        self.mark.append(np.full(len(time_us), mark, np.int8))
-
-
-Pages = dict[str, Lines]
-
-
-def blank_pages() -> Pages:
-    """Return an empty page per service."""
-    return {service: Lines() for service in SERVICES}
 
 
 class Traces:

@@ -11,11 +11,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from oddlog.datasets.simulator.messages import HOSTS
-from oddlog.datasets.simulator.plan import BURST_MINUTES, MINUTE_US, Period, Plan
-from oddlog.datasets.simulator.traffic import ATTACK_MARK, STORM_MARK, Batch
-from oddlog.datasets.simulator.values import ATTACKER, OFFICE, times
-from oddlog.types import I8, I64, Tally
+from oddlog.datasets.simulator.shop.messages import HOSTS
+from oddlog.datasets.simulator.shop.plan import BURST_MINUTES, MINUTE_US, Period, Plan
+from oddlog.datasets.simulator.shop.traffic import ATTACK_MARK, STORM_MARK, Batch
+from oddlog.datasets.simulator.shop.values import ATTACKER, OFFICE, times
+from oddlog.types import I64, Tally
 
 KINDS = {0: "", STORM_MARK: "error-storm", ATTACK_MARK: "log-in-attack"}
 """What a mark means; also the incident's id."""
@@ -96,7 +96,7 @@ class Labels:
         self._clients.update(str(client) for client in batch.traces.value("client"))
         self.traces[batch.mark] += len(batch.traces)
 
-    def add_lines(self, source: str, line: I64, mark: I8) -> None:
+    def add_lines(self, source: str, line: I64, mark: I64) -> None:
         """Write marked lines [x] of `source`."""
         rows = list(zip(line.tolist(), mark.tolist(), strict=True))
         self._lines.writerows((source, number, KINDS[code]) for number, code in rows)

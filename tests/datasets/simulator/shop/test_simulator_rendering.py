@@ -5,9 +5,10 @@ import json
 import numpy as np
 
 from oddlog.datasets.simulator.draws import Draws
-from oddlog.datasets.simulator.messages import MESSAGES, Message
-from oddlog.datasets.simulator.rendering import Traces, blank_pages, layout, write_traces, write_untraced
-from oddlog.datasets.simulator.scenarios import Scenario, Step
+from oddlog.datasets.simulator.shop.messages import MESSAGES, SERVICES, Message
+from oddlog.datasets.simulator.shop.rendering import Traces, layout, write_traces, write_untraced
+from oddlog.datasets.simulator.shop.scenarios import Scenario, Step
+from oddlog.datasets.simulator.writing import blank_pages
 
 BUY = Scenario(
     "buy", 1, "POST", "/buy/{product}",
@@ -20,8 +21,12 @@ BUY = Scenario(
 )  # fmt: skip
 
 
+def written(pages, service):
+    return [line for text in pages[service].text for line in text]
+
+
 def buy(n):
-    pages = blank_pages()
+    pages = blank_pages(SERVICES)
     draws = Draws(4)
     start = np.arange(n) * 10_000_000 + 1_772_431_200_000_000
     traces = Traces(draws, start, np.arange(n), np.zeros(n, np.int64))
@@ -46,8 +51,8 @@ def test_quotes_in_a_text_are_escaped():
 
 def test_the_values_of_a_trace_are_the_same_in_all_its_lines():
     pages, traces = buy(30)
-    first = [json.loads(line) for line in pages["gateway"].text[:30]]
-    last = [json.loads(line) for line in pages["gateway"].text[30:]]
+    first = [json.loads(line) for line in written(pages, "gateway")[:30]]
+    last = [json.loads(line) for line in written(pages, "gateway")[30:]]
     for before, after in zip(first, last, strict=True):
         for name in ("trace_id", "host", "client", "path"):
             assert before[name] == after[name]
@@ -57,7 +62,7 @@ def test_the_values_of_a_trace_are_the_same_in_all_its_lines():
 
 def test_the_duration_is_the_time_since_the_trace_began():
     pages, traces = buy(30)
-    for line, start in zip(pages["gateway"].text[30:], traces.start.tolist(), strict=True):
+    for line, start in zip(written(pages, "gateway")[30:], traces.start.tolist(), strict=True):
         record = json.loads(line)
         end = np.datetime64(record["ts"][:-1]).astype(np.int64)
         assert record["duration_ms"] == max((end - start) // 1000, 1)
@@ -65,10 +70,10 @@ def test_the_duration_is_the_time_since_the_trace_began():
 
 def test_a_step_that_does_not_happen_is_replaced_and_one_that_repeats_does_so_up_to_its_most():
     pages, _ = buy(200)
-    said = [json.loads(line)["msg"].split()[0] for line in pages["auth"].text]
+    said = [json.loads(line)["msg"].split()[0] for line in written(pages, "auth")]
     assert len(said) == 200
     assert 60 < said.count("no") < 140
-    per_trace = np.unique([json.loads(t)["trace_id"] for t in pages["catalog"].text], return_counts=True)[1]
+    per_trace = np.unique([json.loads(t)["trace_id"] for t in written(pages, "catalog")], return_counts=True)[1]
     assert len(per_trace) == 200
     assert set(per_trace.tolist()) == {1, 2, 3}
 
@@ -79,9 +84,9 @@ def test_every_line_carries_the_mark():
 
 
 def test_lines_without_a_request_have_no_trace():
-    pages = blank_pages()
+    pages = blank_pages(SERVICES)
     write_untraced(pages, Draws(0), MESSAGES["auth.purge"], np.array([1_772_431_200_000_000]), host="auth-2")
-    [line] = pages["auth"].text
+    [line] = written(pages, "auth")
     record = json.loads(line)
     assert (record["ts"], record["host"]) == ("2026-03-02T06:00:00.000000Z", "auth-2")
     assert "trace_id" not in record
