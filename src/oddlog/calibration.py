@@ -12,13 +12,13 @@ calibrated once more, on its own out-of-fold values.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
-from oddlog.types import F32, F64, I64, Context, Detector, Scores, State, Windows
+from oddlog.types import F32, F64, I64, Bool, Context, Detector, Scores, State, Windows
 
 TAIL_FROM = 0.98
 """Quantile beyond which the fitted tail takes over from counting."""
@@ -178,30 +178,56 @@ class Tail:
 
 
 class Calibrator:
-    """Members' scores → p-values, and one p-value for all members together.
+    """Members' scores → p-values, and one p-value for those of them together that vote.
 
     Scores have the shape [m, w], a row per member; NaN = the member has no opinion.
 
     Attributes
     ----------
     n_usual : float
-        Weight of the usual windows that it was fitted to.
+        Weight of the usual windows that the verdict was fitted to.
+    votes : Bool [m]
+        Which members make the verdict; the others have p-values of their own.
 
     """
 
     n_usual: float
+    votes: Bool
     _members: list[Tail]
     _verdict: Tail
 
     def fit(self, scores: F64, weight: F64 | None = None) -> Self:
-        """Learn from out-of-fold scores [m, w] of usual windows and how many each stands for [w]."""
+        """Learn from out-of-fold scores [m, w] of usual windows and how many each stands for [w]; all vote."""
         weight = np.ones(scores.shape[1]) if weight is None else weight
+        every = np.ones(len(scores), np.bool_)
+        return self.fit_verdict([Tail.fit(row, weight) for row in scores], every, scores, weight)
+
+    def fit_verdict(self, members: Sequence[Tail], votes: Bool, scores: F64, weight: F64) -> Self:
+        """Learn the verdict of members whose own tails are known.
+
+        Parameters
+        ----------
+        members : sequence of Tail
+            Of each member [m], fitted to whatever usual windows it had not learned from.
+        votes : Bool [m]
+            Which of them make the verdict.
+        scores : F64 [m, w]
+            Of usual windows that *no* voting member has learned from: the mean over five members swings less than
+            that over four, so every window must have been asked of all of them.
+        weight : F64 [w]
+            How many windows each stands for.
+
+        """
+        self._members, self.votes = list(members), np.asarray(votes, np.bool_)
         self.n_usual = float(weight.sum())
-        self._members = [Tail.fit(row, weight) for row in scores]
-        opinions = np.maximum((~np.isnan(scores)).sum(0), 1)
-        mean = np.nansum(self.surprise(scores), axis=0) / opinions
-        self._verdict = Tail.fit(np.where(np.isnan(scores).all(0), np.nan, mean), weight)
+        self._verdict = Tail.fit(self._mean(self.surprise(scores)[self.votes]), weight)
         return self
+
+    @staticmethod
+    def _mean(surprise: F64) -> F64:
+        """Return the mean of -log10 p over the members that have an opinion [w]; NaN where none has."""
+        opinions = (~np.isnan(surprise)).sum(0)
+        return np.where(opinions > 0, np.nansum(surprise, axis=0) / np.maximum(opinions, 1), np.nan)
 
     def surprise(self, scores: F64) -> F64:
         """Return -log10 p of each member [m, w]."""
@@ -214,23 +240,21 @@ class Calibrator:
         return np.array(rows).reshape(scores.shape)
 
     def combined(self, scores: F64) -> F64:
-        """Return the mean of -log10 p over the members that have an opinion [w]; NaN where none has.
+        """Return the mean of -log10 p over the voting members that have an opinion [w]; NaN where none has.
 
         On HDFS the mean gives F1 .986, the largest .914, the average rank .871 (see docs/calibration.md). One
         member alone swings more than the mean of several: where only one of them has an opinion, the value is
         the mean that usual windows reach as often as that member's score, so that one threshold fits both.
         """
-        surprise = self.surprise(scores)
-        opinions = (~np.isnan(surprise)).sum(0)
-        total = np.nansum(surprise, axis=0)
-        mean = np.where(opinions > 0, total / np.maximum(opinions, 1), np.nan)
-        alone = (opinions == 1) & (len(surprise) > 1)
+        surprise = self.surprise(scores)[self.votes]
+        mean = self._mean(surprise)
+        alone = ((~np.isnan(surprise)).sum(0) == 1) & (len(surprise) > 1)
         if alone.any():
-            mean[alone] = self._verdict.quantiles(10.0 ** -total[alone])
+            mean[alone] = self._verdict.quantiles(10.0 ** -mean[alone])
         return mean
 
     def p_value(self, scores: F64) -> F64:
-        """Return the p-value of the members' mean [w]."""
+        """Return the p-value of the voting members' mean [w]."""
         return self._verdict.p_value(self.combined(scores))
 
     def threshold(self, rate: float) -> float:
@@ -241,7 +265,9 @@ class Calibrator:
         """Return everything `from_state` needs."""
         tails = [*self._members, self._verdict]
         arrays = {f"{i}.{name}": a for i, tail in enumerate(tails) for name, a in tail.state().items()}
-        return State(arrays, {"members": len(self._members), "n_usual": self.n_usual})
+        meta = {"members": len(self._members), "n_usual": self.n_usual}
+        # A model of before there were members that do not vote says nothing of votes, and keeps its id.
+        return State(arrays, meta if self.votes.all() else meta | {"votes": self.votes.tolist()})
 
     @classmethod
     def from_state(cls, state: State) -> Self:
@@ -254,6 +280,7 @@ class Calibrator:
             for i in range(int(state.meta["members"]) + 1)
         ]
         *self._members, self._verdict = tails
+        self.votes = np.array(state.meta.get("votes", [True] * len(self._members)), np.bool_)
         return self
 
 

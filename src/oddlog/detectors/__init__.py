@@ -14,6 +14,9 @@ from oddlog.types import Detector
 DEFAULT = ("snn", "dae", "ocsvm", "new-event")
 """The members of the default verdict (measured best on HDFS and OpenStack, see docs/detectors.md)."""
 
+CANDIDATES = ("lstm", "next-event", "values")
+"""Members that are fitted and shown, and join the verdict where the rule of `pipeline.joining` says so."""
+
 
 def create(name: str, seed: int = 0) -> Detector:
     """Return a new, unfitted detector.

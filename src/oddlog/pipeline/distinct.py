@@ -7,7 +7,9 @@ import numpy as np
 from oddlog.types import F64, I64, U64, Windows
 
 MOST_WINDOWS = 200_000  # distinct windows a fit takes; beyond, a sample of them, which is stated
+MOST_EVENTS = 1_000_000  # of whole windows a fit takes: 25 bytes each, and 4 for each number
 COUNTED = frozenset({"template"})  # what a detector reads that only counts types
+CODED = frozenset({"template", "order", "level", "service"})  # what can be told alike; times and numbers never are
 
 
 def _mix(value: U64) -> U64:
@@ -31,6 +33,47 @@ def counts_hash(windows: Windows, unseen_from: int) -> U64:
         return hashes
 
 
+def reads_hash(windows: Windows, reads: frozenset[str], unseen_from: int) -> U64 | None:
+    """Return a hash of what a detector that `reads` so much sees of each window [w]; None where no two are alike.
+
+    Of a detector that reads the order, an event's part depends on its place in the window; else the sum of the
+    parts does not.
+    """
+    if reads <= COUNTED:
+        return counts_hash(windows, unseen_from)
+    if not reads <= CODED:
+        return None
+    with np.errstate(over="ignore"):
+        mixed = _mix(np.minimum(windows.template, unseen_from).astype(np.uint64))
+        if "level" in reads:
+            mixed = _mix(mixed + windows.level)
+        if "service" in reads:
+            mixed = _mix(mixed + windows.service)
+        if "order" in reads:
+            place = np.arange(len(mixed)) - np.repeat(windows.offsets[:-1], windows.lengths)
+            mixed = _mix(mixed + _mix(place.astype(np.uint64)))
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed)])
+        hashes: U64 = sums[windows.offsets[1:]] - sums[windows.offsets[:-1]]
+        return hashes
+
+
+def kept_apart(hashes: U64, apart: I64) -> U64:
+    """Return hashes [w] of windows that are alike only if what keeps them apart (a fold, a label) is the same."""
+    with np.errstate(over="ignore"):
+        # Mixed once more: hashes are sums of mixed types, and a fold must not pass for one more type.
+        return _mix(_mix(hashes) + _mix(apart.astype(np.uint64)))
+
+
+def drawn(windows: Windows) -> U64:
+    """Return a draw for each window [w], the same however the windows are ordered: a hash of its first line."""
+    with np.errstate(over="ignore"):
+        first = windows.offsets[:-1][windows.lengths > 0]
+        draw = _mix(windows.start.view(np.uint64))
+        filled = windows.lengths > 0
+        draw[filled] = _mix(draw[filled] + _mix(windows.line[first]) + windows.source[first])
+        return draw
+
+
 def distinct(hashes: U64) -> tuple[I64, I64]:
     """Return the first window of each distinct hash [u], in order of appearance, and each window's place there [w]."""
     _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
@@ -42,10 +85,7 @@ def distinct(hashes: U64) -> tuple[I64, I64]:
 
 def merged(windows: Windows, hashes: U64, fold: I64) -> tuple[Windows, U64, I64]:
     """Return the distinct windows of each fold with their weights summed, their hashes, and their folds."""
-    with np.errstate(over="ignore"):
-        # Mixed once more: hashes are sums of mixed types, and a fold must not pass for one more type.
-        both = _mix(_mix(hashes) + _mix(fold.astype(np.uint64)))
-    first, inverse = distinct(both)
+    first, inverse = distinct(kept_apart(hashes, fold))
     kept = windows.take(first)
     weight = np.bincount(inverse, windows.weight, minlength=len(first))
     kept.weight[:] = weight

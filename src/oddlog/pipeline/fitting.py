@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from oddlog import plugins
 from oddlog.config import as_time, parse_false_alarms
-from oddlog.detectors import DEFAULT, installed
+from oddlog.detectors import CANDIDATES, DEFAULT, installed
 from oddlog.errors import ConfigError, TooLittleDataError
 from oddlog.explain import usual_concentration
 from oddlog.features.text import embed
@@ -24,16 +25,17 @@ from oddlog.pipeline.events import EventStore
 from oddlog.pipeline.gathering import Gathering, Rows, with_closing
 from oddlog.pipeline.labels import Labels, read_labels, require_match
 from oddlog.pipeline.learning import Learned, Recurring, learn_view
+from oddlog.pipeline.members import reads_counts
 from oddlog.pipeline.planning import peek, plan
 from oddlog.pipeline.reading import Reading
-from oddlog.pipeline.views import Cut, View, learn_event_view
+from oddlog.pipeline.views import USUAL_RATE, Cut, View, learn_event_view
 from oddlog.pipeline.watching import choose_numbers
+from oddlog.pipeline.whole import WholeWindows
 from oddlog.templates import mine, with_embedding
 from oddlog.types import NO_TIME, OVERFLOW, Context, Tally, Templates, to_datetime
 from oddlog.windows import SessionChoice
 
 MOST_TOLD = 50  # candidates for numbers to watch that the model tells of
-USUAL_RATE = 1e-3  # false alarms among usual windows and lines, where no number a day is asked for
 US_PER_DAY = 86_400_000_000
 
 Say = Callable[[str, int], None]
@@ -74,7 +76,7 @@ def fit(
     window : str
         Where there are no sessions, and for entities: a duration ("60s") or a number of lines ("100").
     detectors : sequence of str
-        Members of the verdict; the default ones if None.
+        Members of the verdict, and no others; if None the default ones, and candidates that are fitted and shown.
     false_alarms : str or float
         How many a day are accepted ("5/day"); 1 in 1,000 windows if empty.
     labels : path
@@ -103,7 +105,7 @@ def fit(
 
     """
     say = progress or (lambda _what, _n: None)
-    names, missing = _members(detectors)
+    names, candidates, missing = _members(detectors)
     if recurring not in ("usual", "odd"):
         raise ConfigError(f"What recurs is taken as 'usual' or 'odd', not as '{recurring}'.", "Write --recurring odd.")
     alarms = float(parse_false_alarms(str(false_alarms))) if false_alarms else None
@@ -124,7 +126,7 @@ def fit(
         if not len(head):
             raise TooLittleDataError("No record is left to learn from.", "Loosen --exclude, --since and --until.")
         cuts, choice = plan(head, session, entity, window)
-        numbers, candidates = choose_numbers(head)
+        numbers, judged = choose_numbers(head)
         del head  # 80 MB of lines that have served
         with Collected(cuts, numbers, reading.tally) as collected:
             for block in records:
@@ -132,7 +134,7 @@ def fit(
             say("mining templates", 0)
             templates = _templates(collected, reading.tally)
             context = Context(templates, numbers, tuple(collected.services.names), seed)
-            fitting = _Fitting(collected, context, names, alarms, known, recurring, say)
+            fitting = _Fitting(collected, context, names, candidates, alarms, known, recurring, say)
             learned = {
                 name: fitting.view(name, cut, store) for (name, cut), store in zip(cuts, collected.stores, strict=True)
             }
@@ -151,7 +153,7 @@ def fit(
         "start": _iso(collected.start_us),
         "end": _iso(collected.end_us),
         "views": {name: one.facts for name, one in learned.items()},
-        "numbers": candidates[:MOST_TOLD],
+        "numbers": judged[:MOST_TOLD],
         "tally": {"counts": dict(reading.tally.counts), "examples": reading.tally.examples},
         "notes": [missing] if missing else [],
     }
@@ -165,6 +167,7 @@ class _Fitting:
     collected: Collected
     context: Context
     names: tuple[str, ...]
+    candidates: tuple[str, ...]
     alarms: float | None
     labels: Labels | None
     recurring: Recurring
@@ -192,7 +195,8 @@ class _Fitting:
         if cut.by == "session":
             cut = with_closing(store, cut, self.rows_of, span_us)
         first = not len(self.by_type)
-        gathering = Gathering(cut, k, self.edges, self.labels, by_entity=name == "entities")
+        whole = None if all(map(reads_counts, (*self.names, *self.candidates))) else WholeWindows()
+        gathering = Gathering(cut, k, self.edges, self.labels, by_entity=name == "entities", whole=whole)
         for events in partitions(store, self.rows_of):
             if first:
                 self._count_lines(events, k)
@@ -203,7 +207,8 @@ class _Fitting:
         self.example = self.example or gathering.example
         shares = None if gathering.stretches is None else usual_concentration(gathering.stretches, k)
         rate = self._rate(gathered.n_windows)
-        return learn_view(name, cut, gathered, self.context, self.names, rate, self.recurring, shares, self.say)
+        named = (self.names, rate, self.recurring, shares, self.say, self.candidates)
+        return learn_view(name, cut, gathered, self.context, *named)
 
     def rate_of_lines(self) -> float:
         """Return the share of usual lines that may be called odd."""
@@ -232,12 +237,16 @@ class _Fitting:
         self.by_type = pl.concat([self.by_type, counted]).group_by(by).agg(pl.col("n").sum()).sort(by)
 
 
-def _members(detectors: Sequence[str] | None) -> tuple[tuple[str, ...], str]:
+def _members(detectors: Sequence[str] | None) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """Return who votes, who is only shown unless the rule says otherwise, and what is missing for want of an extra."""
     if detectors is None:
-        return installed(DEFAULT)
+        there = plugins.found("oddlog.detectors")
+        present, missing = installed((*DEFAULT, *(name for name in CANDIDATES if name in there)))
+        voting = tuple(name for name in present if name in DEFAULT)
+        return voting, tuple(name for name in present if name not in DEFAULT), missing
     if not detectors:
         raise ConfigError("No detector was named.", "Leave --detectors out for the default ones.")
-    return tuple(dict.fromkeys(detectors)), ""
+    return tuple(dict.fromkeys(detectors)), (), ""
 
 
 def _iso(time_us: int) -> str | None:

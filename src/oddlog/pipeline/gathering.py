@@ -14,8 +14,9 @@ from oddlog.pipeline.cutting import cut_windows, partitions
 from oddlog.pipeline.distinct import MOST_WINDOWS, counts_hash, merged, sampled
 from oddlog.pipeline.events import EventStore
 from oddlog.pipeline.labels import UNKNOWN, Labels
-from oddlog.pipeline.learning import Gathered
+from oddlog.pipeline.learning import Gathered, apart_by
 from oddlog.pipeline.views import PARTIAL, Cut
+from oddlog.pipeline.whole import WholeWindows
 from oddlog.types import I8, I64, NO_TIME, U64, Bool, Tally, Windows
 from oddlog.windows import learn_closing
 
@@ -56,6 +57,8 @@ class Gathering:
         What a person knows of some windows.
     stretches : pl.DataFrame or None
         For entities: lines of each type by stretch of time, see `explain.stretch_sums`.
+    whole : WholeWindows or None
+        Where a detector reads more than types: a draw of the windows as they are.
 
     """
 
@@ -65,6 +68,7 @@ class Gathering:
     labels: Labels | None = None
     by_entity: bool = False
     stretches: pl.DataFrame | None = None
+    whole: WholeWindows | None = None
     n_windows: float = 0.0
     n_open: float = 0.0
     sampled_from: int = 0
@@ -87,7 +91,10 @@ class Gathering:
         if self.by_entity:
             new = totals_by_stretch(windows, self.k)
             self.stretches = new if self.stretches is None else stretch_sums(pl.concat([self.stretches, new]))
-        self._keep(windows, counts_hash(windows, self.k), folds(windows.start, self.edges), label)
+        fold = folds(windows.start, self.edges)
+        if self.whole is not None:
+            self.whole.add(windows, label, fold)
+        self._keep(windows, counts_hash(windows, self.k), fold, label)
         if self._distinct > 4 * MOST_WINDOWS:
             self._merge()
 
@@ -97,7 +104,7 @@ class Gathering:
 
     def _keep(self, windows: Windows, hashes: U64, fold: I64, label: I8) -> None:
         # Alike windows merge only within a fold and a label: both are part of what must stay apart.
-        apart = fold * 4 + label.astype(np.int64) + 1
+        apart = apart_by(fold, label)
         # In order of time the window that stands for others is their first, however the events were partitioned.
         order = pl.DataFrame({"start": windows.start, "key": windows.key}).select(
             pl.arg_sort_by("start", "key").cast(pl.Int64)
@@ -121,5 +128,6 @@ class Gathering:
             nothing = np.empty(0, np.int64)
             return Gathered(Windows.empty(), nothing.astype(np.int8), nothing, 0.0, self.n_open)
         self._merge()
-        windows, _, fold, label = self._parts[0]
-        return Gathered(windows, label, fold, self.n_windows, self.n_open, self.sampled_from)
+        windows, hashes, fold, label = self._parts[0]
+        whole = None if self.whole is None else self.whole.whole()
+        return Gathered(windows, label, fold, self.n_windows, self.n_open, self.sampled_from, hashes, whole)

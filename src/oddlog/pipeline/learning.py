@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
-from oddlog.calibration import Calibrator, crossfit, lowest_rate
-from oddlog.detectors import create
+from oddlog.calibration import Calibrator, lowest_rate
 from oddlog.detectors.trim import trim
+from oddlog.errors import UserError
 from oddlog.explain import Usual, oddities
+from oddlog.pipeline.distinct import counts_hash, kept_apart
 from oddlog.pipeline.known import Known
+from oddlog.pipeline.members import Member, fit_member, joint_scores, reads_counts, scores_of_whole
 from oddlog.pipeline.views import Cut, View, contributions
+from oddlog.pipeline.whole import Whole
 from oddlog.thresholds import best_f1
-from oddlog.types import F64, I8, I64, Context, Windows
+from oddlog.types import F64, I8, I64, U64, Bool, Context, Windows
 
 FEWEST_WINDOWS = 10
+FEWEST_FOR_CANDIDATES = 100  # below, 15 % of the windows are too few to tell rare from common
 Recurring = Literal["usual", "odd"]
 VALIDATION_SHARE = 0.15  # of the time, at its end: where labels choose the threshold
 
@@ -47,6 +50,10 @@ class Gathered:
         Finished and unfinished windows of the data.
     sampled_from : int
         Distinct windows there were, if not all were taken.
+    hashes : U64 [w]
+        Of the counts, see `distinct.counts_hash`.
+    whole : Whole or None
+        Windows as they were, for members that read more than counts.
 
     """
 
@@ -56,6 +63,69 @@ class Gathered:
     n_windows: float
     n_open: float
     sampled_from: int = 0
+    hashes: U64 = field(default_factory=lambda: np.empty(0, np.uint64))
+    whole: Whole | None = None
+
+    def place(self, k: int) -> I64:
+        """Return which of `windows` stands for each whole window [x], -1 if none does (a sample was taken)."""
+        if self.whole is None or not len(self.windows):
+            return np.full(0 if self.whole is None else len(self.whole.windows), -1)
+        code = kept_apart(self.hashes, apart_by(self.fold, self.label))
+        asked = kept_apart(counts_hash(self.whole.windows, k), apart_by(self.whole.fold, self.whole.label))
+        order = np.argsort(code)
+        at = order[np.searchsorted(code, asked, sorter=order).clip(max=len(code) - 1)]
+        return np.where(code[at] == asked, at, -1)
+
+
+def apart_by(fold: I64, label: I8) -> I64:
+    """Return what keeps windows of equal counts apart [w]: their folds and their labels."""
+    return fold * 4 + label.astype(np.int64) + 1
+
+
+@dataclass(frozen=True)
+class _Usual:
+    """The windows to learn from: alike ones merged by their counts, and whole ones.
+
+    Attributes
+    ----------
+    counted, whole : Windows
+        [w] and [x]
+    index, whole_index : I64
+        Where they stand among all that were gathered.
+    fold, whole_fold : I64
+        Their stretches of time.
+    place : I64 [x]
+        Which of `counted` stands for each of `whole`, -1 if none does.
+
+    """
+
+    counted: Windows
+    index: I64
+    fold: I64
+    whole: Windows
+    whole_index: I64
+    whole_fold: I64
+    place: I64
+
+    @classmethod
+    def of(cls, gathered: Gathered, keep: Bool, k: int) -> _Usual:
+        """Return the windows to `keep` [w] of all that were gathered."""
+        index = np.flatnonzero(keep)
+        counted, fold = gathered.windows.take(index), gathered.fold[index]
+        nothing = np.empty(0, np.int64)
+        if gathered.whole is None:
+            return cls(counted, index, fold, Windows.empty(), nothing, nothing, nothing)
+        place = gathered.place(k)
+        usual = np.flatnonzero(np.where(place >= 0, keep[place], gathered.whole.label != 1))
+        whole, at = gathered.whole.of(usual), np.cumsum(keep) - 1
+        place = np.where(place >= 0, at[place], -1)[usual]
+        return cls(counted, index, fold, whole.windows, usual, whole.fold, place)
+
+    def fit(self, name: str, context: Context) -> Member:
+        """Return the fitted member."""
+        if reads_counts(name):
+            return fit_member(name, self.counted, self.fold, context)
+        return fit_member(name, self.whole, self.whole_fold, context)
 
 
 def learn_view(
@@ -68,10 +138,13 @@ def learn_view(
     recurring: Recurring,
     concentration: F64 | None,
     say: Callable[[str, int], None],
+    candidates: Sequence[str] = (),
 ) -> Learned:
-    """Trim, fit, calibrate; a view of too few windows is not learned, and the facts say so."""
+    """Trim, fit, calibrate; a view of too few windows is not learned, and the facts say so.
+
+    `names` vote; `candidates` are fitted and shown.
+    """
     labelled = gathered.label == 1
-    usual, folds = gathered.windows.take(~labelled), gathered.fold[~labelled]
     facts: dict[str, Any] = {
         "windows": gathered.n_windows,
         "unfinished": gathered.n_open,
@@ -80,64 +153,118 @@ def learn_view(
         "anomalous_by_label": float(gathered.windows.weight[labelled].sum()),
         "notes": [],
     }
-    if usual.weight.sum() < FEWEST_WINDOWS:
-        facts["says"] = (
-            f"not learned: {usual.weight.sum():,.0f} finished {cut.noun} are too few (at least {FEWEST_WINDOWS})"
-        )
+    n_usual = gathered.windows.weight[~labelled].sum()
+    if n_usual < FEWEST_WINDOWS:
+        facts["says"] = f"not learned: {n_usual:,.0f} finished {cut.noun} are too few (at least {FEWEST_WINDOWS})"
         return Learned(None, facts)
     say(f"trimming what looks odd among {cut.noun}", 0)
-    keep, report = trim(usual, context, gathered.label[~labelled])
-    facts["trimmed"] = float(usual.weight[~keep].sum())
+    k = len(context.templates)
+    every = gathered.windows.take(~labelled)
+    kept, report = trim(every, context, gathered.label[~labelled])
+    facts["trimmed"] = float(every.weight[~kept].sum())
     facts["trimming"] = str(report)
-    every, every_fold, left_out = usual, folds, np.flatnonzero(~keep)
-    told = Usual.learn(usual, len(context.templates), concentration)
-    usual, folds = usual.take(keep), folds[keep]
-    members, scores = [], []
-    for member in names:
-        say(f"learning {member} on {cut.noun}", 0)
-        members.append(create(member, context.seed).fit(usual, context))
-        scores.append(crossfit(partial(create, member, context.seed), usual, context, folds=folds))
-    calibrator = Calibrator().fit(np.stack(scores), usual.weight)
-    facts |= {"members": list(names), "rate": rate, "usual": float(usual.weight.sum())}
-    lowest = lowest_rate(facts["usual"])
+    keep = ~labelled
+    keep[~labelled] = kept
+    usual = _Usual.of(gathered, keep, k)
+    members = _fitted(usual, context, names, candidates, cut, facts, say)
+    votes = np.array([member.name in names for member in members])
+    scores, weight = joint_scores(members, votes, usual.place, usual.counted.weight, usual.whole.weight)
+    calibrator = Calibrator().fit_verdict([member.tail for member in members], votes, scores, weight)
+    facts |= {"members": list(names), "rate": rate, "usual": float(usual.counted.weight.sum())}
+    facts["shown"] = [member.name for member in members if member.name not in names]
+    lowest = lowest_rate(calibrator.n_usual)
     if rate < lowest:
         facts["notes"].append(
-            f"Too few usual {cut.noun} for this false-alarm rate: {facts['usual']:,.0f} can hold 1 in "
+            f"Too few usual {cut.noun} for this false-alarm rate: {calibrator.n_usual:,.0f} can hold 1 in "
             f"{1 / lowest:,.0f}, asked is 1 in {1 / rate:,.0f}. Beyond that the fitted tail decides."
         )
+    told = Usual.learn(every, k, concentration)
     known = Known.nothing()
     if recurring == "usual":
-        trimmed = every.take(left_out)
-        found = oddities(trimmed, contributions(members, trimmed), told)
-        known = Known.learn(every, every_fold, left_out, found, len(context.templates))
+        trimmed = every.take(~kept)
+        found = oddities(trimmed, contributions([member.detector for member in members], trimmed), told)
+        known = Known.learn(every, gathered.fold[~labelled], np.flatnonzero(~kept), found, k)
     facts["recurring"] = len(known.oddity)
-    view = View(name, cut, tuple(members), calibrator, calibrator.threshold(rate), told, known)
+    detectors = tuple(member.detector for member in members)
+    view = View(name, cut, detectors, calibrator, calibrator.threshold(rate), told, known, rate)
     if labelled.any():
-        view = _with_labels(view, gathered, facts)
+        view = _with_labels(view, gathered, usual, members, facts)
     facts["threshold"] = view.threshold
     facts["says"] = _says(cut, facts)
     return Learned(view, facts)
 
 
-def _with_labels(view: View, gathered: Gathered, facts: dict[str, Any]) -> View:
-    """Return the view with the threshold that has the best F1 on the validation share of the time."""
-    order = np.argsort(gathered.windows.start, kind="stable")
-    share = np.cumsum(gathered.windows.weight[order]) / gathered.windows.weight.sum()
-    late = np.zeros(len(order), bool)
-    late[order[share > 1 - VALIDATION_SHARE]] = True
-    late &= gathered.label >= 0
-    for label, what in ((1, "anomalous"), (0, "usual")):
-        if not (gathered.label[late] == label).any():
+def _fitted(
+    usual: _Usual,
+    context: Context,
+    names: Sequence[str],
+    candidates: Sequence[str],
+    cut: Cut,
+    facts: dict[str, Any],
+    say: Callable[[str, int], None],
+) -> list[Member]:
+    """Return the fitted members, those of `names` first; a candidate that cannot be fitted is left out, and noted."""
+    members = []
+    for name in names:
+        say(f"learning {name} on {cut.noun}", 0)
+        members.append(usual.fit(name, context))
+    for name in candidates:
+        say(f"learning {name} on {cut.noun}", 0)
+        try:
+            if len(usual.whole) < FEWEST_FOR_CANDIDATES:
+                facts["notes"].append(
+                    f"{name} is not learned: {len(usual.whole):,} usual {cut.noun} are too few "
+                    f"(at least {FEWEST_FOR_CANDIDATES})."
+                )
+                continue
+            members.append(usual.fit(name, context))
+        except UserError as error:
+            facts["notes"].append(f"{name} is not learned: {error}")
+    return members
+
+
+def _with_labels(
+    view: View, gathered: Gathered, usual: _Usual, members: Sequence[Member], facts: dict[str, Any]
+) -> View:
+    """Return the view with the threshold that has the best F1 on the validation share of the time.
+
+    Windows that were learned from have the scores of members that had not learned from them; those that a voter
+    has no such score of are left out.
+    """
+    voters = [(i, member) for i, member in enumerate(members) if view.calibrator.votes[i]]
+    counts = all(member.counts for _, member in voters) or gathered.whole is None
+    windows, label, learned = gathered.windows, gathered.label, usual.index
+    if not counts and gathered.whole is not None:
+        windows, label, learned = gathered.whole.windows, gathered.whole.label, usual.whole_index
+    late = _late(windows) & (label >= 0)
+    scores = np.full((len(members), len(windows)), np.nan)
+    scores[:, late] = view.scores(windows.take(late))
+    for i, member in voters:
+        asked = member.asked if counts or not member.counts else (usual.place >= 0) & member.asked[usual.place]
+        own = member.scores if counts else scores_of_whole(member, usual.place)
+        scores[i, learned[asked]] = own[asked]
+        late[learned[~asked]] = False
+    for one, what in ((1, "anomalous"), (0, "usual")):
+        if not (label[late] == one).any():
             facts["notes"].append(
                 f"No {view.cut.noun} of the last {VALIDATION_SHARE:.0%} are labelled {what}: "
                 "the threshold is that without labels."
             )
             return view
-    windows = gathered.windows.take(late)
-    combined, _ = view.judge(windows)
-    chosen = best_f1(combined, gathered.label[late], windows.weight)
+    windows = windows.take(late)
+    combined, _ = view.judge(windows, scores[:, late])
+    chosen = best_f1(combined, label[late], windows.weight)
     facts["validation_f1"] = chosen.params.get("f1")
     return replace(view, threshold=chosen.value)
+
+
+def _late(windows: Windows) -> Bool:
+    """Return which windows [w] stand in the last share of the time."""
+    order = np.argsort(windows.start, kind="stable")
+    share = np.cumsum(windows.weight[order]) / windows.weight.sum()
+    late = np.zeros(len(order), np.bool_)
+    late[order[share > 1 - VALIDATION_SHARE]] = True
+    return late
 
 
 def _says(cut: Cut, facts: dict[str, Any]) -> str:
@@ -152,4 +279,5 @@ def _says(cut: Cut, facts: dict[str, Any]) -> str:
         parts.append(f"{facts['trimmed']:,.0f} trimmed as odd ({facts['trimmed'] / max(facts['windows'], 1):.1%})")
     if facts["recurring"]:
         parts.append("what recurs among these is taken as usual (--recurring odd: it is not)")
-    return f"{', '.join(parts)}; {', '.join(facts['members'])}; odd is 1 in {1 / facts['rate']:,.0f}"
+    shown = f" (shown beside them: {', '.join(facts['shown'])})" if facts["shown"] else ""
+    return f"{', '.join(parts)}; {', '.join(facts['members'])}{shown}; odd is 1 in {1 / facts['rate']:,.0f}"

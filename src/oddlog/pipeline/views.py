@@ -18,7 +18,7 @@ from oddlog import plugins
 from oddlog.calibration import Calibrator, EventCalibrator
 from oddlog.explain import Oddity, Usual, oddities
 from oddlog.incidents import alarming, pressing
-from oddlog.pipeline.distinct import COUNTED, counts_hash, distinct
+from oddlog.pipeline.distinct import distinct, reads_hash
 from oddlog.pipeline.known import Known
 from oddlog.types import (
     CLOSED_BY,
@@ -29,6 +29,7 @@ from oddlog.types import (
     TIME,
     U8,
     U32,
+    U64,
     Bool,
     Context,
     Detector,
@@ -38,6 +39,7 @@ from oddlog.types import (
 )
 from oddlog.windows import Closing, SessionChoice, Windower
 
+USUAL_RATE = 1e-3  # false alarms among usual windows and lines, where no number a day is asked for
 PARTIAL = (CLOSED_BY.index("open"), CLOSED_BY.index("headless"))
 NEWS = "new-event"  # the one member whose opinion of an unfinished window is worth hearing: what is there, is there
 
@@ -81,15 +83,18 @@ class View:
     cut : Cut
         How windows are cut.
     members : tuple of Detector
-        The detectors whose calibrated scores make the verdict.
+        The detectors: those whose calibrated scores make the verdict, and those that are asked only what they make
+        of a window that is odd, and why.
     calibrator : Calibrator
-        Scores → p-values, learned from usual windows that the members had not learned from.
+        Scores → p-values, learned from usual windows that the members had not learned from; it knows who votes.
     threshold : float
         Of the combined score: above it a window is odd.
     usual : Usual
         What is told about usual windows in reasons.
     known : Known
         What was odd in training already, time and again.
+    rate : float
+        The false-alarm rate that was asked for; at most this p-value makes a member call a window odd.
 
     """
 
@@ -100,10 +105,25 @@ class View:
     threshold: float
     usual: Usual
     known: Known
+    rate: float = USUAL_RATE
 
-    def scores(self, windows: Windows) -> F64:
-        """Return each member's score of each window [m, w]; unfinished windows get an opinion from news only."""
-        scores = member_scores(self.members, windows, len(self.usual.share))
+    @property
+    def voting(self) -> tuple[str, ...]:
+        """The names of the members that make the verdict."""
+        return tuple(one.name for one, votes in zip(self.members, self.calibrator.votes, strict=True) if votes)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The names of the members that do not vote."""
+        return tuple(one.name for one, votes in zip(self.members, self.calibrator.votes, strict=True) if not votes)
+
+    def scores(self, windows: Windows, *, shown: bool = False) -> F64:
+        """Return each member's score of each window [m, w]; unfinished windows get an opinion from news only.
+
+        Members that do not vote have no opinion (NaN) unless they are asked: `shown`.
+        """
+        asked = self.calibrator.votes | shown
+        scores = member_scores(self.members, windows, len(self.usual.share), asked)
         unheard = np.flatnonzero(np.isin(windows.closed_by, PARTIAL))
         if self.cut.by != "session" and len(unheard):
             # Part of a stretch may hold too much already, but not yet too little.
@@ -114,9 +134,17 @@ class View:
                 row[unheard] = np.nan
         return scores
 
-    def judge(self, windows: Windows) -> tuple[F64, F64]:
-        """Return the combined score and the p-value [w]; what is odd in known ways only is no rarer than these."""
-        scores = self.scores(windows)
+    def member_p(self, windows: Windows) -> dict[str, F64]:
+        """Return the p-value [w] of each member by name, of those that do not vote too; NaN: no opinion."""
+        p_value = self.calibrator.member_p(self.scores(windows, shown=True))
+        return {member.name: row for member, row in zip(self.members, p_value, strict=True)}
+
+    def judge(self, windows: Windows, scores: F64 | None = None) -> tuple[F64, F64]:
+        """Return the combined score and the p-value [w]; what is odd in known ways only is no rarer than these.
+
+        `scores` [m, w] are those of the members, for whoever knows better ones of windows learned from.
+        """
+        scores = self.scores(windows) if scores is None else scores
         combined, p_value = self.calibrator.combined(scores), self.calibrator.p_value(scores)
         suspect = np.flatnonzero(np.nan_to_num(combined, nan=-np.inf) > self.threshold)
         if len(suspect) and len(self.known.oddity):
@@ -160,6 +188,8 @@ class View:
             "choice": {"kind": self.cut.choice.kind, "value": self.cut.choice.value},
             "has_closing": closing is not None,
         }
+        if self.rate != USUAL_RATE:  # so that models of before there was a rate keep their id
+            meta["rate"] = self.rate
         parts = {f"{self.name}.{member.name}": member.state() for member in self.members}
         parts[f"{self.name}.calibration"] = self.calibrator.state()
         parts[f"{self.name}.usual"] = self.usual.state()
@@ -186,6 +216,7 @@ class View:
             meta["threshold"],
             Usual.from_state(states[f"{name}.usual"]),
             Known.from_state(states[f"{name}.known"]),
+            meta.get("rate", USUAL_RATE),
         )
 
 
@@ -210,18 +241,27 @@ def contributions(members: Sequence[Detector], windows: Windows) -> dict[str, ND
     return None
 
 
-def member_scores(members: Sequence[Detector], windows: Windows, k: int) -> F64:
-    """Return each member's score of each window [m, w]; windows alike in what a member reads are scored once."""
-    if not len(windows):
-        return np.empty((len(members), 0))
-    first, inverse = distinct(counts_hash(windows, k))
-    representatives = windows.take(first)
-    return np.stack(
-        [
-            member.score(representatives).window[inverse] if member.reads <= COUNTED else member.score(windows).window
-            for member in members
-        ]
-    )
+def _once(windows: Windows, hashes: U64) -> tuple[Windows, I64]:
+    first, inverse = distinct(hashes)
+    return windows.take(first), inverse
+
+
+def member_scores(members: Sequence[Detector], windows: Windows, k: int, asked: Bool | None = None) -> F64:
+    """Return each member's score of each window [m, w]; windows alike in what a member reads are scored once.
+
+    Members that are not `asked` [m] say nothing: NaN.
+    """
+    scores = np.full((len(members), len(windows)), np.nan)
+    alike: dict[frozenset[str], tuple[Windows, I64] | None] = {}
+    for i, member in enumerate(members):
+        if not len(windows) or (asked is not None and not asked[i]):
+            continue
+        if member.reads not in alike:
+            hashes = reads_hash(windows, member.reads, k)
+            alike[member.reads] = None if hashes is None else _once(windows, hashes)
+        once = alike[member.reads]
+        scores[i] = member.score(windows).window if once is None else member.score(once[0]).window[once[1]]
+    return scores
 
 
 @dataclass(frozen=True)
