@@ -134,6 +134,8 @@ def fit(
             say("mining templates", 0)
             templates = _templates(collected, reading.tally)
             context = Context(templates, numbers, tuple(collected.services.names), seed)
+            if not context.numbers:
+                candidates = tuple(name for name in candidates if name != "values")
             fitting = _Fitting(collected, context, names, candidates, alarms, known, recurring, say)
             learned = {
                 name: fitting.view(name, cut, store) for (name, cut), store in zip(cuts, collected.stores, strict=True)
