@@ -34,15 +34,17 @@ def counts_hash(windows: Windows, unseen_from: int) -> U64:
 
 
 def reads_hash(windows: Windows, reads: frozenset[str], unseen_from: int) -> U64 | None:
-    """Return a hash of what a detector that `reads` so much sees of each window [w]; None where no two are alike.
-
-    Of a detector that reads the order, an event's part depends on its place in the window; else the sum of the
-    parts does not.
-    """
+    """Return a hash of what a detector that `reads` so much sees of each window [w]; None where no two are alike."""
     if reads <= COUNTED:
         return counts_hash(windows, unseen_from)
-    if not reads <= CODED:
-        return None
+    return sequence_hash(windows, reads, unseen_from) if reads <= CODED else None
+
+
+def sequence_hash(windows: Windows, reads: frozenset[str], unseen_from: int) -> U64:
+    """Return a hash of types, and of levels, services and order if these are read, of each window [w].
+
+    Where the order is read, an event's part depends on its place in the window; else the sum of the parts does not.
+    """
     with np.errstate(over="ignore"):
         mixed = _mix(np.minimum(windows.template, unseen_from).astype(np.uint64))
         if "level" in reads:

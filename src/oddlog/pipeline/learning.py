@@ -13,6 +13,7 @@ from oddlog.detectors.trim import trim
 from oddlog.errors import UserError
 from oddlog.explain import Usual, oddities
 from oddlog.pipeline.distinct import counts_hash, kept_apart
+from oddlog.pipeline.joining import Judged, hold, judge
 from oddlog.pipeline.known import Known
 from oddlog.pipeline.members import Member, fit_member, joint_scores, reads_counts, scores_of_whole
 from oddlog.pipeline.views import Cut, View, contributions
@@ -167,11 +168,18 @@ def learn_view(
     keep[~labelled] = kept
     usual = _Usual.of(gathered, keep, k)
     members = _fitted(usual, context, names, candidates, cut, facts, say)
-    votes = np.array([member.name in names for member in members])
+    judged: dict[str, Judged] = {}
+    if shown := [member.name for member in members if member.name not in names]:
+        say(f"trying {', '.join(shown)} on corrupted {cut.noun}", 0)
+        trial = hold(members, usual.whole, usual.whole_fold, usual.place, k)
+        judged = judge(members, shown, trial, rate, float(usual.whole.weight.sum()))
+    voting = [member.name for member in members if member.name in names or judged[member.name].joined]
+    votes = np.array([member.name in voting for member in members])
     scores, weight = joint_scores(members, votes, usual.place, usual.counted.weight, usual.whole.weight)
     calibrator = Calibrator().fit_verdict([member.tail for member in members], votes, scores, weight)
-    facts |= {"members": list(names), "rate": rate, "usual": float(usual.counted.weight.sum())}
-    facts["shown"] = [member.name for member in members if member.name not in names]
+    facts |= {"members": voting, "rate": rate, "usual": float(usual.counted.weight.sum())}
+    facts["shown"] = [name for name in judged if name not in voting]
+    facts["joining"] = {name: one.facts() for name, one in judged.items()}
     lowest = lowest_rate(calibrator.n_usual)
     if rate < lowest:
         facts["notes"].append(
