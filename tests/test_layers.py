@@ -22,7 +22,8 @@ MAY = {
     "thresholds": {"types", "errors", "calibration"},  # a tail is a tail, for p-values and for thresholds
     "detectors": {"types", "errors", "features", "plugins"},
     "datasets": {"types", "errors"},
-    "pipeline": STAGES | {"types", "errors", "config", "plugins", "thresholds", "detectors", "model"},
+    "feedback": {"types", "errors"},
+    "pipeline": STAGES | {"types", "errors", "config", "plugins", "thresholds", "detectors", "model", "feedback"},
     "model": {"types", "errors", "pipeline"},
     "testing": {"types", "errors", "formats", "detectors"},
 }

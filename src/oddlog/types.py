@@ -340,6 +340,10 @@ class Incident:
     hosts: tuple[str, ...]
     reasons: tuple[Reason, ...]
     lines: tuple[LineRef, ...]
+    patterns: tuple[str, ...] = ()  # of all its windows, the most frequent first, at most 100
+    new_types: tuple[str, ...] = ()  # keys (hex) of the types never seen in training that its top window leads with
+    answer: str = ""  # what a person has said of its pattern: usual, anomalous or mute
+    notes: tuple[str, ...] = ()  # what else is known of it, for people
 
 
 class Format(Protocol):

@@ -1,0 +1,20 @@
+"""What people say of incidents: answers and marks, kept beside the model as an overlay that detection heeds."""
+
+from oddlog.feedback.answers import Answer, Answers, Standing
+from oddlog.feedback.log import Log, beside
+from oddlog.feedback.marks import Mark, Marks
+from oddlog.feedback.remembered import Remembered, by_pattern, recall, remember
+
+__all__ = [
+    "Answer",
+    "Answers",
+    "Log",
+    "Mark",
+    "Marks",
+    "Remembered",
+    "Standing",
+    "beside",
+    "by_pattern",
+    "recall",
+    "remember",
+]

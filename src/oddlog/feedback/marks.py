@@ -1,0 +1,204 @@
+"""Marks: when something was deployed. What is new after it is told as one incident (`pipeline.deployments`)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import orjson
+
+from oddlog.errors import ConfigError
+from oddlog.feedback.log import Log, Record
+
+WITHIN = timedelta(days=1)  # how long after a deployment what appears is put down to it
+MOST_MARKS = 10_000
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A deployment.
+
+    Attributes
+    ----------
+    service, version : str
+        What was deployed.
+    time : datetime
+        When.
+    within : timedelta
+        What appears so long after it, but before the next deployment of the service, is put down to it.
+    who : str
+        Who marked it.
+
+    """
+
+    service: str
+    version: str
+    time: datetime
+    within: timedelta = WITHIN
+    who: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "time", self.time.astimezone(UTC))
+
+    @property
+    def end(self) -> datetime:
+        """When what appears is no longer put down to it."""
+        return self.time + self.within
+
+    @property
+    def says(self) -> str:
+        """What was deployed, in words."""
+        return f"deploy {self.service} {self.version}"
+
+    @cached_property
+    def name(self) -> str:
+        """A hash of all it says."""
+        content = orjson.dumps(self.record(), option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
+        return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+    def record(self) -> Record:
+        """Return it as it is written."""
+        return {
+            "mark": "deploy",
+            "service": self.service,
+            "version": self.version,
+            "time": self.time,
+            "within_s": self.within.total_seconds(),
+            "who": self.who,
+        }
+
+    @classmethod
+    def from_record(cls, record: Record) -> Self:
+        """Read it back.
+
+        Raises
+        ------
+        ValueError
+            If the record is no mark.
+
+        """
+        if record["mark"] != "deploy" or not record["service"]:
+            raise ValueError(record)
+        time = datetime.fromisoformat(str(record["time"]))
+        within = timedelta(seconds=float(record["within_s"]))
+        if time.tzinfo is None or within <= timedelta(0):
+            raise ValueError(record)
+        return cls(str(record["service"]), str(record["version"]), time.astimezone(UTC), within, str(record["who"]))
+
+
+@dataclass
+class Marks:
+    """The marks beside a model.
+
+    Attributes
+    ----------
+    given : list of Mark
+        Every mark ever set, in the order they were; a mark's number is its place here, from 1 on.
+    undone : set of str
+        Names of those that were taken back.
+    log : Log or None
+        Where they are kept; None keeps them in memory.
+
+    """
+
+    given: list[Mark] = field(default_factory=list)
+    undone: set[str] = field(default_factory=set)
+    log: Log | None = None
+    clock: Callable[[], datetime] = _now
+    broken: int = 0
+
+    @classmethod
+    def load(cls, path: str | Path, *, clock: Callable[[], datetime] = _now) -> Self:
+        """Read the marks at `path` (`log.beside`); no file, no marks."""
+        marks = cls(log=Log(Path(path)), clock=clock)
+        if marks.log is not None:
+            marks._replay(marks.log.read())
+            marks.broken += marks.log.broken
+        return marks
+
+    def add(self, mark: Mark) -> int:
+        """Set a mark; return its number.
+
+        Raises
+        ------
+        ConfigError
+            If it is there already, or there are too many.
+        ModelError
+            If it cannot be written.
+
+        """
+
+        def change() -> Record:
+            if any(_same(one, mark) for one in self.given if one.name not in self.undone):
+                raise ConfigError(f"'{mark.says}' is marked at that time already.", "Look with: oddlog mark list")
+            if len(self.given) >= MOST_MARKS:
+                raise ConfigError(f"At most {MOST_MARKS:,} marks are kept.", "Remove the marks beside the model.")
+            return mark.record()
+
+        self._extend(change)
+        return len(self.given)
+
+    def undo(self, number: int, *, who: str = "") -> Mark:
+        """Take back the mark with that number.
+
+        Raises
+        ------
+        ConfigError
+            If there is none.
+
+        """
+
+        def change() -> Record:
+            if not 1 <= number <= len(self.given) or self.given[number - 1].name in self.undone:
+                raise ConfigError(f"There is no mark {number}.", "Look with: oddlog mark list")
+            return {"time": self.clock(), "undo": self.given[number - 1].name, "who": who}
+
+        self._extend(change)
+        return self.given[number - 1]
+
+    def standing(self) -> tuple[Mark, ...]:
+        """Return the marks that hold, the oldest first; each ends where the next of its service begins."""
+        marks = sorted((one for one in self.given if one.name not in self.undone), key=lambda one: one.time)
+        ended = []
+        for i, one in enumerate(marks):
+            later = [other.time for other in marks[i + 1 :] if other.service == one.service and other.time > one.time]
+            ended.append(replace(one, within=min([one.within, *(time - one.time for time in later)])))
+        return tuple(ended)
+
+    def _extend(self, change: Callable[[], Record]) -> None:
+        def write(records: list[Record]) -> list[Record]:
+            if self.log is not None:
+                self._replay(records)
+            return [change()]
+
+        self._take(write([]) if self.log is None else self.log.append(write))
+
+    def _replay(self, records: Iterable[Record]) -> None:
+        self.given, self.undone, self.broken = [], set(), 0
+        self._take(records)
+
+    def _take(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if isinstance(record.get("undo"), str):
+                self.undone.add(record["undo"])
+                continue
+            try:
+                one = Mark.from_record(record)
+            except (KeyError, TypeError, ValueError, OverflowError):
+                self.broken += 1
+                continue
+            self.undone.discard(one.name)
+            self.given.append(one)
+
+
+def _same(one: Mark, other: Mark) -> bool:
+    return (one.service, one.version, one.time) == (other.service, other.version, other.time)
