@@ -11,11 +11,13 @@ import polars as pl
 
 from oddlog.config import as_time
 from oddlog.explain import stretch_sums, totals_by_stretch
+from oddlog.feedback import Answers, Standing
 from oddlog.incidents import alarming
 from oddlog.model import Model
+from oddlog.pipeline.answering import Overlay, hidden_notes
 from oddlog.pipeline.cutting import cut_windows, partitions
 from oddlog.pipeline.events import Codes, EventStore, event_columns
-from oddlog.pipeline.merging import MOST_ODD, Merging, OddWindows
+from oddlog.pipeline.merging import MOST_ODD, Merging
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.verdicts import LineWriter, check_writable, line_verdicts, write_parquet
@@ -45,6 +47,8 @@ class Detection:
         Times of the first and the last record.
     notes : tuple of str
         What a reader should know before believing this.
+    hidden : tuple of Incident
+        Incidents that somebody called usual or muted.
 
     """
 
@@ -57,6 +61,7 @@ class Detection:
     end: datetime | None = None
     nouns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    hidden: tuple[Incident, ...] = ()
 
     @property
     def says(self) -> str:
@@ -79,6 +84,8 @@ def detect(
     until: str | datetime = "",
     scores: str | Path | None = None,
     line_scores: str | Path | None = None,
+    answers: Answers | None = None,
+    now: datetime | None = None,
     progress: Say | None = None,
 ) -> Detection:
     """Say what is odd in the logs at `paths`. Learns nothing.
@@ -93,6 +100,10 @@ def detect(
         See `fit`; the model's own exclusion holds too.
     scores, line_scores : path
         Where to write a verdict per window, and per line, as Parquet.
+    answers : Answers
+        What people have said of earlier incidents; see `oddlog.feedback`.
+    now : datetime
+        The time at which a mute holds or has run out; that of the clock if not given.
     progress : callable
         Told (what is being done, how many).
 
@@ -102,7 +113,8 @@ def detect(
         If an option makes no sense or nothing can be read.
 
     """
-    return _Detecting(model, progress or (lambda _what, _n: None)).run(
+    standing = Answers().standing() if answers is None else answers.standing(now)
+    return _Detecting(model, progress or (lambda _what, _n: None), standing).run(
         paths, format, exclude, since, until, scores, line_scores
     )
 
@@ -111,6 +123,7 @@ def detect(
 class _Detecting:
     model: Model
     say: Say
+    standing: Standing
     tally: Tally = field(default_factory=Tally)
     start_us: int = NO_TIME
     end_us: int = NO_TIME
@@ -184,12 +197,13 @@ class _Detecting:
         words = alarming(
             [self.matcher.text_of(row) for row in range(len(self.model.context.templates) + self.matcher.n_unseen)]
         )
-        merging = Merging(self.model, self.matcher, self.services, self.sources, words)
+        merging, covered = (Merging(self.model, self.matcher, self.services, self.sources, words) for _ in range(2))
+        overlay = Overlay(self.standing, self.matcher)
         verdicts: list[pl.DataFrame] = []
         with LineWriter(line_scores, self.sources, self.matcher) as writer:
             for i, (view, store) in enumerate(zip(self.model.views, stores, strict=True)):
                 self.say(f"judging {view.cut.noun}", store.rows)
-                verdicts.append(self._view(view, store, merging, words, writer if i == 0 else None))
+                verdicts.append(self._view(view, store, overlay, merging, covered, words, writer if i == 0 else None))
         every = pl.concat(verdicts, rechunk=True)
         verdicts.clear()  # 90 bytes a window, which need not stand here twice
         order = every.select(pl.arg_sort_by("start", "key", nulls_last=True, maintain_order=True)).to_series()
@@ -197,7 +211,7 @@ class _Detecting:
         if scores is not None:
             write_parquet(every, Path(scores))
         self.say("merging what belongs together", 0)
-        incidents = merging.incidents(reading)
+        incidents, hidden = overlay.incidents(merging.incidents(reading), covered.incidents(reading))
         return Detection(
             tuple(incidents),
             every,
@@ -207,30 +221,43 @@ class _Detecting:
             start=to_datetime(self.start_us),
             end=to_datetime(self.end_us),
             nouns=tuple(view.cut.noun for view in self.model.views),
-            notes=tuple(self._notes(reading, merging)),
+            notes=(*self._notes(reading, merging), *hidden_notes(hidden)),
+            hidden=tuple(hidden),
         )
 
     def _view(
-        self, view: View, store: EventStore, merging: Merging, words: Bool, writer: LineWriter | None
+        self,
+        view: View,
+        store: EventStore,
+        overlay: Overlay,
+        merging: Merging,
+        covered: Merging,
+        words: Bool,
+        writer: LineWriter | None,
     ) -> pl.DataFrame:
-        """Return the verdicts of one view; what is odd goes to `merging`, lines to `writer` if it has them."""
+        """Return the verdicts of one view; what is odd goes to `merging`, lines to `writer` if it has them.
+
+        What is odd and covered by an answer goes to `covered`.
+        """
         verdicts = [pl.DataFrame(schema=SCORES)]
         stretches: list[pl.DataFrame] = []
         k = len(self.model.context.templates)
         for events in partitions(store):
             windows = cut_windows(events, view.cut, self.tally, (self.start_us, self.end_us))
-            verdict = view.verdicts(windows)
-            verdicts.append(verdict)
+            judged = overlay.judge(view, windows)
+            verdicts.append(judged.verdict)
             if view.name == "entities":
                 stretches.append(totals_by_stretch(windows, k))
-            odd = OddWindows.of(view, windows, verdict)
-            merging.add_windows(odd)
+            merging.add_windows(judged.shown)
+            covered.add_windows(judged.hidden)
             if writer is not None:
-                lines = line_verdicts(self.model.events, events, words)
-                merging.add_lines(lines, odd.windows)
-                writer.add(lines, odd)
+                lines, shown, hidden = overlay.lines(line_verdicts(self.model.events, events, words), judged)
+                merging.add_lines(shown, judged.told)
+                covered.add_lines(hidden, judged.hidden.windows)
+                writer.add(lines, judged.odd)
         if stretches:
-            merging.add_stretches(view.name, stretch_sums(pl.concat(stretches)))
+            for one in (merging, covered):
+                one.add_stretches(view.name, stretch_sums(pl.concat(stretches)))
         return pl.concat(verdicts)
 
     def _notes(self, reading: Reading, merging: Merging) -> list[str]:

@@ -17,11 +17,12 @@ from oddlog.pipeline.events import Codes
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.views import View
 from oddlog.templates import Matcher
-from oddlog.types import F64, Bool, Incident, LineRef, Reason, Windows, to_datetime
+from oddlog.types import F64, OVERFLOW, Bool, Incident, LineRef, Reason, Windows, to_datetime
 
 MOST_ODD = 20_000  # windows of a view that are explained and merged, the oddest
 MOST_LINES_OF_TYPE = 1_000  # of each partition
 MOST_KEYS = 100
+MOST_PATTERNS = 100
 MOST_LINES = 20
 MOST_WINDOWS_SHOWN = 5
 MOST_REASONS = 6
@@ -158,7 +159,7 @@ class Merging:
         score = np.concatenate([part.score for part in parts])
         p_value = np.concatenate([part.p_value for part in parts])
         lead = [leading(found) for part in parts for found in part.oddities]
-        patterns = self._patterns(view, windows, lead)
+        patterns = patterns_of(self.matcher, view, windows, lead)
         shared = [[f"{o.kind}:{o.template}" for o in one] for one in lead]
         severity = self._severity(windows, p_value, lead)
         told.update(o.template for one in lead for o in one if o.seen)
@@ -166,16 +167,6 @@ class Merging:
         return [
             self._one(view, windows, np.flatnonzero(incident == i), lead, patterns, score, p_value, severity)
             for i in range(int(incident.max(initial=-1)) + 1)
-        ]
-
-    def _patterns(self, view: View, windows: Windows, lead: list[list[Oddity]]) -> list[str]:
-        """Return each window's pattern: all types of a session, the odd types of another window."""
-        if view.cut.by != "session":
-            return [pattern_of(self.matcher.key_of(o.template) for o in one) for one in lead]
-        key = {row: self.matcher.key_of(row) for row in np.unique(windows.template).tolist()}
-        return [
-            pattern_of(key[row] for row in np.unique(windows.template[a:b]).tolist())
-            for a, b in zip(windows.offsets[:-1], windows.offsets[1:], strict=True)
         ]
 
     def _severity(self, windows: Windows, p_value: F64, lead: list[list[Oddity]]) -> F64:
@@ -210,6 +201,7 @@ class Merging:
         keys = windows.key.gather(by_time[:MOST_KEYS]).to_list()
         guilty = {o.template for i in by_rank[:MOST_WINDOWS_SHOWN] for o in lead[i] if o.seen}
         is_guilty = np.isin(one.template, list(guilty)) if guilty else np.ones(len(one.template), np.bool_)
+        named = [name for name, _ in Counter(patterns[i] for i in by_time).most_common(MOST_PATTERNS)]
         # That a thing happens again adds to its novelty, by the order of magnitude.
         pressing_ = float(severity[top]) * (1 + np.log10(is_guilty.sum()) / MOST_NOVEL)
         incident = Incident(
@@ -222,7 +214,9 @@ class Merging:
             severity=pressing_,
             score=float(score[top]),
             p_value=float(p_value[top]),
-            pattern=Counter(patterns[i] for i in by_time).most_common(1)[0][0],
+            pattern=named[0],
+            patterns=tuple(named),
+            new_types=self._new_types(o.template for o in lead[top]),
             services=self._ranked(one.service[is_guilty]),
             reasons=tuple(self._reasons(view, windows, top, lead[top])),
             hosts=(),
@@ -304,6 +298,8 @@ class Merging:
             score=severity,
             p_value=float(top["p_value"][0]),
             pattern=pattern_of([key]),
+            patterns=(pattern_of([key]),),
+            new_types=self._new_types([template]),
             services=self._ranked(lines["service"].to_numpy()),
             reasons=(told,),
             hosts=(),
@@ -317,6 +313,11 @@ class Merging:
         names, n = np.unique(codes, return_counts=True)
         ranked = [self.services.names[int(c)] for c in names[np.argsort(-n, kind="stable")][:10]]
         return tuple(name for name in ranked if name)
+
+    def _new_types(self, rows: Iterable[int]) -> tuple[str, ...]:
+        """Return the keys of the types never seen in training among `rows`."""
+        k = len(self.model.context.templates)
+        return tuple(f"{self.matcher.key_of(row):016x}" for row in rows if k <= row != OVERFLOW)
 
     def _id(self, key: str, position: tuple[int, int]) -> str:
         source = self.sources.names[position[0]]
@@ -344,3 +345,14 @@ class Merging:
                 hosts[host] += 1
         ranked = tuple(host for host, _ in hosts.most_common(10))
         return replace(one.incident, hosts=ranked, lines=tuple(lines))
+
+
+def patterns_of(matcher: Matcher, view: View, windows: Windows, lead: Sequence[Sequence[Oddity]]) -> list[str]:
+    """Return each window's pattern [w]: all types of a session, the odd types (`lead`) of another window."""
+    if view.cut.by != "session":
+        return [pattern_of(matcher.key_of(o.template) for o in one) for one in lead]
+    key = {row: matcher.key_of(row) for row in np.unique(windows.template).tolist()}
+    return [
+        pattern_of(key[row] for row in np.unique(windows.template[a:b]).tolist())
+        for a, b in zip(windows.offsets[:-1], windows.offsets[1:], strict=True)
+    ]
