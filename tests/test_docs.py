@@ -73,10 +73,17 @@ def section(text: str, heading: str) -> str:
     return re.split(r"^## ", re.split(rf"^## {heading}$", text, flags=re.MULTILINE)[1], flags=re.MULTILINE)[0]
 
 
+def options_of(command: str) -> list[str]:
+    """Return the options of a command, and those of the commands below it."""
+    below = getattr(COMMANDS[command], "commands", {}).values()
+    params = [param for one in (COMMANDS[command], *below) for param in one.params]
+    return [name for param in params for name in (*param.opts, *param.secondary_opts)]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_command_is_in_its_section(command: str):
     text = section((DOCS / "cli.md").read_text(encoding="utf-8"), command)
-    options = [name for param in COMMANDS[command].params for name in (*param.opts, *param.secondary_opts)]
+    options = options_of(command)
     missing = [name for name in options if name.startswith("-") and f"`{name}" not in text]
     assert missing == []
 
@@ -84,8 +91,7 @@ def test_every_option_of_a_command_is_in_its_section(command: str):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_section_names_no_option_that_is_not_there(command: str):
     text = section((DOCS / "cli.md").read_text(encoding="utf-8"), command)
-    options = {name for param in COMMANDS[command].params for name in (*param.opts, *param.secondary_opts)}
-    assert set(re.findall(r"`(--[a-z-]+)", text)) <= options
+    assert set(re.findall(r"`(--[a-z-]+)", text)) <= set(options_of(command))
 
 
 def test_the_options_of_oddlog_itself_are_written_about():

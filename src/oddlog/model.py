@@ -209,13 +209,18 @@ def load(folder: str | Path) -> Model:
         ) from error
 
 
-def _checked(folder: Path) -> dict[str, bytes]:
-    """Return every file of the model after comparing it with the manifest."""
+def require_model(folder: Path) -> None:
+    """Raise ModelError if `folder` holds no model at all."""
     if not (folder / MANIFEST).is_file():
         if not folder.exists():
             raise ModelError(f"{folder} does not exist.", f"Learn one first: oddlog fit LOGS -m {folder}")
         what = f"it has no {MANIFEST}" if folder.is_dir() else "it is a file, and a model is a folder"
         raise ModelError(f"{folder} is no model: {what}.", "Name a folder that oddlog fit wrote.")
+
+
+def _checked(folder: Path) -> dict[str, bytes]:
+    """Return every file of the model after comparing it with the manifest."""
+    require_model(folder)
     try:
         content = (folder / MANIFEST).read_bytes()
         manifest = orjson.loads(content)

@@ -21,6 +21,7 @@ def detect(
     format: Annotated[str, typer.Option(help="Format of the lines; found per source if not given.")] = "",  # noqa: A002 - the option's name
     limit: Annotated[int, typer.Option(help="Show at most so many incidents on the screen.", min=0)] = 20,
     *,
+    all: Annotated[bool, typer.Option("--all", help="Show also what was called usual or muted.")] = False,  # noqa: A002 - the option's name
     json: Annotated[bool, typer.Option("--json", help="JSON lines, also on a terminal.")] = False,
     fail_on_anomaly: Annotated[bool, typer.Option("--fail-on-anomaly", help="Exit with 3 if anything is odd.")] = False,
 ) -> None:
@@ -28,10 +29,11 @@ def detect(
 
     [dim]Example: oddlog detect today.log.gz -m app.model --scores scores.parquet[/dim]
     """
-    from oddlog.cli import prepare, show
+    from oddlog.cli import overlay, prepare, show
     from oddlog.model import load
 
     prepare()
+    answers = overlay.answers(model)
     with show.progress() as progress:
         found = load(model).detect(
             paths,
@@ -41,14 +43,16 @@ def detect(
             until=until,
             scores=scores,
             line_scores=line_scores,
+            answers=answers,
             progress=progress,
         )
+    overlay.remember(model, found)
     with show.until_nobody_reads():
         if show.wants_json(json):
             show.tell_notes(found.notes)
-            for incident in found.incidents:
+            for incident in found.incidents + (found.hidden if all else ()):
                 show.print_json(show.incident_json(incident), one_line=True)
         else:
-            show.print_detection(found, limit)
+            show.print_detection(found, limit, every=all)
     if fail_on_anomaly and found.incidents:
         raise typer.Exit(SOMETHING_ODD)

@@ -30,6 +30,7 @@ LEAST_P = 1e-15  # smaller ones say no more
 SHOWN_LINES = 3
 SHOWN_TEMPLATES = 20
 SHOWN_REASONS = 4
+SHOWN_ID = 8  # digits: two of 10,000 incidents are alike in one of 100 runs, and that is then said
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 LEVEL_STYLES = ((40.0, "bold red"), (15.0, "red"), (6.0, "yellow"))
 
@@ -98,7 +99,8 @@ def incident_json(incident: Incident) -> dict[str, Any]:
     """Return an incident as the object that others build on."""
     fields = asdict(incident)
     names = ("id", "key", "start", "end", "score", "p_value", "pattern", "services", "hosts", "reasons", "lines")
-    return {name: fields[name] for name in names} | {name: fields[name] for name in ("n_windows", "keys", "severity")}
+    further = ("n_windows", "keys", "severity", "patterns", "new_types", "answer", "notes")
+    return {name: fields[name] for name in names} | {name: fields[name] for name in further}
 
 
 def model_json(model: Model) -> dict[str, Any]:
@@ -208,19 +210,19 @@ def _when(time: object) -> str:
     return str(time or "no time")[:19].replace("T", " ")
 
 
-def print_detection(found: Detection, limit: int) -> None:
-    """Print what is odd, the most pressing first."""
-    out = console()
+def print_detection(found: Detection, limit: int, *, every: bool = False) -> None:
+    """Print what is odd, the most pressing first; with `every`, also what was called usual or muted."""
+    out, shown = console(), found.incidents + (found.hidden if every else ())
     out.print(f"Judged {found.says}{_span(found.start, found.end)}")
     for note in found.notes:
         out.print(f"[yellow]{escape(note)}[/yellow]")
-    if not found.incidents:
+    if not shown:
         out.print("[green]Nothing odd.[/green]")
-    for rank, incident in enumerate(found.incidents[:limit], 1):
+    for rank, incident in enumerate(shown[:limit], 1):
         _print_incident(out, rank, incident)
-    hidden = len(found.incidents) - limit
+    hidden = len(shown) - limit
     if hidden > 0:
-        out.print(f"\n{hidden:,} more, less pressing: --limit {len(found.incidents)} shows all.")
+        out.print(f"\n{hidden:,} more, less pressing: --limit {len(shown)} shows all.")
     print_tally(found.tally)
 
 
@@ -237,8 +239,10 @@ def _print_incident(out: Console, rank: int, incident: Incident) -> None:
     if incident.hosts:
         head.append(f"  on {plain(', '.join(incident.hosts[:3]))}{' …' if len(incident.hosts) > 3 else ''}")  # noqa: PLR2004
     p_value = f"p {incident.p_value:.1g}" if incident.p_value >= LEAST_P else f"p < {LEAST_P:g}"
-    head.append(f"  {p_value}", "dim")
+    head.append(f"  {p_value}  id {incident.id[:SHOWN_ID]}", "dim")
     out.print(head)
+    for note in incident.notes:
+        out.print(Text(f"     {plain(note)}", "magenta"))
     for reason in incident.reasons[:SHOWN_REASONS]:
         out.print(Text(f"     {plain(reason.text)}"))
     for line in incident.lines[:SHOWN_LINES]:
