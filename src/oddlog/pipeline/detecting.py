@@ -18,6 +18,7 @@ from oddlog.pipeline.answering import Overlay, hidden_notes
 from oddlog.pipeline.cutting import cut_windows, partitions
 from oddlog.pipeline.events import Codes, EventStore, event_columns
 from oddlog.pipeline.merging import MOST_ODD, Merging
+from oddlog.pipeline.overview import Collector, Overview
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.verdicts import LineWriter, check_writable, line_verdicts, write_parquet
@@ -49,6 +50,8 @@ class Detection:
         What a reader should know before believing this.
     hidden : tuple of Incident
         Incidents that somebody called usual or muted.
+    overview : Overview or None
+        What a report tells of the whole log, if it was asked for.
 
     """
 
@@ -62,6 +65,7 @@ class Detection:
     nouns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     hidden: tuple[Incident, ...] = ()
+    overview: Overview | None = None
 
     @property
     def says(self) -> str:
@@ -86,6 +90,7 @@ def detect(
     line_scores: str | Path | None = None,
     answers: Answers | None = None,
     now: datetime | None = None,
+    overview: bool = False,
     progress: Say | None = None,
 ) -> Detection:
     """Say what is odd in the logs at `paths`. Learns nothing.
@@ -104,6 +109,8 @@ def detect(
         What people have said of earlier incidents; see `oddlog.feedback`.
     now : datetime
         The time at which a mute holds or has run out; that of the clock if not given.
+    overview : bool
+        Collect what `oddlog.reports.write_report` needs.
     progress : callable
         Told (what is being done, how many).
 
@@ -114,7 +121,7 @@ def detect(
 
     """
     standing = Answers().standing() if answers is None else answers.standing(now)
-    return _Detecting(model, progress or (lambda _what, _n: None), standing).run(
+    return _Detecting(model, progress or (lambda _what, _n: None), standing, overview=overview).run(
         paths, format, exclude, since, until, scores, line_scores
     )
 
@@ -124,6 +131,7 @@ class _Detecting:
     model: Model
     say: Say
     standing: Standing
+    overview: bool = False
     tally: Tally = field(default_factory=Tally)
     start_us: int = NO_TIME
     end_us: int = NO_TIME
@@ -133,6 +141,9 @@ class _Detecting:
         self.numbers = NumberColumns(self.model.context.numbers)
         self.services = Codes(self.model.context.services, what="services", tally=self.tally)
         self.sources = Codes(what="sources", tally=self.tally)
+        self.collector = (
+            Collector(self.model.context, self.matcher, self.services, self.sources) if self.overview else None
+        )
 
     def run(
         self,
@@ -179,6 +190,8 @@ class _Detecting:
         shared = event_columns(records, self.services, self.sources)
         shared = shared.with_columns(pl.Series("template", rows), *self.numbers.of(records, masked))
         self._note_times(shared["time_us"])
+        if self.collector is not None:
+            self.collector.add_records(records, shared)
         for i, (view, store) in enumerate(zip(self.model.views, stores, strict=True)):
             events = shared.with_columns(group_of(records, view.name, view.cut))
             # The first view's store keeps every line: single lines are judged from it too.
@@ -197,13 +210,17 @@ class _Detecting:
         words = alarming(
             [self.matcher.text_of(row) for row in range(len(self.model.context.templates) + self.matcher.n_unseen)]
         )
-        merging, covered = (Merging(self.model, self.matcher, self.services, self.sources, words) for _ in range(2))
+        closeups = None if self.collector is None else self.collector.closeups
+        of = (self.model, self.matcher, self.services, self.sources, words)
+        merging, covered = Merging(*of, closeups), Merging(*of)
         overlay = Overlay(self.standing, self.matcher)
         verdicts: list[pl.DataFrame] = []
         with LineWriter(line_scores, self.sources, self.matcher) as writer:
             for i, (view, store) in enumerate(zip(self.model.views, stores, strict=True)):
                 self.say(f"judging {view.cut.noun}", store.rows)
                 verdicts.append(self._view(view, store, overlay, merging, covered, words, writer if i == 0 else None))
+                if self.collector is not None:
+                    self.collector.add_view(view.name, view.cut.noun, verdicts[-1])
         every = pl.concat(verdicts, rechunk=True)
         verdicts.clear()  # 90 bytes a window, which need not stand here twice
         order = every.select(pl.arg_sort_by("start", "key", nulls_last=True, maintain_order=True)).to_series()
@@ -223,6 +240,7 @@ class _Detecting:
             nouns=tuple(view.cut.noun for view in self.model.views),
             notes=(*self._notes(reading, merging), *hidden_notes(hidden)),
             hidden=tuple(hidden),
+            overview=None if self.collector is None else self.collector.overview(reading),
         )
 
     def _view(
@@ -254,6 +272,8 @@ class _Detecting:
                 lines, shown, hidden = overlay.lines(line_verdicts(self.model.events, events, words), judged)
                 merging.add_lines(shown, judged.told)
                 covered.add_lines(hidden, judged.hidden.windows)
+                if self.collector is not None:
+                    self.collector.add_lines(lines)
                 writer.add(lines, judged.odd)
         if stretches:
             for one in (merging, covered):

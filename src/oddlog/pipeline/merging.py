@@ -13,6 +13,7 @@ import polars as pl
 from oddlog.explain import Oddity, Usual, concentration, leading, reason
 from oddlog.incidents import MOST_NOVEL, group, pattern_of, pressing
 from oddlog.model import Model
+from oddlog.pipeline.closeups import Closeups
 from oddlog.pipeline.events import Codes
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.views import View
@@ -96,6 +97,7 @@ class Merging:
     services: Codes
     sources: Codes
     words: Bool
+    closeups: Closeups | None = None
     n_dropped: int = 0
     n_odd_lines: int = 0
     _odd: dict[str, list[OddWindows]] = field(default_factory=lambda: defaultdict(list))
@@ -222,7 +224,11 @@ class Merging:
             hosts=(),
             lines=(),
         )
-        return _Found(incident, refs, (-pressing_, -float(score[top]), int(one.start.min())))
+        order = (-pressing_, -float(score[top]), int(one.start.min()))
+        if self.closeups is not None:
+            window = windows.take(np.array([top]))
+            self.closeups.add_window(incident.id, order, window, lead[top], view.usual, view.cut.noun, one.start)
+        return _Found(incident, refs, order)
 
     def _reasons(self, view: View, windows: Windows, top: int, lead: list[Oddity]) -> Iterable[Reason]:
         reasons = [reason(o, view.usual, self.matcher.text_of(o.template), view.cut.noun) for o in lead]
@@ -306,7 +312,10 @@ class Merging:
             lines=(),
         )
         refs = list(top.select("source", "line", "score").iter_rows())
-        return _Found(incident, refs, (-severity, -severity, first["time_us"]))
+        order = (-severity, -severity, first["time_us"])
+        if self.closeups is not None:
+            self.closeups.add_lines(incident.id, order, lines)
+        return _Found(incident, refs, order)
 
     def _ranked(self, codes: np.ndarray) -> tuple[str, ...]:
         """Return the services [x], most lines first."""

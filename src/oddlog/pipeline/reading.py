@@ -22,7 +22,7 @@ from oddlog.formats import Detected, by_name, detect_format, parse_lines
 from oddlog.pipeline.excluding import Exclusion
 from oddlog.sources import Places
 from oddlog.sources.files import BROKEN, expand, file_year, read_blocks
-from oddlog.types import Tally
+from oddlog.types import RECORDS, Tally
 
 SAMPLE_LINES = 1_000
 STDIN = "-"
@@ -188,9 +188,11 @@ class Reading:
         if self.tally.counts[BROKEN] > broken:
             self._tell(f"{_name(source)} was read only up to line {read:,}: it breaks off in the middle.")
 
-    def again(self, wanted: Mapping[str, Collection[int]]) -> pl.DataFrame:
-        """Read some lines once more: ``source line text host`` of those whose numbers are `wanted` by source."""
-        found = [pl.DataFrame(schema={"source": pl.String, "line": pl.UInt64, "text": pl.String, "host": pl.String})]
+    def again(
+        self, wanted: Mapping[str, Collection[int]], columns: Sequence[str] = ("source", "line", "text", "host")
+    ) -> pl.DataFrame:
+        """Read some lines once more: `columns` of `RECORDS` of those whose numbers are `wanted` by source."""
+        found = [pl.DataFrame(schema={name: RECORDS[name] for name in columns})]
         for source, numbers in wanted.items():
             cleaner = Cleaner(Tally(), redact=self.redact)
             frames = [
@@ -198,7 +200,7 @@ class Reading:
                 for lines in self._some(source, numbers)
             ]
             frames.append(cleaner.flush())
-            found += [frame.select(found[0].columns) for frame in frames if len(frame)]
+            found += [frame.select(columns) for frame in frames if len(frame)]
         return pl.concat(found)
 
     def _some(self, source: str, numbers: Collection[int]) -> Iterator[pl.DataFrame]:
