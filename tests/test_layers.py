@@ -25,6 +25,7 @@ MAY = {
     "feedback": {"types", "errors"},
     "pipeline": STAGES | {"types", "errors", "config", "plugins", "thresholds", "detectors", "model", "feedback"},
     "model": {"types", "errors", "pipeline"},
+    "reports": STAGES | {"types", "errors", "pipeline", "model"},
     "testing": {"types", "errors", "formats", "detectors"},
 }
 HEAVY = ("torch", "sklearn", "onnx", "onnxscript", "scipy", "pandas", "pyarrow")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oddlog.cli import demo, detect, feedback, fit, look
+from oddlog.cli import demo, detect, feedback, fit, look, report
 
 app = typer.Typer(
     name="oddlog",
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("fit")(fit.fit)
 app.command("detect")(detect.detect)
 app.add_typer(feedback.app, name="feedback")
+app.command("report")(report.report)
 app.command("templates")(look.templates)
 app.command("inspect")(look.inspect)
 app.command("formats")(look.formats)

@@ -15,6 +15,7 @@ def detect(
     model: Annotated[Path, typer.Option("-m", "--model", help="A model made by oddlog fit.")],
     scores: Annotated[Path | None, typer.Option(help="Write a verdict per window to this Parquet file.")] = None,
     line_scores: Annotated[Path | None, typer.Option(help="Write a verdict per line to this Parquet file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write what was found as one HTML page to this file.")] = None,
     exclude: Annotated[str, typer.Option(help="SQL condition for records to leave out, besides the model's.")] = "",
     since: Annotated[str, typer.Option(help="Only records from this time on: 2026-03-01 or 7d.")] = "",
     until: Annotated[str, typer.Option(help="Only records before this time.")] = "",
@@ -31,11 +32,14 @@ def detect(
     """
     from oddlog.cli import overlay, prepare, show
     from oddlog.model import load
+    from oddlog.reports import check_report, write_report
 
     prepare()
     answers = overlay.answers(model)
+    check_report(report)
+    loaded = load(model)
     with show.progress() as progress:
-        found = load(model).detect(
+        found = loaded.detect(
             paths,
             format=format,
             exclude=exclude,
@@ -44,9 +48,12 @@ def detect(
             scores=scores,
             line_scores=line_scores,
             answers=answers,
+            overview=report is not None,
             progress=progress,
         )
     overlay.remember(model, found)
+    if report is not None:
+        write_report(found, loaded, report)
     with show.until_nobody_reads():
         if show.wants_json(json):
             show.tell_notes(found.notes)

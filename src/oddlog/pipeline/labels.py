@@ -30,8 +30,12 @@ class Labels:
 
         A session that was cut into several windows ("key#2") has the label of its key, unless it has its own.
         """
-        named = self._named(windows.key)
-        base = self._named(windows.key.str.replace(r"#\d+$", ""))
+        return self.of_keys(windows.key)
+
+    def of_keys(self, key: pl.Series) -> I8:
+        """Return the label [w] of each window's key; see `of`."""
+        named = self._named(key)
+        base = self._named(key.str.replace(r"#\d+$", ""))
         return np.where(named == UNKNOWN, base, named)
 
     def _named(self, key: pl.Series) -> I8:

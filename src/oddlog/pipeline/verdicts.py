@@ -104,15 +104,13 @@ class LineWriter:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def check_writable(path: str | Path | None) -> None:
+def check_writable(path: str | Path | None, *, example: str = "scores.parquet") -> None:
     """Raise InputError if a file cannot be written to `path`: said before hours of reading, not after."""
     if path is None:
         return
     path = Path(path)
     if path.is_dir():
-        raise InputError(
-            f"{path} is a folder, and a file is to be written there.", f"Name a file: {path}/scores.parquet"
-        )
+        raise InputError(f"{path} is a folder, and a file is to be written there.", f"Name a file: {path}/{example}")
     if not path.parent.is_dir():
         raise InputError(
             f"{path} cannot be written: there is no folder {path.parent}.", f"Type: mkdir -p {path.parent}"

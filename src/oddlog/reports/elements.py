@@ -1,0 +1,117 @@
+"""HTML in which whatever is not markup is text, by construction.
+
+`element` is the only way to write a tag, and escapes every child and every attribute that is not `Markup`; `Markup`
+comes only from this module. What a log line holds (tags, quotes, terminal escapes, marks that turn the direction of
+writing round) can therefore neither become part of the page nor change how the rest of it reads.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+
+VOID = frozenset({"meta", "br", "hr", "path", "line", "rect", "circle", "polyline", "polygon", "use"})
+# Control characters (but tab and line end), the Unicode Bidirectional Algorithm's marks, embeddings and isolates
+# (UAX #9, section 2), line and paragraph separators, what is no character at all, and halves of surrogate pairs.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufeff\ufffe\uffff"
+    "\ud800-\udfff]"
+)
+_PICTURES = 0x2400  # U+2400 … U+2420 picture U+0000 … U+0020
+_DELETE = 0x7F
+_SPACE = 0x20
+_NAME = re.compile(r"[a-zA-Z][\w-]*")
+
+
+class Markup(str):
+    """A piece of HTML. Put together with a plain text it is a plain text again, and will be escaped."""
+
+    __slots__ = ()
+
+
+Child = Markup | str | int | float | None | Iterable["Child"]
+Attribute = str | float | bool | None
+
+
+def visible(text: str) -> str:
+    r"""Return `text` with characters that cannot be seen, or change how others are seen, made visible.
+
+    >>> visible("red \x1b[31m and \u202egnp.exe")
+    'red ␛[31m and \\u202egnp.exe'
+    """
+    return _UNSEEN.sub(lambda found: _picture(found[0]), text)
+
+
+def _picture(character: str) -> str:
+    code = ord(character)
+    if code < _SPACE:
+        return chr(_PICTURES + code)
+    return "\N{SYMBOL FOR DELETE}" if code == _DELETE else f"\\u{code:04x}"
+
+
+def element(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
+    """Return an element; `class_` is the attribute class, and `stroke_width` is stroke-width.
+
+    >>> element("td", "<script>", class_='a" onclick="b', hidden=True, title=None)
+    '<td class="a&quot; onclick=&quot;b" hidden>&lt;script&gt;</td>'
+    """
+    assert _NAME.fullmatch(name), name
+    opened = f"<{name}{''.join(_attribute(*item) for item in attributes.items())}"
+    if name in VOID and not children:
+        return Markup(f"{opened}/>")
+    return Markup(f"{opened}>{markup(children)}</{name}>")
+
+
+def markup(child: Child) -> Markup:
+    """Return a child, or several, as markup: texts escaped, None and False left out."""
+    if isinstance(child, Markup):
+        return child
+    if child is None:
+        return Markup("")
+    if isinstance(child, str):
+        return Markup(html.escape(visible(child)))
+    if isinstance(child, (int, float)):
+        return Markup(html.escape(number(child)))
+    return Markup("".join(markup(one) for one in child))
+
+
+def _attribute(name: str, value: Attribute) -> str:
+    if value is None or value is False:
+        return ""
+    name = name.rstrip("_").replace("_", "-")
+    assert _NAME.fullmatch(name), name
+    assert not name.lower().startswith("on"), name  # there is no script in the page, nor a place for one
+    if value is True:
+        return f" {name}"
+    text = value if isinstance(value, str) else number(value)
+    return f' {name}="{html.escape(visible(text))}"'
+
+
+def number(value: float) -> str:
+    """Return a coordinate or a count as short as it is exact enough to be drawn.
+
+    >>> number(3.0), number(2.34567), number(-0.001)
+    ('3', '2.35', '0')
+    """
+    text = f"{value:.2f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def page(title: str, style: str, style_hash: str, body: Child) -> str:
+    """Return a whole page that fetches nothing, runs nothing, and may not: its own policy forbids it.
+
+    `style` must be our own; `style_hash` is its SHA-256 in base64 (Content Security Policy Level 3, section 2.3.1).
+    """
+    policy = f"default-src 'none'; style-src 'sha256-{style_hash}'; base-uri 'none'; form-action 'none'"
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", title),
+        element("style", Markup(style)),
+    )
+    return "<!DOCTYPE html>\n" + element("html", head, element("body", body), lang="en") + "\n"

@@ -1,0 +1,230 @@
+"""From what was collected to what is drawn: rates and scores over time, hours and weekdays, scores, correlations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from oddlog.pipeline.detecting import Detection
+from oddlog.pipeline.overview import Overview, ViewScores
+from oddlog.reports import charts
+from oddlog.reports.correlations import Correlation, lagged
+from oddlog.reports.elements import Markup
+from oddlog.reports.scales import SMALLEST_US, step_for
+from oddlog.reports.wording import at_us, length, plural, severity, span
+from oddlog.types import F64, I64, NO_TIME, Incident
+
+COLUMNS = 180  # intervals of a chart over time
+MOST_FLAGS = 9
+BINS = 60
+BULK = (0.001, 0.999)  # where nearly all lines lie …
+STRAY = 10  # … is what is drawn, if the whole span is so many times as long: one line may have a broken clock
+DAY_US = 86_400_000_000
+MINUTE_US = 60_000_000
+MOST_CORRELATED = 12  # services, and as many of their errors
+MOST_MEASURED = 8
+MOST_INTERVALS = 2_880  # two days of minutes
+THURSDAY = 3  # the first of January 1970
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The stretch of time that is drawn, and how many lines lie outside of it."""
+
+    low: int
+    high: int
+    outside: int = 0
+
+
+def domain(overview: Overview) -> Domain | None:
+    """Return what to draw; None where no line has a time."""
+    by_time = overview.rates.group_by("interval").agg(pl.col("lines").sum()).sort("interval")
+    if not len(by_time):
+        return None
+    at, lines = by_time["interval"].to_numpy(), by_time["lines"].to_numpy()
+    share = np.cumsum(lines) / lines.sum()
+    low, high = int(at[0]), int(at[-1]) + overview.width_us
+    first, last = np.searchsorted(share, BULK)
+    bulk_low, bulk_high = int(at[first]), int(at[min(last, len(at) - 1)]) + overview.width_us
+    if high - low > STRAY * (bulk_high - bulk_low):
+        inside = (at >= bulk_low) & (at < bulk_high)
+        return Domain(bulk_low, max(bulk_high, bulk_low + SMALLEST_US), int(lines[~inside].sum()))
+    return Domain(low, max(high, low + SMALLEST_US))
+
+
+def time_line(found: Detection, overview: Overview, drawn: Domain, n_cards: int) -> Markup:
+    """Return lines, errors, oddities and scores over time, with the most pressing incidents marked."""
+    step = step_for(drawn.high - drawn.low, COLUMNS, overview.width_us)
+    per = f"per {length(step / 1e6)}"
+    rates = overview.rates.filter(pl.col("interval").is_between(drawn.low, drawn.high, closed="left"))
+    by_step = (
+        rates.with_columns(at=pl.col("interval") // step * step).group_by("at").agg(pl.sum("lines", "errors", "odd"))
+    )
+    rows = by_step.sort("at")
+    odd = _odd_windows(overview.views, step, drawn)
+    n_odd, n_errors = sum(odd.values()), int(rows["errors"].sum())
+    scores = _highest(overview.views, step, drawn)
+
+    def bars(
+        values: Mapping[int, float], noun: str, kind: str, base: Mapping[int, float] | None = None
+    ) -> list[charts.Bar]:
+        return [
+            charts.Bar(
+                at, at + step, n, f"{_interval(at, step)}: {plural(int(n), noun)}", kind, (base or {}).get(at, 0)
+            )
+            for at, n in sorted(values.items())
+            if n
+        ]
+
+    lines, errors, alone = (dict(zip(rows["at"], rows[name], strict=True)) for name in ("lines", "errors", "odd"))
+    n_alone = sum(alone.values())
+    dots = [
+        charts.Bar(at, at + step, ratio, f"{_interval(at, step)}: {ratio:.2f} × threshold", "odd" if ratio > 1 else "")
+        for at, ratio in sorted(scores.items())
+    ]
+    strips = [
+        charts.Strip(f"Lines {per}", plural(sum(lines.values()), "line"), bars(lines, "line", "")),
+        charts.Strip(
+            f"Errors {per}",
+            plural(n_errors, "line of level ERROR or above", "lines of level ERROR or above"),
+            bars(errors, "error", "error"),
+        ),
+        charts.Strip(
+            f"Odd {per}",
+            f"{n_odd:,} windows, {plural(n_alone, 'line')} odd by themselves",
+            [
+                *bars(odd, "odd window", "odd"),
+                *bars(alone, "line odd by itself", "alone", odd),
+            ],
+        ),
+        charts.Strip(
+            f"Highest score {per}, against the threshold", "above the line is odd", dots, (1.0, "threshold"), dots=True
+        ),
+    ]
+    flags = [
+        charts.Flag(
+            *_span_us(one),
+            str(rank),
+            f"{rank}: {severity(one)}, {span(one.start, one.end)}",
+            f"#i{rank}",
+            severity(one),
+        )
+        for rank, one in enumerate(found.incidents[: min(MOST_FLAGS, n_cards)], 1)
+        if one.start is not None
+    ]
+    label = f"Lines, errors, odd windows and scores over time, {span(at_us(drawn.low), at_us(drawn.high))} UTC"
+    return charts.strips(strips, drawn.low, drawn.high, flags, label)
+
+
+def _span_us(incident: Incident) -> tuple[float, float]:
+    assert incident.start is not None
+    end = incident.end or incident.start
+    return incident.start.timestamp() * 1e6, end.timestamp() * 1e6
+
+
+def _interval(at: int, step: int) -> str:
+    return span(at_us(at), at_us(at + step - 1_000_000)) if step > 1_000_000 else span(at_us(at), None)  # noqa: PLR2004 - a second
+
+
+def _odd_windows(views: Sequence[ViewScores], step: int, drawn: Domain) -> dict[int, int]:
+    starts = np.concatenate([np.empty(0, np.int64), *(view.start[view.odd] for view in views)])
+    starts = starts[(starts >= drawn.low) & (starts < drawn.high)] // step * step
+    return dict(zip(*(x.tolist() for x in np.unique(starts, return_counts=True)), strict=True))
+
+
+def _highest(views: Sequence[ViewScores], step: int, drawn: Domain) -> dict[int, float]:
+    """Return the highest score of each interval over its view's threshold."""
+    highest: dict[int, float] = {}
+    for view in views:
+        at = (view.start >= drawn.low) & (view.start < drawn.high) & np.isfinite(view.score)
+        frame = pl.DataFrame({"at": view.start[at] // step * step, "score": view.score[at]})
+        for start, score in frame.group_by("at").agg(pl.col("score").max()).iter_rows():
+            highest[start] = max(highest.get(start, 0.0), score / (view.threshold or 1.0))
+    return highest
+
+
+def hours_and_weekdays(views: Sequence[ViewScores]) -> I64:
+    """Return how many odd windows began in each hour of each weekday [7, 24], Monday first, UTC."""
+    starts = np.concatenate([np.empty(0, np.int64), *(view.start[view.odd] for view in views)])
+    starts = starts[starts != NO_TIME]
+    weekday = (starts // DAY_US + THURSDAY) % 7
+    hour = starts % DAY_US // (60 * MINUTE_US)
+    return np.bincount(weekday * 24 + hour, minlength=168).reshape(7, 24)
+
+
+def distribution(view: ViewScores) -> Markup | None:
+    """Return how scores of a view's windows are distributed, None where no window has one."""
+    score = view.score[np.isfinite(view.score)].astype(np.float64)
+    if not len(score):
+        return None
+    # The edges meet at the threshold, so that no bar is half odd.
+    high = max(float(score.max()), view.threshold * 1.25, 1e-9)
+    low = min(float(score.min()), 0.0)
+    below = max(round(BINS * (view.threshold - low) / (high - low)), 1)
+    edges = np.concatenate(
+        [np.linspace(low, view.threshold, below + 1), np.linspace(view.threshold, high, max(BINS - below, 1) + 1)[1:]]
+    )
+    counts, _ = np.histogram(score, edges)
+    n_odd = int(view.odd.sum())
+    label = f"Scores of {len(score):,} {view.noun}, threshold {view.threshold:.2f}, {n_odd:,} above it"
+    return charts.histogram(edges, counts, view.threshold, label, view.noun)
+
+
+@dataclass(frozen=True)
+class Together:
+    """A correlation in names: lines of `service` and `other` (errors, or a measured number, of a service)."""
+
+    service: str
+    other: str
+    lag_us: int
+    r: float
+    n: int
+
+
+def correlations(overview: Overview, drawn: Domain) -> tuple[int, list[Together]]:
+    """Return the length of the intervals, and what goes along with what, the strongest first."""
+    step = max(step_for(drawn.high - drawn.low, MOST_INTERVALS, overview.width_us), MINUTE_US)
+    n = -(-(drawn.high - drawn.low // step * step) // step)
+    rates = overview.rates.filter(pl.col("interval").is_between(drawn.low, drawn.high, closed="left"))
+    rates = rates.with_columns(at=(pl.col("interval") - drawn.low // step * step) // step)
+    services = _most(rates.with_columns(n=pl.col("lines") - pl.col("errors")))
+    failing = _most(rates.with_columns(n="errors"))
+    activity = _series(rates, [(name,) for name in services], ["service"], pl.col("lines") - pl.col("errors"), n)
+    errors = _series(rates, [(name,) for name in failing], ["service"], pl.col("errors"), n)
+    numbers = overview.numbers.filter(pl.col("interval").is_between(drawn.low, drawn.high, closed="left"))
+    numbers = numbers.with_columns(at=(pl.col("interval") - drawn.low // step * step) // step)
+    by = ["name", "service"]
+    most = numbers.group_by(by).agg(pl.col("n").sum()).sort("n", *by, descending=[True, False, False])
+    measured = [(name, service) for name, service, _ in most.head(MOST_MEASURED).iter_rows()]
+    means = _series(numbers, measured, by, pl.col("mean") * pl.col("n"), n)
+    weights = _series(numbers, measured, by, pl.col("n"), n)
+    means = np.where(weights > 0, means / np.maximum(weights, 1), np.nan)
+    names = [f"errors of {s or 'lines without a service'}" for s in failing]
+    names += [f"{name} of {service}" if service else name for name, service in measured]
+    found = lagged(activity, np.concatenate([errors, means]))
+    return step, [_told(one, services, names, step) for one in found]
+
+
+def _told(one: Correlation, services: Sequence[str], names: Sequence[str], step: int) -> Together:
+    return Together(services[one.activity] or "lines without a service", names[one.other], one.lag * step, one.r, one.n)
+
+
+def _most(rates: pl.DataFrame) -> list[str]:
+    """Return the services with most of ``n``, those with none left out."""
+    total = rates.group_by("service").agg(pl.col("n").sum()).filter(pl.col("n") > 0)
+    return total.sort("n", "service", descending=[True, False]).head(MOST_CORRELATED)["service"].to_list()
+
+
+def _series(frame: pl.DataFrame, keys: Sequence[tuple[str, ...]], by: list[str], value: pl.Expr, n: int) -> F64:
+    """Return the sum of `value` of each key in each of `n` intervals [x, n]."""
+    summed = frame.group_by(*by, "at").agg(value.sum().alias("value"))
+    result = np.zeros((len(keys), n))
+    rows = {key: i for i, key in enumerate(keys)}
+    for *key, at, value_ in summed.iter_rows():
+        row = rows.get(tuple(key))
+        if row is not None:
+            result[row, at] = value_
+    return result

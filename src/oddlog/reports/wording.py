@@ -1,0 +1,83 @@
+"""Numbers, times and severities as a person reads them; all times are UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from oddlog.types import Incident
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+SEVERITIES = ((40.0, "critical"), (15.0, "high"), (6.0, "medium"), (0.0, "low"))
+LEAST_P = 1e-15  # smaller ones say no more
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def severity(incident: Incident) -> str:
+    """Return the word for how pressing an incident is; `oddlog.incidents` has the formula behind the number."""
+    return next(word for least, word in SEVERITIES if incident.severity >= least)
+
+
+def plural(n: int, noun: str, many: str = "") -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "line"), plural(1200, "line"), plural(2, "entity", "entities")
+    ('1 line', '1,200 lines', '2 entities')
+    """
+    return f"{n:,} {noun if n == 1 else many or noun + 's'}"
+
+
+def day(time: datetime) -> str:
+    """Return a date: 3 Mar 2026."""
+    return f"{time.day} {MONTHS[time.month - 1]} {time.year}"
+
+
+def moment(time: datetime | None) -> str:
+    """Return a time to the second.
+
+    >>> moment(datetime(2026, 3, 3, 14, 0, 8, tzinfo=UTC)), moment(None)
+    ('3 Mar 2026, 14:00:08', 'no time')
+    """
+    return "no time" if time is None else f"{day(time)}, {time:%H:%M:%S}"
+
+
+def span(start: datetime | None, end: datetime | None) -> str:
+    """Return a stretch of time.
+
+    >>> span(datetime(2026, 3, 3, 14, 0, 8, tzinfo=UTC), datetime(2026, 3, 3, 14, 11, 23, tzinfo=UTC))
+    '3 Mar 2026, 14:00:08 – 14:11:23'
+    """
+    if start is None or end is None or start == end:
+        return moment(start or end)
+    return f"{moment(start)} – {f'{end:%H:%M:%S}' if start.date() == end.date() else moment(end)}"
+
+
+def length(seconds: float) -> str:
+    """Return how long something took, in at most two units.
+
+    >>> length(0.4), length(75), length(86_400 * 3 + 3_600)
+    ('0.4 s', '1 min 15 s', '3 d 1 h')
+    """
+    if seconds < 1:
+        return f"{seconds:.1g} s" if seconds else "0 s"
+    parts: list[tuple[int, str]] = []
+    left = round(seconds)
+    for size, unit in _UNITS:
+        if left >= size or parts:
+            parts.append((left // size, unit))
+            left %= size
+    return " ".join(f"{n:,} {unit}" for n, unit in parts[:2] if n)
+
+
+def probability(p_value: float) -> str:
+    """Return a p-value.
+
+    >>> probability(0.00021), probability(0)
+    ('p = 0.0002', 'p < 1e-15')
+    """
+    return f"p = {p_value:.1g}" if p_value >= LEAST_P else f"p < {LEAST_P:g}"
+
+
+def at_us(time_us: float) -> datetime:
+    """Return microseconds since the epoch as a time."""
+    return datetime.fromtimestamp(time_us / 1e6, UTC)
