@@ -15,7 +15,7 @@ from oddlog.pipeline.closeups import Closeup, Closeups
 from oddlog.pipeline.events import OTHERS, Codes
 from oddlog.pipeline.reading import Reading
 from oddlog.templates import Matcher
-from oddlog.types import F32, I64, LEVELS, NO_TIME, TIME, Bool, Context
+from oddlog.types import F32, LEVELS, NO_TIME, TIME, Context
 
 SECOND_US = 1_000_000
 # Each divides the next, so that coarser intervals are sums of finer ones.
@@ -38,7 +38,7 @@ IDENTIFIERS = r"(?i)(^|[._-])(\w*id|port|line|lineno|pid|tid|thread|ts|time|time
 
 @dataclass(frozen=True)
 class ViewScores:
-    """The scores of one view's windows, in the order they were judged.
+    """The scores of one view's windows.
 
     Attributes
     ----------
@@ -46,21 +46,18 @@ class ViewScores:
         Of the view, and the plural of its windows.
     threshold : float
         Above it a window is odd.
-    start : I64 [w]
-        Microseconds; `NO_TIME` where there is none.
     score : F32 [w]
-        NaN = no opinion.
-    odd : Bool [w]
-        Which are anomalies.
+        Those that there are; a window without an opinion has none.
+    n_odd : int
+        How many windows are anomalies.
 
     """
 
     name: str
     noun: str
     threshold: float
-    start: I64
     score: F32
-    odd: Bool
+    n_odd: int
 
 
 @dataclass(frozen=True)
@@ -163,9 +160,8 @@ class Collector:
                 name,
                 noun,
                 float(verdicts["threshold"].max() or 0.0),  # type: ignore[arg-type] # a column of floats
-                verdicts["start"].to_physical().fill_null(NO_TIME).to_numpy(),
-                verdicts["score"].cast(pl.Float32).to_numpy(),
-                verdicts["is_anomaly"].to_numpy(),
+                verdicts["score"].cast(pl.Float32).drop_nulls().drop_nans().to_numpy(),
+                int(verdicts["is_anomaly"].sum()),
             )
         )
 

@@ -49,7 +49,13 @@ def _card(rank: int, incident: Incident, closeup: Closeup | None, drawn: Domain 
         element("span", _lasted(incident), class_="lasted"),
         element("span", probability(incident.p_value), class_="p", title="How often usual windows score as high"),
     )
-    reasons = [element("li", reason_text(reason.text)) for reason in incident.reasons[1:MOST_REASONS]]
+    # What the table of types tells with its numbers is not told a second time in words.
+    told = _KINDS if closeup is not None and closeup.differences else ()
+    reasons = [
+        element("li", reason_text(reason.text))
+        for reason in incident.reasons[1:MOST_REASONS]
+        if reason.kind not in told
+    ]
     body = [
         head,
         element("h3", reason_text(title(incident)), id=f"i{rank}-title"),
@@ -153,9 +159,10 @@ def _lines(incident: Incident, closeup: Closeup | None, *, is_open: bool) -> Mar
     if closeup is not None and len(closeup.lines):
         rows = _context(closeup.lines)
         n_odd = int(closeup.lines["odd"].sum())
-        what = f"{plural(n_odd, 'odd line')} among {plural(len(closeup.lines), 'line')}"
-        if closeup.key:
-            what = f"{what} of {plural(closeup.n_lines, 'line')}, oldest first"
+        all_of_it = len(closeup.lines) == closeup.n_lines
+        some = f"{plural(len(closeup.lines), 'line')} of {closeup.n_lines:,}"
+        near = f"all {plural(closeup.n_lines, 'line')} of it" if all_of_it else f"{some} of it"
+        what = f"{plural(n_odd, 'odd line')}; shown: {near if closeup.key else 'lines before and after'}"
     elif incident.lines:
         rows = [
             _row(f"{_base(one.source)}:{one.line}", one.source, None, "", "", message(one.text), odd=True)
@@ -175,7 +182,6 @@ def _context(lines: pl.DataFrame) -> list[Markup]:
     texts = lines["message"].fill_null("")
     variables = mask(texts).variables().to_list() if len(texts) else []
     rows: list[Markup] = []
-    day: object = None
     for line, found in zip(lines.iter_rows(named=True), variables, strict=True):
         if line["gap"]:
             gap = f"⋯ {plural(line['gap'], 'line')} left out"
@@ -187,7 +193,6 @@ def _context(lines: pl.DataFrame) -> list[Markup]:
         service = line["service"] or line["host"] or ""
         text = message(line["message"], found)
         rows.append(_row(where, line["source"], line["time"], level, service, text, odd=line["odd"], host=line["host"]))
-        day = line["time"] or day
     return rows
 
 

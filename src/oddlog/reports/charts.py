@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from oddlog.reports.elements import Markup, element
+from oddlog.reports.elements import Child, Markup, element
 from oddlog.reports.scales import Scale, nice_ticks, short, time_ticks
 from oddlog.reports.wording import WEEKDAYS
 from oddlog.types import F64, I64
@@ -41,7 +41,7 @@ class Strip:
     """
 
     title: str
-    note: str
+    note: Child
     bars: Sequence[Bar]
     limit: tuple[float, str] | None = None
     dots: bool = False
@@ -68,13 +68,13 @@ class _Figure:
     label: str
     parts: list[Markup] = field(default_factory=list)
 
-    def add(self, name: str, *children: Markup | str, **attributes: str | float | None) -> None:
+    def add(self, name: str, *children: Child, **attributes: str | float | None) -> None:
         self.parts.append(element(name, *children, **attributes))
 
-    def text(self, x: float, y: float, text: str, kind: str, anchor: str = "start") -> None:
+    def text(self, x: float, y: float, text: Child, kind: str, anchor: str = "start") -> None:
         self.add("text", text, x=x, y=y, class_=kind, text_anchor=anchor)
 
-    def done(self, kind: str) -> Markup:
+    def done(self, kind: str, role: str = "img") -> Markup:
         """Return the figure in a box that scrolls where it is wider than the screen."""
         svg = element(
             "svg",
@@ -83,7 +83,7 @@ class _Figure:
             viewBox=f"0 0 {self.width:g} {self.height:g}",
             width=self.width,
             height=self.height,
-            role="img",
+            role=role,
             aria_label=self.label,
             class_=kind,
         )
@@ -102,21 +102,43 @@ def strips(rows: Sequence[Strip], low_us: float, high_us: float, flags: Sequence
     _flags(figure, flags, x, bottom)
     for i, strip in enumerate(rows):
         _strip(figure, strip, x, TOP + 22 + i * (STRIP + BETWEEN))
-    return figure.done("strips")
+    return figure.done("strips", "group" if flags else "img")
 
 
 def _flags(figure: _Figure, flags: Sequence[Flag], x: Scale, bottom: float) -> None:
-    taken: list[float] = []
-    for flag in flags:
+    middles = [(x(flag.start) + x(flag.end)) / 2 for flag in flags]
+    for flag, middle, at in zip(flags, middles, apart(middles, LEFT, WIDTH - RIGHT), strict=True):
         left, right = x(flag.start), x(flag.end)
-        at = min(max((left + right) / 2, LEFT + 9), WIDTH - RIGHT - 9)
-        while any(abs(at - other) < 20 for other in taken) and at < WIDTH - RIGHT - 20:  # noqa: PLR2004 - a flag's width
-            at += 20
-        taken.append(at)
         figure.add("rect", x=left, y=TOP, width=max(right - left, 1.5), height=bottom - TOP, class_=f"band {flag.kind}")
+        figure.add("line", x1=at, y1=15, x2=middle, y2=TOP, class_="leader")
         circle = element("circle", cx=at, cy=15, r=9, class_=f"flag {flag.kind}")
         label = element("text", flag.label, x=at, y=18.5, class_="flag-label", text_anchor="middle")
         figure.add("a", element("title", flag.title), circle, label, href=flag.href)
+
+
+def apart(wanted: Sequence[float], low: float, high: float, gap: float = 21.0) -> list[float]:
+    """Return places as near to those wanted as can be, `gap` apart, in the order given.
+
+    Neighbours that would overlap stand around their common middle.
+
+    >>> apart([100, 101, 300], 0, 1000)
+    [90.0, 111.0, 300.0]
+    """
+    order = sorted(range(len(wanted)), key=lambda i: (wanted[i], i))
+    runs: list[tuple[float, list[int]]] = []  # where the first one of a run stands, and who stands there
+    for i in order:
+        run = (wanted[i], [i])
+        while runs and run[0] - (runs[-1][0] + gap * (len(runs[-1][1]) - 1)) < gap:
+            members = runs.pop()[1] + run[1]
+            middle = sum(wanted[j] for j in members) / len(members)
+            run = (middle - gap * (len(members) - 1) / 2, members)
+        runs.append(run)
+    places = [0.0] * len(wanted)
+    for first, members in runs:
+        first = max(min(first, high - gap * len(members)), low + gap / 2)  # noqa: PLW2901 - kept inside
+        for n, i in enumerate(members):
+            places[i] = round(first + n * gap, 1)
+    return places
 
 
 def _strip(figure: _Figure, strip: Strip, x: Scale, top: float) -> None:
@@ -164,6 +186,18 @@ def spark(starts: I64, span_us: tuple[float, float], own_us: tuple[float, float]
         at = 1 + column * (width - 2) / columns
         figure.add("rect", x=at, y=height - 1 - tall, width=2.4, height=tall, class_=f"bar {kind}")
     return figure.done("spark")
+
+
+def trend(counts: I64, label: str) -> Markup:
+    """Return a small time line of counts [x]."""
+    width, height = 150.0, 22.0
+    figure = _Figure(width, height, label)
+    y = Scale(0, max(float(counts.max(initial=0)), 1.0), height, 1)
+    each = width / max(len(counts), 1)
+    for i in np.flatnonzero(counts).tolist():
+        tall = max(height - y(float(counts[i])), 1.0)
+        figure.add("rect", x=i * each, y=height - tall, width=max(each - 0.5, 0.8), height=tall, class_="bar")
+    return figure.done("trend")
 
 
 def heat_map(counts: I64, label: str, noun: str) -> Markup:

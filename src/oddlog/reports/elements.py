@@ -11,6 +11,7 @@ import html
 import re
 from collections.abc import Iterable
 
+MOST_TEXT = 1_000  # characters of one text
 VOID = frozenset({"meta", "br", "hr", "path", "line", "rect", "circle", "polyline", "polygon", "use"})
 # Control characters (but tab and line end), the Unicode Bidirectional Algorithm's marks, embeddings and isolates
 # (UAX #9, section 2), line and paragraph separators, what is no character at all, and halves of surrogate pairs.
@@ -18,9 +19,6 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufeff\ufffe\uffff"
     "\ud800-\udfff]"
 )
-_PICTURES = 0x2400  # U+2400 … U+2420 picture U+0000 … U+0020
-_DELETE = 0x7F
-_SPACE = 0x20
 _NAME = re.compile(r"[a-zA-Z][\w-]*")
 
 
@@ -35,19 +33,16 @@ Attribute = str | float | bool | None
 
 
 def visible(text: str) -> str:
-    r"""Return `text` with characters that cannot be seen, or change how others are seen, made visible.
+    r"""Return `text` with characters that cannot be seen, or change how others are seen, written as escapes.
 
-    >>> visible("red \x1b[31m and \u202egnp.exe")
-    'red ␛[31m and \\u202egnp.exe'
+    >>> print(visible("red \x1b[31m and \u202egnp.exe"))
+    red \x1b[31m and \u202egnp.exe
     """
-    return _UNSEEN.sub(lambda found: _picture(found[0]), text)
+    return _UNSEEN.sub(lambda found: _escape(ord(found[0])), text)
 
 
-def _picture(character: str) -> str:
-    code = ord(character)
-    if code < _SPACE:
-        return chr(_PICTURES + code)
-    return "\N{SYMBOL FOR DELETE}" if code == _DELETE else f"\\u{code:04x}"
+def _escape(code: int) -> str:
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004 - two digits hold so much
 
 
 def element(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
@@ -70,10 +65,16 @@ def markup(child: Child) -> Markup:
     if child is None:
         return Markup("")
     if isinstance(child, str):
-        return Markup(html.escape(visible(child)))
+        return Markup(html.escape(visible(_cut(child))))
     if isinstance(child, (int, float)):
         return Markup(html.escape(number(child)))
     return Markup("".join(markup(one) for one in child))
+
+
+def _cut(text: str) -> str:
+    """Return `text`, cut where it is so long that nobody reads it: no name can blow up the page."""
+    more = len(text) - MOST_TEXT
+    return f"{text[:MOST_TEXT]}… ({more:,} more characters)" if more > 0 else text
 
 
 def _attribute(name: str, value: Attribute) -> str:
@@ -84,7 +85,7 @@ def _attribute(name: str, value: Attribute) -> str:
     assert not name.lower().startswith("on"), name  # there is no script in the page, nor a place for one
     if value is True:
         return f" {name}"
-    text = value if isinstance(value, str) else number(value)
+    text = _cut(value) if isinstance(value, str) else number(value)
     return f' {name}="{html.escape(visible(text))}"'
 
 

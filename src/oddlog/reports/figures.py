@@ -12,22 +12,22 @@ from oddlog.pipeline.detecting import Detection
 from oddlog.pipeline.overview import Overview, ViewScores
 from oddlog.reports import charts
 from oddlog.reports.correlations import Correlation, lagged
-from oddlog.reports.elements import Markup
+from oddlog.reports.elements import Markup, element
 from oddlog.reports.scales import SMALLEST_US, step_for
 from oddlog.reports.wording import at_us, length, plural, severity, span
-from oddlog.types import F64, I64, NO_TIME, Incident
+from oddlog.types import F64, I64, Incident
 
 COLUMNS = 180  # intervals of a chart over time
 MOST_FLAGS = 9
 BINS = 60
 BULK = (0.001, 0.999)  # where nearly all lines lie …
 STRAY = 10  # … is what is drawn, if the whole span is so many times as long: one line may have a broken clock
-DAY_US = 86_400_000_000
 MINUTE_US = 60_000_000
+TREND = 60  # intervals of a service's small time line
+MOST_SERVICES = 12
 MOST_CORRELATED = 12  # services, and as many of their errors
 MOST_MEASURED = 8
 MOST_INTERVALS = 2_880  # two days of minutes
-THURSDAY = 3  # the first of January 1970
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,10 @@ def time_line(found: Detection, overview: Overview, drawn: Domain, n_cards: int)
         rates.with_columns(at=pl.col("interval") // step * step).group_by("at").agg(pl.sum("lines", "errors", "odd"))
     )
     rows = by_step.sort("at")
-    odd = _odd_windows(overview.views, step, drawn)
+    judged = _by_step(found.scores, step, drawn)
+    odd = {at: n for at, n, _ in judged if n}
     n_odd, n_errors = sum(odd.values()), int(rows["errors"].sum())
-    scores = _highest(overview.views, step, drawn)
+    scores = {at: ratio for at, _, ratio in judged if ratio is not None}
 
     def bars(
         values: Mapping[int, float], noun: str, kind: str, base: Mapping[int, float] | None = None
@@ -94,7 +95,10 @@ def time_line(found: Detection, overview: Overview, drawn: Domain, n_cards: int)
         ),
         charts.Strip(
             f"Odd {per}",
-            f"{n_odd:,} windows, {plural(n_alone, 'line')} odd by themselves",
+            [
+                *(_legend("odd"), f"{plural(n_odd, 'window')}   "),
+                *(_legend("alone"), f"{plural(n_alone, 'line')} odd by {'itself' if n_alone == 1 else 'themselves'}"),
+            ],
             [
                 *bars(odd, "odd window", "odd"),
                 *bars(alone, "line odd by itself", "alone", odd),
@@ -119,6 +123,10 @@ def time_line(found: Detection, overview: Overview, drawn: Domain, n_cards: int)
     return charts.strips(strips, drawn.low, drawn.high, flags, label)
 
 
+def _legend(kind: str) -> Markup:
+    return element("tspan", "■ ", class_=f"bar {kind}")
+
+
 def _span_us(incident: Incident) -> tuple[float, float]:
     assert incident.start is not None
     end = incident.end or incident.start
@@ -129,35 +137,28 @@ def _interval(at: int, step: int) -> str:
     return span(at_us(at), at_us(at + step - 1_000_000)) if step > 1_000_000 else span(at_us(at), None)  # noqa: PLR2004 - a second
 
 
-def _odd_windows(views: Sequence[ViewScores], step: int, drawn: Domain) -> dict[int, int]:
-    starts = np.concatenate([np.empty(0, np.int64), *(view.start[view.odd] for view in views)])
-    starts = starts[(starts >= drawn.low) & (starts < drawn.high)] // step * step
-    return dict(zip(*(x.tolist() for x in np.unique(starts, return_counts=True)), strict=True))
+def _by_step(scores: pl.DataFrame, step: int, drawn: Domain) -> list[tuple[int, int, float | None]]:
+    """Return the odd windows that began in each interval, and the highest score over its view's threshold."""
+    start = pl.col("start").to_physical()
+    threshold = pl.when(pl.col("threshold") > 0).then("threshold").otherwise(1.0)
+    by_step = (
+        scores.filter(start.is_between(drawn.low, drawn.high, closed="left"))
+        .group_by(at=start // step * step)
+        .agg(pl.col("is_anomaly").sum(), ratio=(pl.col("score").fill_nan(None) / threshold).max())
+    )
+    return by_step.sort("at").rows()
 
 
-def _highest(views: Sequence[ViewScores], step: int, drawn: Domain) -> dict[int, float]:
-    """Return the highest score of each interval over its view's threshold."""
-    highest: dict[int, float] = {}
-    for view in views:
-        at = (view.start >= drawn.low) & (view.start < drawn.high) & np.isfinite(view.score)
-        frame = pl.DataFrame({"at": view.start[at] // step * step, "score": view.score[at]})
-        for start, score in frame.group_by("at").agg(pl.col("score").max()).iter_rows():
-            highest[start] = max(highest.get(start, 0.0), score / (view.threshold or 1.0))
-    return highest
-
-
-def hours_and_weekdays(views: Sequence[ViewScores]) -> I64:
+def hours_and_weekdays(scores: pl.DataFrame) -> I64:
     """Return how many odd windows began in each hour of each weekday [7, 24], Monday first, UTC."""
-    starts = np.concatenate([np.empty(0, np.int64), *(view.start[view.odd] for view in views)])
-    starts = starts[starts != NO_TIME]
-    weekday = (starts // DAY_US + THURSDAY) % 7
-    hour = starts % DAY_US // (60 * MINUTE_US)
-    return np.bincount(weekday * 24 + hour, minlength=168).reshape(7, 24)
+    odd = scores.filter("is_anomaly", pl.col("start").is_not_null())["start"]
+    cell = (odd.dt.weekday().cast(pl.Int64) - 1) * 24 + odd.dt.hour()
+    return np.bincount(cell.to_numpy(), minlength=168).reshape(7, 24)
 
 
 def distribution(view: ViewScores) -> Markup | None:
     """Return how scores of a view's windows are distributed, None where no window has one."""
-    score = view.score[np.isfinite(view.score)].astype(np.float64)
+    score = view.score.astype(np.float64)
     if not len(score):
         return None
     # The edges meet at the threshold, so that no bar is half odd.
@@ -168,9 +169,32 @@ def distribution(view: ViewScores) -> Markup | None:
         [np.linspace(low, view.threshold, below + 1), np.linspace(view.threshold, high, max(BINS - below, 1) + 1)[1:]]
     )
     counts, _ = np.histogram(score, edges)
-    n_odd = int(view.odd.sum())
-    label = f"Scores of {len(score):,} {view.noun}, threshold {view.threshold:.2f}, {n_odd:,} above it"
+    label = f"Scores of {len(score):,} {view.noun}, threshold {view.threshold:.2f}, {view.n_odd:,} above it"
     return charts.histogram(edges, counts, view.threshold, label, view.noun)
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a service wrote: lines, those of level ERROR and above, those odd by themselves; lines over time."""
+
+    name: str
+    lines: int
+    errors: int
+    odd: int
+    trend: I64
+
+
+def services(overview: Overview, drawn: Domain) -> list[Service]:
+    """Return the services with most lines."""
+    total = overview.rates.group_by("service").agg(pl.sum("lines", "errors", "odd"))
+    top = total.sort("lines", "service", descending=[True, False]).head(MOST_SERVICES)
+    step = step_for(drawn.high - drawn.low, TREND, overview.width_us)
+    first = drawn.low // step
+    n = (drawn.high - 1) // step - first + 1
+    rates = overview.rates.filter(pl.col("interval").is_between(drawn.low, drawn.high, closed="left"))
+    rates = rates.with_columns(at=pl.col("interval") // step - first)
+    trend = _series(rates, [(name,) for name in top["service"]], ["service"], pl.col("lines"), n).astype(np.int64)
+    return [Service(row[0], row[1], row[2], row[3], trend[i]) for i, row in enumerate(top.iter_rows())]
 
 
 @dataclass(frozen=True)
@@ -204,7 +228,8 @@ def correlations(overview: Overview, drawn: Domain) -> tuple[int, list[Together]
     means = np.where(weights > 0, means / np.maximum(weights, 1), np.nan)
     names = [f"errors of {s or 'lines without a service'}" for s in failing]
     names += [f"{name} of {service}" if service else name for name, service in measured]
-    found = lagged(activity, np.concatenate([errors, means]))
+    # Of logarithms, as the measured numbers are: else one minute of a storm is all that a correlation tells of.
+    found = lagged(np.log1p(activity), np.concatenate([np.log1p(errors), means]))
     return step, [_told(one, services, names, step) for one in found]
 
 

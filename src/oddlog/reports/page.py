@@ -145,19 +145,37 @@ def _times(found: Detection, overview: Overview, drawn: figures.Domain | None) -
         f"{plural(drawn.outside, 'line')} far from all others in time are not drawn." if drawn.outside else "",
         f"{plural(overview.n_untimed, 'line')} have no time." if overview.n_untimed else "",
     ]
-    counts = figures.hours_and_weekdays(overview.views)
+    counts = figures.hours_and_weekdays(found.scores)
     n = int(counts.sum())
     heat = element(
         "figure",
-        element("figcaption", "Odd windows by hour and weekday"),
+        element("figcaption", "Odd windows by hour and weekday, the more the stronger"),
         charts.heat_map(counts, f"{n:,} odd windows by hour and weekday, UTC", "odd windows"),
     )
     return [
         element("p", "All times are UTC. The numbers on top lead to the incidents below.", class_="note"),
         figures.time_line(found, overview, drawn, MOST_CARDS),
         element("p", " ".join(filter(None, said)), class_="note") if any(said) else None,
-        heat if n else None,
+        element("div", _services(overview, drawn), heat if n else None, class_="two"),
     ]
+
+
+def _services(overview: Overview, drawn: figures.Domain) -> Markup:
+    rows = [
+        element(
+            "tr",
+            element("th", one.name or "(no service)", scope="row", class_="name"),
+            element("td", charts.trend(one.trend, f"lines over time, {one.lines:,} in all")),
+            element("td", f"{one.lines:,}", class_="n"),
+            element("td", f"{one.errors:,}", class_="n"),
+            element("td", percent(one.errors / max(one.lines, 1)) if one.errors else "", class_="n"),
+        )
+        for one in figures.services(overview, drawn)
+    ]
+    n = overview.rates["service"].n_unique()
+    heading = "Services" if n <= len(rows) else f"Services: the {len(rows)} with most lines of {n:,}"
+    table = _table(("service", "over time", "lines", "errors", "share"), rows, {"lines", "errors", "share"})
+    return element("figure", element("figcaption", heading), table)
 
 
 def _incidents(
@@ -234,8 +252,7 @@ def _scores(overview: Overview) -> Child:
     for view in overview.views:
         drawn = figures.distribution(view)
         if drawn is not None:
-            n_odd = int(view.odd.sum())
-            caption = f"{view.name}: {len(view.score):,} judged, {n_odd:,} above the threshold"
+            caption = f"{view.name}: {len(view.score):,} judged, {view.n_odd:,} above the threshold"
             boxes.append(element("figure", element("figcaption", caption), drawn))
     note = "How far windows are from what is usual; logarithmic, so that single windows are seen next to thousands."
     return [element("p", note, class_="note"), element("div", boxes, class_="two")]

@@ -47,9 +47,12 @@ def span(start: datetime | None, end: datetime | None) -> str:
     >>> span(datetime(2026, 3, 3, 14, 0, 8, tzinfo=UTC), datetime(2026, 3, 3, 14, 11, 23, tzinfo=UTC))
     '3 Mar 2026, 14:00:08 – 14:11:23'
     """
-    if start is None or end is None or start == end:
+    if start is None or end is None:
         return moment(start or end)
-    return f"{moment(start)} – {f'{end:%H:%M:%S}' if start.date() == end.date() else moment(end)}"
+    first, last = moment(start), moment(end)
+    if first == last:
+        return first
+    return f"{first} – {f'{end:%H:%M:%S}' if start.date() == end.date() else last}"
 
 
 def length(seconds: float) -> str:
