@@ -1,0 +1,23 @@
+"""Counts by minute: how many lines, errors and failures there usually are, and where there are too many or too few.
+
+::
+
+    counting        blocks of lines → counts by minute, bounded
+    series          which counts are watched; their dense form
+    seasons         what is usual at an hour of a weekday
+    levels          z-score and moving average: too many, too few
+    silence         a source that usually talks says nothing
+    ramps           something climbs for six hours
+    means           a latency, a size, a load is far from usual
+    shares          the share of errors is too high
+    concentrations  one address or user causes most of the failures
+    limits          scores → share of usual hours that are as odd
+    watch           all of these, learned and asked together
+"""
+
+from oddlog.rates.counting import Counting
+from oddlog.rates.limits import rate_of
+from oddlog.rates.series import Counted, Series, Span, counted
+from oddlog.rates.watch import Watch
+
+__all__ = ["Counted", "Counting", "Series", "Span", "Watch", "counted", "rate_of"]
