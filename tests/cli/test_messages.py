@@ -38,7 +38,10 @@ MESSAGES = [
     ),
     ((*FIT, "--since", "2030-01-01"), "No record is left to learn from. Loosen --exclude, --since and --until."),
     ((*FIT, "--entity", "clinet"), "There is no field 'clinet'. There are: thread."),
-    ((*FIT[:-1], "sn"), "There is no detector called 'sn'. Did you mean 'snn'? There are: dae, new-event, ocsvm, snn, values."),
+    (
+        (*FIT[:-1], "sn"),
+        "There is no detector called 'sn'. Did you mean 'snn'? There are: dae, new-event, ocsvm, snn, values.",
+    ),
     (
         (*FIT, "--exclude", "thraed = 'a'"),
         (
