@@ -83,6 +83,41 @@ def test_line_scores_name_the_line_and_the_reason(small_model: Path, odd_log: Pa
     assert {p.name for p in tmp_path.iterdir()} == {"lines.parquet", "scores.parquet"}
 
 
+def test_line_scores_also_tell_of_odd_entities(tmp_path: Path):
+    def line(minute: int, second: int, user: str, what: str) -> str:
+        return f"2026-03-01T{minute // 60:02d}:{minute % 60:02d}:{second:02d}Z INFO auth: user={user} {what}"
+
+    def lines_of(minutes: range, user: str = "") -> list[str]:
+        steps = ("opened the page", "logged in", "closed the page")
+        return [line(m, i, user or f"u{(m + i) % 7}", step) for m in minutes for i, step in enumerate(steps)]
+
+    (tmp_path / "usual.log").write_text("\n".join(lines_of(range(600))))
+    # As many lines of each kind as ever, but all of one user.
+    (tmp_path / "odd.log").write_text("\n".join([*lines_of(range(690, 700)), *lines_of(range(700, 710), "u3")]))
+    model = oddlog.fit(
+        tmp_path / "usual.log", session="none", entity=r"user=(\w+)", window="10m", detectors=["snn", "new-event"]
+    )
+    model.detect(tmp_path / "odd.log", line_scores=tmp_path / "lines.parquet")
+    lines = pl.read_parquet(tmp_path / "lines.parquet")
+    assert lines["line"].to_list() == list(range(1, 61))
+    odd = lines.filter("is_anomaly")
+    assert odd["line"].to_list() == list(range(31, 61))
+    assert odd["reason"].unique().to_list() == ["count_off in u3@2026-03-01T11:40:00Z"]
+
+
+def test_a_window_that_nothing_uses_is_told(small_log: Path):
+    model = oddlog.fit(small_log, window="60s", detectors="snn, new-event")
+    assert model.training["notes"] == [
+        "--window 60s is not used: sessions were found. For windows instead: --session none"
+    ]
+    assert [member.name for member in model.views[0].members] == ["snn", "new-event"]
+
+
+def test_no_false_alarm_at_all_cannot_be_asked_for(small_log: Path):
+    with pytest.raises(ConfigError, match="no rate of false alarms"):
+        oddlog.fit(small_log, false_alarms=0)
+
+
 def test_gzip_and_a_split_over_files_change_nothing(small_model: Path, odd_log: Path, tmp_path: Path, found: Detection):
     lines = odd_log.read_text().splitlines(keepends=True)
     (tmp_path / "logs").mkdir()

@@ -6,6 +6,7 @@ import io
 import lzma
 import os
 import random
+import re
 import tarfile
 import tracemalloc
 from pathlib import Path
@@ -169,14 +170,16 @@ def test_of_a_truncated_file_all_that_can_be_read_is_kept(kind, tmp_path):
     file.write_bytes(packed[: len(packed) // 2])
     tally = Tally()
     got = pl.concat(read_blocks(str(file), tally))
-    assert got["text"][:-1].to_list() == lines[: len(got) - 1]
-    assert lines[len(got) - 1].startswith(got["text"][-1])
+    assert got["text"].to_list() == lines[: len(got)]  # the half line at the end is left out
     # bzip2 and xz give out whole blocks only
     assert len(got) > {"gz": 7_000, "zst": 4_000, "bz2": 3_000, "xz": 4_000}[kind]
     assert tally.counts["source not read to its end"] == 1
-    assert tally.examples["source not read to its end"] == (
-        f"{file} at byte {got['position'][-1]}: the compressed data end in the middle"
+    told = re.fullmatch(
+        rf"{re.escape(str(file))} at byte (\d+): the compressed data end in the middle",
+        tally.examples["source not read to its end"],
     )
+    assert told is not None
+    assert 0 <= int(told[1]) - got["position"][-1] < len(lines[len(got)])
 
 
 @pytest.mark.parametrize("kind", list(COMPRESS))

@@ -218,7 +218,7 @@ class _Detecting:
         with LineWriter(line_scores, self.sources, self.matcher) as writer:
             for i, (view, store) in enumerate(zip(self.model.views, stores, strict=True)):
                 self.say(f"judging {view.cut.noun}", store.rows)
-                verdicts.append(self._view(view, store, overlay, merging, covered, words, writer if i == 0 else None))
+                verdicts.append(self._view(view, store, overlay, merging, covered, words, writer, every_line=i == 0))
                 if self.collector is not None:
                     self.collector.add_view(view.name, view.cut.noun, verdicts[-1])
         every = pl.concat(verdicts, rechunk=True)
@@ -251,9 +251,11 @@ class _Detecting:
         merging: Merging,
         covered: Merging,
         words: Bool,
-        writer: LineWriter | None,
+        writer: LineWriter,
+        *,
+        every_line: bool,
     ) -> pl.DataFrame:
-        """Return the verdicts of one view; what is odd goes to `merging`, lines to `writer` if it has them.
+        """Return the verdicts of one view; what is odd goes to `merging`, lines to `writer`.
 
         What is odd and covered by an answer goes to `covered`.
         """
@@ -268,7 +270,9 @@ class _Detecting:
                 stretches.append(totals_by_stretch(windows, k))
             merging.add_windows(judged.shown)
             covered.add_windows(judged.hidden)
-            if writer is not None:
+            if not every_line:
+                writer.add_windows(judged.odd)
+            else:
                 lines, shown, hidden = overlay.lines(line_verdicts(self.model.events, events, words), judged)
                 merging.add_lines(shown, judged.told)
                 covered.add_lines(hidden, judged.hidden.windows)

@@ -48,7 +48,7 @@ def fit(
     session: str = "auto",
     entity: str = "",
     window: str = "",
-    detectors: Sequence[str] | None = None,
+    detectors: str | Sequence[str] | None = None,
     false_alarms: str | float = "",
     labels: str | Path | None = None,
     exclude: str = "",
@@ -75,7 +75,7 @@ def fit(
         A field (or expression) each value of which is also watched on its own.
     window : str
         Where there are no sessions, and for entities: a duration ("60s") or a number of lines ("100").
-    detectors : sequence of str
+    detectors : str or sequence of str
         Members of the verdict, and no others; if None the default ones, and candidates that are fitted and shown.
     false_alarms : str or float
         How many a day are accepted ("5/day"); 1 in 1,000 windows if empty.
@@ -108,7 +108,7 @@ def fit(
     names, candidates, missing = _members(detectors)
     if recurring not in ("usual", "odd"):
         raise ConfigError(f"What recurs is taken as 'usual' or 'odd', not as '{recurring}'.", "Write --recurring odd.")
-    alarms = float(parse_false_alarms(str(false_alarms))) if false_alarms else None
+    alarms = None if false_alarms == "" else float(parse_false_alarms(str(false_alarms)))
     known = read_labels(Path(labels)) if labels else None
     reading = Reading(
         format=format,
@@ -157,7 +157,7 @@ def fit(
         "views": {name: one.facts for name, one in learned.items()},
         "numbers": judged[:MOST_TOLD],
         "tally": {"counts": dict(reading.tally.counts), "examples": reading.tally.examples},
-        "notes": [missing] if missing else [],
+        "notes": [note for note in (missing, _unused_window(window, cuts)) if note],
     }
     return Model(context, views, events, _reading_facts(reading, choice, cuts[0][1], entity, window), training)
 
@@ -239,8 +239,10 @@ class _Fitting:
         self.by_type = pl.concat([self.by_type, counted]).group_by(by).agg(pl.col("n").sum()).sort(by)
 
 
-def _members(detectors: Sequence[str] | None) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+def _members(detectors: str | Sequence[str] | None) -> tuple[tuple[str, ...], tuple[str, ...], str]:
     """Return who votes, who is only shown unless the rule says otherwise, and what is missing for want of an extra."""
+    if isinstance(detectors, str):
+        detectors = [name.strip() for name in detectors.split(",") if name.strip()]
     if detectors is None:
         there = plugins.found("oddlog.detectors")
         present, missing = installed((*DEFAULT, *(name for name in CANDIDATES if name in there)))
@@ -249,6 +251,12 @@ def _members(detectors: Sequence[str] | None) -> tuple[tuple[str, ...], tuple[st
     if not detectors:
         raise ConfigError("No detector was named.", "Leave --detectors out for the default ones.")
     return tuple(dict.fromkeys(detectors)), (), ""
+
+
+def _unused_window(window: str, cuts: Sequence[tuple[str, Cut]]) -> str:
+    if not window or any(cut.by != "session" for _, cut in cuts):
+        return ""
+    return f"--window {window} is not used: sessions were found. For windows instead: --session none"
 
 
 def _iso(time_us: int) -> str | None:

@@ -61,20 +61,30 @@ class OddWindows:
 
     def lines(self) -> pl.DataFrame:
         """Return ``source line window_score window_p window_reason`` of the events that make a window odd."""
-        of_event = self.windows.window_of_event
-        guilty = [{o.template: o.kind for o in leading(found) if o.seen} for found in self.oddities]
-        kinds = [guilty[w].get(t, "") for w, t in zip(of_event.tolist(), self.windows.template.tolist(), strict=True)]
-        kind = np.array(kinds, dtype=np.str_)
-        at = np.flatnonzero(kind != "")
-        keys = self.windows.key.gather(of_event[at])
-        frame = pl.DataFrame(
+        guilty = pl.DataFrame(
+            [(w, o.template, o.kind) for w, found in enumerate(self.oddities) for o in leading(found) if o.seen],
+            schema={"window": pl.Int64, "template": pl.UInt32, "kind": pl.String},
+            orient="row",
+        ).unique(["window", "template"], keep="last", maintain_order=True)
+        events = pl.DataFrame(
             {
-                "source": self.windows.source[at],
-                "line": self.windows.line[at],
-                "window_score": self.score[of_event[at]],
-                "window_p": self.p_value[of_event[at]],
-                "window_reason": pl.Series([str(x) for x in kind[at]], dtype=pl.String) + " in " + keys,
+                "window": self.windows.window_of_event,
+                "template": self.windows.template,
+                "source": self.windows.source,
+                "line": self.windows.line,
             }
+        )
+        windows = pl.DataFrame({"window_score": self.score, "window_p": self.p_value, "key": self.windows.key})
+        frame = (
+            events.join(guilty, on=["window", "template"], how="inner", maintain_order="left")
+            .join(windows.with_row_index("window").cast({"window": pl.Int64}), on="window", maintain_order="left")
+            .select(
+                "source",
+                "line",
+                "window_score",
+                "window_p",
+                window_reason=pl.col("kind") + " in " + pl.col("key"),
+            )
         )
         return frame.sort("window_score", descending=True).unique(["source", "line"], keep="first", maintain_order=True)
 

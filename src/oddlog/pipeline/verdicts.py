@@ -54,6 +54,7 @@ class LineWriter:
         self._matcher = matcher
         self._folder: Path | None = None
         self._parts = 0
+        self._further: list[pl.DataFrame] = []
 
     def __enter__(self) -> Self:
         if self._path is not None:
@@ -85,6 +86,28 @@ class LineWriter:
         frame.cast(LINE_SCORES).write_parquet(self._folder / f"{self._parts:06d}.parquet", compression="lz4")
         self._parts += 1
 
+    def add_windows(self, odd: OddWindows) -> None:
+        """Take in odd windows of a further view of the same lines."""
+        if self._folder is not None and len(odd.windows):
+            self._further.append(odd.lines())
+
+    def _with_further(self, lines: pl.LazyFrame) -> pl.LazyFrame:
+        """Return the verdicts of lines with what the further views say of them."""
+        if not self._further:
+            return lines
+        odd = pl.concat(self._further).sort("window_score", "window_reason", descending=[True, False])
+        odd = odd.unique(["source", "line"], keep="first", maintain_order=True)
+        names = pl.col("source").replace_strict(
+            range(len(self._sources.names)), self._sources.names, return_dtype=pl.String
+        )
+        joined = lines.join(odd.lazy().with_columns(names), on=["source", "line"], how="left")
+        return joined.with_columns(
+            score=pl.max_horizontal("score", "window_score"),
+            p_value=pl.min_horizontal("p_value", "window_p"),
+            is_anomaly=pl.col("is_anomaly") | pl.col("window_p").is_not_null(),
+            reason=pl.when(pl.col("reason") == "").then(pl.col("window_reason").fill_null("")).otherwise("reason"),
+        ).select(LINE_SCORES.names())
+
     def _texts(self, template: pl.Series) -> pl.Series:
         rows = template.unique().to_list()
         texts = [self._matcher.text_of(row) for row in rows]
@@ -99,7 +122,7 @@ class LineWriter:
             if kind is None:
                 parts = sorted(self._folder.glob("*.parquet"))
                 frame = pl.scan_parquet(parts) if parts else pl.LazyFrame(schema=LINE_SCORES)
-                write_parquet(frame.sort("source", "line"), self._path)
+                write_parquet(self._with_further(frame).sort("source", "line"), self._path)
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 

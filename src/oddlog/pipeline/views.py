@@ -67,7 +67,10 @@ class Cut:
     def partition(self) -> pl.Expr:
         """Return what events must have in common to lie in one partition: never less than their window."""
         group = pl.col("session").hash()
-        if self.by != "time":
+        if self.by == "session":
+            # A line that names no session is judged alone, and needs to lie beside no other.
+            return pl.when(pl.col("session").is_null()).then(pl.col("line").hash()).otherwise(group)
+        if self.by == "count":
             return group
         return group + pl.col("time_us").floordiv(self.size).cast(pl.UInt64, wrap_numerical=True).hash()
 
