@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oddlog.cli import demo, detect, feedback, fit, look, report
+from oddlog.cli import demo, detect, feedback, fit, look, report, simulate
 
 app = typer.Typer(
     name="oddlog",
@@ -24,7 +24,7 @@ app.command("report")(report.report)
 app.command("templates")(look.templates)
 app.command("inspect")(look.inspect)
 app.command("formats")(look.formats)
-app.command("simulate")(demo.simulate)
+app.command("simulate")(simulate.simulate)
 app.command("demo")(demo.demo)
 
 

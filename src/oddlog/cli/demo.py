@@ -1,4 +1,4 @@
-"""`oddlog simulate` and `oddlog demo`: a small system's logs, and the whole way on them."""
+"""`oddlog demo`: a small system's logs, and the whole way on them."""
 
 from __future__ import annotations
 
@@ -9,26 +9,6 @@ import typer
 
 LINES = typer.Option(help="How many lines, about.")
 SEED = typer.Option(help="Same seed, same bytes.")
-
-
-def simulate(
-    folder: Annotated[Path, typer.Argument(help="Where to write the logs.")],
-    lines: Annotated[int, LINES] = 60_000,
-    seed: Annotated[int, SEED] = 0,
-) -> None:
-    """Write the labelled logs of a small web shop: a usual period, and a day with incidents.
-
-    [dim]Example: oddlog simulate shop/ --lines 100000[/dim]
-    """
-    from rich.markup import escape
-
-    from oddlog.cli import show
-    from oddlog.datasets import simulate as write
-
-    written = write(folder, lines=lines, seed=seed)
-    where = escape(str(folder))
-    with show.until_nobody_reads():
-        show.console().print(f"Wrote {written.lines:,} lines to {where}/train and {where}/today, with their labels.")
 
 
 def demo(
@@ -51,6 +31,7 @@ def _whole_way(folder: Path, lines: int, seed: int) -> None:
 
     from oddlog import load
     from oddlog.cli import prepare, show
+    from oddlog.cli.simulate import simulate
     from oddlog.pipeline import fit
 
     prepare()
@@ -59,7 +40,7 @@ def _whole_way(folder: Path, lines: int, seed: int) -> None:
     if (folder / "incidents.json").is_file():
         out.print(f"The logs are in {where} already; delete it to make new ones.")
     else:
-        simulate(folder, lines, seed)
+        simulate(folder, lines=lines, seed=seed)
     out.print(f"\n[bold cyan]$ oddlog fit {where}/train -m {where}/{model.name} --entity client[/bold cyan]")
     with show.progress() as progress:
         learned = fit(folder / "train", entity="client", seed=seed, progress=progress)

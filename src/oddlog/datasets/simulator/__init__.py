@@ -11,6 +11,7 @@ time, so that memory does not grow with the number of lines.
 
 from __future__ import annotations
 
+from oddlog.datasets.simulator.datacentre import DataCentre, simulate_datacentre
 from oddlog.datasets.simulator.shop import Simulated, simulate
 
-__all__ = ["Simulated", "simulate"]
+__all__ = ["DataCentre", "Simulated", "simulate", "simulate_datacentre"]

@@ -5,9 +5,11 @@ import json
 import numpy as np
 
 from oddlog.datasets.simulator.draws import Draws
-from oddlog.datasets.simulator.shop.messages import MESSAGES, SERVICES, Message
+from oddlog.datasets.simulator.messages import Message
+from oddlog.datasets.simulator.shop.messages import MESSAGES, SERVICES
 from oddlog.datasets.simulator.shop.rendering import Traces, layout, write_traces, write_untraced
-from oddlog.datasets.simulator.shop.scenarios import Scenario, Step
+from oddlog.datasets.simulator.shop.scenarios import Scenario
+from oddlog.datasets.simulator.steps import Step
 from oddlog.datasets.simulator.writing import blank_pages
 
 BUY = Scenario(

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from oddlog.datasets.simulator.messages import Message, named
 
 HOSTS: dict[str, tuple[str, ...]] = {
     "gateway": ("gateway-1", "gateway-2", "gateway-3"),
@@ -26,31 +26,11 @@ NUMERIC = frozenset({"status", "duration_ms", "bytes"})
 FIELD_VALUE = {"duration_ms": "elapsed"}
 """Fields whose value has another name; all others are called like their value."""
 
-
-@dataclass(frozen=True)
-class Message:
-    """One message type: what a single logging statement of a service writes."""
-
-    service: str
-    level: str
-    text: str
-    fields: tuple[str, ...] = ()
-
-
 _WEB = ("client", "method", "path")
 _DONE = (*_WEB, "status", "duration_ms", "bytes")
 
-
-def _of(service: str, **messages: tuple[str, ...]) -> dict[str, Message]:
-    """Name messages ``service.name``; each is (level, text, fields...)."""
-    return {
-        f"{service}.{name}": Message(service, level, text, tuple(fields))
-        for name, (level, text, *fields) in messages.items()
-    }
-
-
 MESSAGES: dict[str, Message] = {
-    **_of(
+    **named(
         "gateway",
         request=("INFO", "{method} {path} from {client}", *_WEB),
         done=("INFO", "answered {status} in {elapsed} ms, {bytes} bytes", *_DONE),
@@ -65,7 +45,7 @@ MESSAGES: dict[str, Message] = {
         certificate=("WARNING", "certificate of shop.example.com expires in {days} days"),
         routes=("INFO", "route table reloaded: {small} routes, 0 changed"),
     ),
-    **_of(
+    **named(
         "auth",
         valid=("INFO", "session of user {user} is valid for another {minutes} min", "user"),
         anonymous=("DEBUG", "no session cookie, request is anonymous"),
@@ -86,7 +66,7 @@ MESSAGES: dict[str, Message] = {
         clock=("WARNING", "clock differs from time server by {small} ms"),
         hashpool=("DEBUG", "hash pool: {small} workers busy, queue 0"),
     ),
-    **_of(
+    **named(
         "catalog",
         hit=("DEBUG", "cache hit for {product}, age {age} s"),
         miss=("DEBUG", "cache miss for {product}, asking the database"),
@@ -108,7 +88,7 @@ MESSAGES: dict[str, Message] = {
         gc=("DEBUG", "GC pause {small} ms, heap {used} MiB of 1024 MiB"),
         index=("INFO", "search index segment {number} merged, {many} documents"),
     ),
-    **_of(
+    **named(
         "cart",
         loaded=("DEBUG", "cart {cart} loaded with {items} items"),
         added=("INFO", "{product} added to cart {cart}, now {items} items"),
@@ -124,7 +104,7 @@ MESSAGES: dict[str, Message] = {
         gc=("DEBUG", "GC pause {small} ms, heap {used} MiB of 512 MiB"),
         snapshot=("DEBUG", "snapshot {number} of the cart store written, {many} carts"),
     ),
-    **_of(
+    **named(
         "orders",
         created=("INFO", "order {order} created for cart {cart}: {amount} EUR", "user"),
         confirmed=("INFO", "order {order} confirmed, shipment {shipment} planned from {warehouse}", "user"),
@@ -141,7 +121,7 @@ MESSAGES: dict[str, Message] = {
         archive=("INFO", "{used} orders archived to partition {number}"),
         outbox=("DEBUG", "outbox: {small} events sent, 0 left"),
     ),
-    **_of(
+    **named(
         "payments",
         charge=("INFO", "charging {amount} EUR to card ending {card} for order {order}"),
         declined=("INFO", "card ending {card} was declined by the bank, code {code}"),
@@ -161,7 +141,7 @@ MESSAGES: dict[str, Message] = {
         pool=("DEBUG", "processor pool: {small} of 50 connections in use"),
         api=("WARNING", "processor.api is not set, release default v3 is used"),
     ),
-    **_of(
+    **named(
         "inventory",
         reserved=("INFO", "{items} items reserved for order {order} in {warehouse}"),
         released=("INFO", "reservation for order {order} released, {items} items back in stock"),
@@ -174,7 +154,7 @@ MESSAGES: dict[str, Message] = {
         scanner=("WARNING", "scanner {page} in {warehouse} did not answer for {small} s"),
         gc=("DEBUG", "GC pause {small} ms, heap {used} MiB of 768 MiB"),
     ),
-    **_of(
+    **named(
         "mailer",
         queued=("DEBUG", "mail {number} queued for {email}"),
         confirmation=("INFO", "confirmation of order {order} sent to {email} in {took} ms"),
@@ -187,7 +167,7 @@ MESSAGES: dict[str, Message] = {
         campaign=("INFO", "newsletter {ticket}: {many} mails handed over in {took} ms"),
         queue=("DEBUG", "queue length {small}, oldest {age} s"),
     ),
-    **_of(
+    **named(
         "db",
         read=("DEBUG", "select on products took {took} ms, {small} rows"),
         commit=("DEBUG", "transaction {number} committed in {took} ms"),

@@ -1,34 +1,11 @@
-"""What users do in the shop: each scenario is one request, one trace, 4 to 15 lines or a little more.
-
-Variety comes from steps that happen only sometimes (`chance`) or several times (`most`), so that one scenario
-gives many different sequences.
-"""
+"""What users do in the shop: each scenario is one request, one trace, 4 to 15 lines or a little more."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-ALWAYS = 100.0
-"""Percent."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One line of a trace."""
-
-    message: str
-    ms: float  # median time since the line before
-    chance: float = ALWAYS  # percent
-    most: int = 1  # written 1 to `most` times, evenly
-    otherwise: str = ""  # written instead where the step does not happen
-    given: Mapping[str, int | str] = field(default_factory=dict)  # values fixed by the scenario
-
-    @property
-    def mean_lines(self) -> float:
-        """Lines this step writes on average."""
-        share = self.chance / ALWAYS
-        return share * (1 + self.most) / 2 + (1 - share) * bool(self.otherwise)
+from oddlog.datasets.simulator.steps import Step
+from oddlog.datasets.simulator.steps import step as _s
 
 
 @dataclass(frozen=True)
@@ -47,10 +24,6 @@ class Scenario:
     def mean_lines(self) -> float:
         """Lines per drawn start on average."""
         return sum(step.mean_lines for step in self.steps) * (1 + self.tries) / 2
-
-
-def _s(message: str, ms: float, chance: float = ALWAYS, most: int = 1, **given: int | str) -> Step:
-    return Step(message, ms, chance, most, given=given)
 
 
 def _request() -> tuple[Step, ...]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from oddlog.datasets.simulator.draws import Draws
-from oddlog.datasets.simulator.shop.messages import HOSTS, LIFECYCLE, MESSAGES, Message
+from oddlog.datasets.simulator.messages import Message
+from oddlog.datasets.simulator.shop.messages import HOSTS, LIFECYCLE, MESSAGES
 from oddlog.datasets.simulator.shop.plan import BACKGROUND_SHARE, MINUTE_US, N_ATTACK, N_STORM, Deployment, Period, Plan
 from oddlog.datasets.simulator.shop.rendering import Traces, write_traces, write_untraced
 from oddlog.datasets.simulator.shop.scenarios import ATTACK, SCENARIOS, STORM, Scenario
