@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from oddlog.plugins import found
+
 Command = Callable[..., Any]  # the fixture `command`: code, out, err of one call
 FIT = ("fit", "{log}", "-m", "{tmp}/a.model", "--detectors", "new-event")
 DETECT = ("detect", "{log}", "-m", "{model}")
@@ -40,7 +42,7 @@ MESSAGES = [
     ((*FIT, "--entity", "clinet"), "There is no field 'clinet'. There are: thread."),
     (
         (*FIT[:-1], "sn"),
-        "There is no detector called 'sn'. Did you mean 'snn'? There are: dae, new-event, ocsvm, snn, values.",
+        f"There is no detector called 'sn'. Did you mean 'snn'? There are: {', '.join(sorted(found('oddlog.detectors')))}.",
     ),
     (
         (*FIT, "--exclude", "thraed = 'a'"),

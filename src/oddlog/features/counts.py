@@ -173,7 +173,7 @@ def counts(windows: Windows, k: int, *, columns: Columns | None = None) -> Count
 
     """
     if columns is None:
-        columns = _choose(windows, k)
+        columns = choose_columns(windows, k)
     column = columns.of(windows.template)
     first, inverse = _distinct(_fingerprints(column, windows.offsets, columns.width))
     weight: F64 = np.bincount(inverse, weights=windows.weight, minlength=len(first)).astype(np.float64)
@@ -203,12 +203,14 @@ def document_frequency(found: Counts) -> F64:
     return np.bincount(found.column, weights=weight, minlength=found.columns.width).astype(np.float64)
 
 
-def _choose(windows: Windows, k: int) -> Columns:
+def choose_columns(windows: Windows, k: int, most: int | None = None) -> Columns:
+    """Give the types that stand in most windows a column each, at most `MAX_COLUMNS` or `most`; see `counts`."""
+    most = MAX_COLUMNS if most is None else most
     every = Columns.of_rows(np.arange(k), np.empty(0, np.int64), k)
     frequency = document_frequency(counts(windows, k, columns=every))[:k]
     held = np.flatnonzero(frequency)
     ranked = held[np.argsort(-frequency[held], kind="stable")]
-    return Columns.of_rows(ranked[:MAX_COLUMNS], ranked[MAX_COLUMNS:], k)
+    return Columns.of_rows(ranked[:most], ranked[most:], k)
 
 
 def _fingerprints(column: I64, offsets: I64, width: int) -> tuple[U64, U64]:

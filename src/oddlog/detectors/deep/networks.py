@@ -1,0 +1,87 @@
+"""The networks, in PyTorch: what is trained. `export` writes the same from their weights for ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+KERNEL = 5
+"""Steps that a convolution sees."""
+
+
+class NextEvent(nn.Module):
+    """Embedding, LSTM and a choice among the types: how likely each is to come next.
+
+    Du, Li, Zheng and Srikumar, "DeepLog", CCS 2017, section 3.1 (doi 10.1145/3133956.3134015); marks for begin and
+    end, and log-likelihoods instead of a rank, are ours.
+    """
+
+    def __init__(self, inputs: int, outputs: int, embedding: int, width: int, layers: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(inputs, embedding)
+        self.lstm = nn.LSTM(embedding, width, layers, batch_first=True)
+        self.choice = nn.Linear(width, outputs)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return the log-probability of each type after each token [b, t] -> [b, t, v]."""
+        hidden, _ = self.lstm(self.embedding(tokens))
+        return torch.log_softmax(self.choice(hidden), dim=-1)
+
+
+class SequenceAutoencoder(nn.Module):
+    """LSTM that reads a sequence, a narrow summary, and an LSTM that restores the sequence from it.
+
+    Malhotra et al., "LSTM-based encoder-decoder for multi-sensor anomaly detection", 2016, section 2
+    (arXiv 1607.00148). As there in training, the decoder is given the true event before each; here in scoring too:
+    then one odd event does not spoil what follows it, and a whole batch is restored at once.
+    """
+
+    def __init__(self, features: int, width: int, summary: int, layers: int) -> None:
+        super().__init__()
+        self.encoder = nn.LSTM(features, width, layers, batch_first=True)
+        self.summary = nn.Linear(width, summary)
+        self.decoder = nn.LSTM(summary + features, width, layers, batch_first=True)
+        self.restored = nn.Linear(width, features)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return the restored sequences [b, t, f] of sequences [b, t, f] with `lengths` [b] real steps."""
+        hidden, _ = self.encoder(x)
+        end = hidden[torch.arange(len(x)), lengths - 1]  # causal: what is padding lies behind the end
+        summary = torch.tanh(self.summary(end)).unsqueeze(1).expand(-1, x.shape[1], -1)
+        before = nn.functional.pad(x[:, :-1], (0, 0, 1, 0))
+        hidden, _ = self.decoder(torch.cat([summary, before], dim=2))
+        return cast("Tensor", self.restored(hidden))
+
+
+class ConvolutionalAutoencoder(nn.Module):
+    """Convolutions along time, halved twice, and back.
+
+    Padding is set to zero behind every convolution, so that neither a batch's width nor its other sequences are
+    seen. Steps must be a multiple of four.
+    """
+
+    def __init__(self, features: int, width: int, summary: int) -> None:
+        super().__init__()
+        self.into = nn.Conv1d(features, width, KERNEL, padding=KERNEL // 2)
+        self.to_half = nn.Conv1d(width, width, KERNEL, stride=2, padding=KERNEL // 2)
+        self.to_quarter = nn.Conv1d(width, summary, KERNEL, stride=2, padding=KERNEL // 2)
+        self.back = nn.Conv1d(summary, width, KERNEL, padding=KERNEL // 2)
+        self.whole = nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2)
+        self.restored = nn.Conv1d(width, features, KERNEL, padding=KERNEL // 2)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return the restored sequences [b, t, f] of sequences [b, t, f] with `lengths` [b] real steps."""
+        real = (torch.arange(x.shape[1]) < lengths.unsqueeze(1)).to(x.dtype).unsqueeze(1)  # [b, 1, t]
+        hidden = torch.relu(self.into(x.transpose(1, 2))) * real
+        hidden = torch.relu(self.to_half(hidden)) * real[:, :, ::2]
+        summary = torch.tanh(self.to_quarter(hidden)) * real[:, :, ::4]
+        hidden = torch.relu(self.back(_twice(summary))) * real[:, :, ::2]
+        hidden = torch.relu(self.whole(_twice(hidden))) * real
+        return cast("Tensor", self.restored(hidden).transpose(1, 2))
+
+
+def _twice(x: Tensor) -> Tensor:
+    """Return each step twice [b, c, t] -> [b, c, 2t]."""
+    return torch.stack([x, x], dim=3).flatten(2)

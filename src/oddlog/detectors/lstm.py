@@ -1,0 +1,69 @@
+"""LSTM autoencoder of sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from oddlog.detectors.reconstruction import Reconstruction
+
+
+class LstmAutoencoder(Reconstruction):
+    """Error with which an LSTM restores a window's events from a narrow summary of it.
+
+    Each event is a vector of text, level, service, numbers and times (`features.fused`), with one more step for the
+    end of a window that is over. An LSTM reads the window, its last state is narrowed to a summary, and a second
+    LSTM restores each event from the summary and the events before it. Trained on usual windows (mean squared
+    error, Adam, early stopping). An event's score is its mean squared error, features weighted by group; a window's
+    is that of its worst step, its end included.
+
+    Parameters
+    ----------
+    width, summary, layers : int
+        Sizes of the network.
+    rate : float
+        Learning rate of the first step (Adam, falling linearly).
+    batch, steps : int
+        Windows of a step, and steps at most.
+    patience : int
+        Validations without a better loss after which training ends.
+    top : int
+        How many of a window's worst steps make its score, the mean of their errors.
+    seed : int, optional
+        Of weights and batches; without it that of the context.
+    checkpoints : path, optional
+        A folder in which training leaves checkpoints and goes on from them.
+    progress : callable, optional
+        Told (step, steps, loss on the validation share).
+
+    Notes
+    -----
+    Malhotra et al., "LSTM-based encoder-decoder for multi-sensor anomaly detection", 2016, section 2
+    (arXiv 1607.00148). Windows longer than 64 events are restored piece by piece, each from its own summary.
+
+    """
+
+    name: ClassVar[Literal["lstm", "cnn"]] = "lstm"
+
+    def __init__(
+        self,
+        *,
+        width: int = 32,
+        summary: int = 16,
+        layers: int = 1,
+        rate: float = 5e-3,
+        batch: int = 128,
+        steps: int = 1_500,
+        patience: int = 5,
+        top: int = 1,
+        seed: int | None = None,
+        checkpoints: str | Path = "",
+        progress: Callable[[int, int, float], None] | None = None,
+    ) -> None:
+        self.sizes = {"width": width, "summary": summary, "layers": layers}
+        self.rate, self.batch, self.steps, self.patience = rate, batch, steps, patience
+        self.top = top
+        self.seed = seed
+        self.checkpoints = checkpoints
+        self.progress = progress

@@ -1,0 +1,318 @@
+"""LSTM that foretells the next event, begin and end of a window included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import onnxruntime as ort
+
+from oddlog.detectors import runtime
+from oddlog.detectors.sequences import (
+    MAX_CELLS,
+    Pieces,
+    alike,
+    batches,
+    ended,
+    grid,
+    held_back,
+    mean_of_top,
+    pieces,
+    sampled,
+    with_ends,
+)
+from oddlog.detectors.usual import usual_only
+from oddlog.errors import MissingExtraError
+from oddlog.features.counts import RARE, UNSEEN, Columns, choose_columns
+from oddlog.types import F32, F64, I8, I64, U32, Context, Scores, State, Windows
+
+MAX_TYPES = 1_024
+"""Types the network tells apart; the rest, the rarest, share one slot."""
+MAX_WINDOWS = 20_000
+"""Distinct windows that are learned from."""
+MAX_VALIDATION = 2_500
+"""Distinct windows that decide when to stop."""
+MAX_STEPS = 256
+"""Events a network sees at once; longer windows are cut into pieces."""
+WARM = 32
+"""Events that a later piece sees before the first that it scores."""
+MAX_LOGITS = 1 << 22
+"""Steps x types of a batch (16 MiB of float32)."""
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """What was expected where each window surprised most.
+
+    Attributes
+    ----------
+    window, event : I64 [x]
+        Positions in the windows that were given; event -1: the end came instead of another event.
+    expected : U32 [x, 3]
+        Template rows, likeliest first; k stands for an unseen or rare type, k + 1 for the end of the window.
+    probability : F32 [x, 3]
+        How likely they were.
+    seen : F32 [x]
+        How likely what came was.
+
+    """
+
+    window: I64
+    event: I64
+    expected: U32
+    probability: F32
+    seen: F32
+
+
+class NextEvent:
+    """How little a network that has read a window so far expects what comes next.
+
+    Each event is a token (its type; one slot for the rarest types, one for unseen ones), with a mark before the
+    first and, in windows that are over, one after the last. An LSTM learns the probability of each next token from
+    the distinct usual windows, weighted by the square root of how many they stand for. An event's score is its
+    negative log-likelihood; a window's is the mean of its three highest, its end included.
+
+    Parameters
+    ----------
+    embedding, width, layers : int
+        Sizes of the network.
+    rate : float
+        Learning rate of the first step (Adam, falling linearly).
+    batch, steps : int
+        Windows of a step, and steps at most.
+    patience : int
+        Validations without a better loss after which training ends.
+    top : int
+        How many of a window's most surprising steps make its score, the mean of their negative log-likelihoods.
+    seed : int, optional
+        Of weights, batches and noise; without it that of the context.
+    checkpoints : path, optional
+        A folder in which training leaves checkpoints and goes on from them.
+    progress : callable, optional
+        Told (step, steps, loss on the validation share).
+
+    Notes
+    -----
+    Du, Li, Zheng and Srikumar, "DeepLog", CCS 2017, section 3.1 (doi 10.1145/3133956.3134015), with marks of begin
+    and end and the likelihood instead of a rank among the first g. Windows longer than 256 events are cut into
+    pieces, each of which sees the 32 events before its first.
+
+    """
+
+    name = "next-event"
+    reads = frozenset({"template", "order"})
+    needs: Literal["usual", "labels"] = "usual"
+    calibrates: Literal["folds", "holdout"] = "holdout"
+    requires: tuple[str, ...] = ("torch", "onnx")
+
+    _columns: Columns
+    _weights: dict[str, F32]
+    _graphs: dict[str, bytes]
+    training: dict[str, Any]
+    """How training went: steps taken, the best one, its loss, why it ended."""
+
+    def __init__(
+        self,
+        *,
+        embedding: int = 64,
+        width: int = 96,
+        layers: int = 1,
+        rate: float = 3e-3,
+        batch: int = 128,
+        steps: int = 1_500,
+        patience: int = 5,
+        top: int = 3,
+        seed: int | None = None,
+        checkpoints: str | Path = "",
+        progress: Callable[[int, int, float], None] | None = None,
+    ) -> None:
+        self.embedding, self.width, self.layers = embedding, width, layers
+        self.rate, self.batch, self.steps, self.patience = rate, batch, steps, patience
+        self.top = top
+        self.seed = seed
+        self.checkpoints = checkpoints
+        self.progress = progress
+
+    def fit(
+        self,
+        windows: Windows,
+        context: Context,
+        labels: I8 | None = None,
+        *,
+        validation: Windows | None = None,
+    ) -> Self:
+        """Train on the distinct usual windows; `validation`, or the last 15 % of the time, decides when to stop.
+
+        Raises
+        ------
+        MissingExtraError
+            Without PyTorch or onnx.
+        TooLittleDataError
+            Without a usual window.
+
+        """
+        try:
+            from oddlog.detectors.deep import next_event, training  # noqa: PLC0415 - of the extra: scoring needs none
+        except ImportError as error:
+            raise MissingExtraError("The next-event LSTM", "train") from error
+        usual = usual_only(windows, labels)
+        if validation is None or not len(validation):
+            learned, judged = held_back(usual)
+            usual, validation = usual.take(learned), usual.take(judged)
+        seed = context.seed if self.seed is None else self.seed
+        self._columns = choose_columns(usual, len(context.templates), MAX_TYPES)
+        self._weights, history = next_event.learn(
+            self._begin + 1,
+            self._begin,
+            self._columns.width - 1,
+            training.Examples(*self._examples(usual, MAX_WINDOWS, seed)),
+            training.Examples(*self._examples(validation, MAX_VALIDATION, seed)),
+            training.Recipe(rate=self.rate, batch=self.batch, steps=self.steps, patience=self.patience, seed=seed),
+            embedding=self.embedding,
+            width=self.width,
+            layers=self.layers,
+            folder=Path(self.checkpoints) / self.name if self.checkpoints else None,
+            say=self.progress,
+        )
+        self._graphs = next_event.graphs(self._weights)
+        self.training = history.summary()
+        return self
+
+    def score(self, windows: Windows) -> Scores:
+        """Return how surprising each window's most surprising steps are, and each event."""
+        distinct, inverse = self._distinct(windows)
+        event, end = self._surprise(distinct)
+        steps, offsets = with_ends(event, end, distinct)
+        window = mean_of_top(steps, offsets, self.top)[inverse]
+        rank = np.arange(len(windows.template)) - np.repeat(windows.offsets[:-1], windows.lengths)
+        return Scores(window, event[distinct.offsets[inverse][windows.window_of_event] + rank])
+
+    def expectations(self, windows: Windows) -> Expectations:
+        """Return what was expected in place of each window's most surprising step."""
+        event, end = self._surprise(windows)
+        steps, offsets = with_ends(event, end, windows)
+        window = np.flatnonzero(np.diff(offsets))
+        order = np.lexsort((steps, np.repeat(np.arange(len(windows)), np.diff(offsets))))
+        worst = order[offsets[1:][window] - 1] - offsets[window]  # rank within its window
+        at_end = worst == windows.lengths[window]
+        found = self._expected(windows, window, worst, at_end)
+        return Expectations(window, np.where(at_end, -1, windows.offsets[window] + worst), *found)
+
+    def state(self) -> State:
+        """Return the weights, the slots of the types, and the graphs derived from the weights."""
+        arrays: dict[str, Any] = {"lookup": self._columns.lookup, "row": self._columns.row, **self._weights}
+        names = ("embedding", "width", "layers", "rate", "batch", "steps", "patience", "top", "seed")
+        return State(arrays, {**{name: getattr(self, name) for name in names}, "training": self.training}, self._graphs)
+
+    @classmethod
+    def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
+        """Rebuild a fitted detector; needs neither PyTorch nor onnx."""
+        options = dict(state.meta)
+        training = options.pop("training")
+        self = cls(**options)
+        self.training = training
+        a = dict(state.arrays)
+        self._columns = Columns(a.pop("lookup"), a.pop("row"))
+        self._weights, self._graphs = a, dict(state.graphs)
+        return self
+
+    @property
+    def _end(self) -> int:
+        return self._columns.width
+
+    @property
+    def _begin(self) -> int:
+        return self._columns.width + 1
+
+    def _distinct(self, windows: Windows) -> tuple[Windows, I64]:
+        """Return windows alike in tokens and end once, and each window's place among them."""
+        first, inverse = alike(self._columns.of(windows.template), windows.offsets, ended(windows).astype(np.int64))
+        return windows.take(first), inverse
+
+    def _examples(self, windows: Windows, most: int, seed: int) -> tuple[I64, F64, Callable[[I64], Any]]:
+        """Return lengths, weights and what loads the tensors of the distinct windows' pieces."""
+        import torch  # noqa: PLC0415 - of the extra
+
+        distinct, inverse = self._distinct(windows)
+        weight: F64 = np.bincount(inverse, windows.weight, minlength=len(distinct)).astype(np.float64)
+        kept = sampled(weight, most, seed)
+        distinct, weight = distinct.take(kept), np.sqrt(weight[kept]).astype(np.float64)
+        found = pieces(distinct.offsets, MAX_STEPS, WARM)
+        found = found.take(sampled(weight[found.window], most, seed))
+
+        def load(index: I64) -> tuple[torch.Tensor, ...]:
+            tokens, targets, scored = self._batch(distinct, found.take(index))
+            share = scored / np.maximum(scored.sum(1, keepdims=True), 1)
+            return torch.from_numpy(tokens), torch.from_numpy(targets), torch.from_numpy(share.astype(np.float32))
+
+        return found.length + 1, weight[found.window], load
+
+    def _batch(self, windows: Windows, part: Pieces) -> tuple[I64, I64, Any]:
+        """Return tokens, targets and which steps count of each piece, all [b, t].
+
+        Step i of a piece reads the event before its i-th (the begin mark, for a window's first) and foretells the
+        i-th; one more step foretells the end, which counts only where the window is over.
+        """
+        length = part.length
+        at, real = grid(part.start, length, int(length.max()) + 1)
+        event = self._columns.of(windows.template) if len(windows.template) else np.zeros(1, np.int64)
+        begins = part.start == windows.offsets[part.window]
+        before = np.where(begins, self._begin, event[np.maximum(part.start - 1, 0)])
+        targets = np.where(real, event[at], self._end)
+        tokens = np.concatenate([before[:, None], targets[:, :-1]], axis=1)
+        rank = np.arange(targets.shape[1])
+        counts = real & (at >= part.fresh[:, None])
+        last = (part.last & ended(windows)[part.window])[:, None] & (rank == length[:, None])
+        return tokens, targets, counts | last
+
+    def _surprise(self, windows: Windows) -> tuple[F32, F64]:
+        """Return the negative log-likelihood of each event [e] and of each window's end [w], NaN where none is due."""
+        event = np.zeros(len(windows.template), np.float32)
+        end = np.full(len(windows), np.nan)
+        found = pieces(windows.offsets, MAX_STEPS, WARM)
+        cells = max(MAX_STEPS + 1, min(MAX_CELLS, MAX_LOGITS // self._begin))
+        over = ended(windows)
+        for index in batches(found.length + 1, cells=cells):
+            part = found.take(index)
+            tokens, targets, counts = self._batch(windows, part)
+            nll = self._session("surprise").run(["surprise"], {"tokens": tokens, "targets": targets})[0]
+            at, real = grid(part.start, part.length, tokens.shape[1])
+            event[at[real & counts]] = nll[real & counts]
+            closes = part.last & over[part.window]
+            end[part.window[closes]] = nll[closes, part.length[closes]]
+        return event, end
+
+    def _expected(self, windows: Windows, window: I64, rank: I64, at_end: Any) -> tuple[U32, F32, F32]:
+        """Return expected rows [x, 3], their probabilities [x, 3] and that of what came [x]."""
+        expected, probability = np.zeros((len(window), 3), np.uint32), np.zeros((len(window), 3), np.float32)
+        seen = np.zeros(len(window), np.float32)
+        # what leads to each step: the events before it, as in the piece that scored it
+        first = windows.offsets[window]
+        nth = np.maximum(-(-(rank + 1 - MAX_STEPS) // (MAX_STEPS - WARM)), 0)
+        nth = np.where(at_end, np.maximum(-(-(rank - MAX_STEPS) // (MAX_STEPS - WARM)), 0), nth)
+        start = first + nth * (MAX_STEPS - WARM)
+        part = Pieces(window, start, first + rank + ~at_end, start, at_end)
+        rows = np.append(self._columns.row, self._columns.k + 1)  # the last slot is the end
+        rows = np.where((rows == RARE) | (rows == UNSEEN), self._columns.k, rows)
+        for index in batches(part.length + 1):
+            one = part.take(index)
+            tokens, targets, _ = self._batch(windows, one)
+            at = first[index] + rank[index] - one.start
+            target = targets[np.arange(len(index)), at]
+            feed = {"tokens": tokens, "at": at, "target": target}
+            p, slots, came = self._session("expected").run(["probability", "expected", "seen"], feed)
+            expected[index], probability[index], seen[index] = rows[slots].astype(np.uint32), p, came
+        return expected, probability, seen
+
+    def _session(self, graph: str) -> ort.InferenceSession:
+        if graph not in self._sessions:
+            self._sessions[graph] = runtime.session(self._graphs[graph])
+        return self._sessions[graph]
+
+    @cached_property
+    def _sessions(self) -> dict[str, ort.InferenceSession]:
+        return {}

@@ -1,0 +1,203 @@
+"""What the autoencoders of sequences share: event vectors in, the error of each restored event out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import onnxruntime as ort
+
+from oddlog.detectors import runtime
+from oddlog.detectors.sequences import (
+    Pieces,
+    batches,
+    ended,
+    grid,
+    held_back,
+    mean_of_top,
+    pieces,
+    sampled,
+    with_ends,
+)
+from oddlog.detectors.usual import usual_only
+from oddlog.errors import MissingExtraError
+from oddlog.features.fused import Fused
+from oddlog.types import F32, F64, I8, I64, Bool, Context, Scores, State, Windows
+
+MAX_WINDOWS = 20_000
+"""Windows that are learned from."""
+MAX_VALIDATION = 2_500
+"""Windows that decide when to stop."""
+MAX_STEPS = 64
+"""Events that are restored from one summary; longer windows are cut into pieces."""
+MULTIPLE = 4
+"""Sequences are padded to a multiple of so many steps: the convolutions halve them twice."""
+END = 3.0
+"""Value of the end mark's column in the step behind the last event of a window that is over."""
+SHARES = {"text": 1.0, "level": 0.3, "service": 0.3, "numbers": 0.5, "time": 0.1, "place": 0.2}
+"""How much of the error each group of features makes, spread evenly over its columns. Chosen on usual HDFS sessions
+against corrupted ones (benchmarks/deep_members.py): gaps hardly repeat, what happens does."""
+
+
+class Reconstruction:
+    """Base of the detectors that restore sequences of event vectors; `sizes` names what a network takes."""
+
+    reads = frozenset({"template", "order", "time", "level", "service", "numbers"})
+    needs: Literal["usual", "labels"] = "usual"
+    calibrates: Literal["folds", "holdout"] = "holdout"
+    requires: tuple[str, ...] = ("torch", "onnx")
+
+    name: ClassVar[Literal["lstm", "cnn"]]
+    sizes: Mapping[str, int]
+    rate: float
+    batch: int
+    steps: int
+    patience: int
+    top: int
+    seed: int | None
+    checkpoints: str | Path
+    progress: Callable[[int, int, float], None] | None
+
+    training: dict[str, Any]
+    """How training went: steps taken, the best one, its loss, why it ended."""
+    _fused: Fused
+    _shares: F32  # [f]
+    _weights: dict[str, F32]
+    _graph: bytes
+
+    def fit(
+        self,
+        windows: Windows,
+        context: Context,
+        labels: I8 | None = None,
+        *,
+        validation: Windows | None = None,
+    ) -> Self:
+        """Train on usual windows; `validation`, or the last 15 % of the time, decides when to stop.
+
+        Raises
+        ------
+        MissingExtraError
+            Without PyTorch or onnx.
+        TooLittleDataError
+            Without a usual window.
+
+        """
+        try:
+            from oddlog.detectors.deep import reconstruction, training  # noqa: PLC0415 - of the extra
+        except ImportError as error:
+            raise MissingExtraError(f"The detector {self.name}", "train") from error
+        usual = usual_only(windows, labels)
+        if validation is None or not len(validation):
+            learned, judged = held_back(usual)
+            usual, validation = usual.take(learned), usual.take(judged)
+        seed = context.seed if self.seed is None else self.seed
+        self._fused = Fused.learn(usual, context)
+        self._shares = shares(self._fused)
+        self._weights, history = reconstruction.learn(
+            self.name,
+            self.sizes,
+            self._shares,
+            training.Examples(*self._examples(usual, MAX_WINDOWS, seed)),
+            training.Examples(*self._examples(validation, MAX_VALIDATION, seed)),
+            training.Recipe(rate=self.rate, batch=self.batch, steps=self.steps, patience=self.patience, seed=seed),
+            folder=Path(self.checkpoints) / self.name if self.checkpoints else None,
+            say=self.progress,
+        )
+        self._graph = reconstruction.graph(self.name, self._weights, self._shares)
+        self.training = history.summary()
+        return self
+
+    def score(self, windows: Windows) -> Scores:
+        """Return the mean error of each window's worst steps, and each event's error."""
+        event, end = self._errors(windows)
+        return Scores(mean_of_top(*with_ends(event, end, windows), self.top), event)
+
+    def state(self) -> State:
+        """Return the weights, the yardsticks of the features, and the graph derived from the weights."""
+        names = (*self.sizes, "rate", "batch", "steps", "patience", "top", "seed")
+        meta = {name: self.sizes[name] if name in self.sizes else getattr(self, name) for name in names}
+        meta |= {"training": self.training, "fused": self._fused.meta()}
+        return State({**self._fused.arrays(), "shares": self._shares, **self._weights}, meta, {"error": self._graph})
+
+    @classmethod
+    def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
+        """Rebuild a fitted detector; needs neither PyTorch nor onnx."""
+        options, a = dict(state.meta), dict(state.arrays)
+        training, fused = options.pop("training"), options.pop("fused")
+        self = cls(**options)
+        self.training = training
+        self._fused = Fused.from_arrays(a, fused)
+        self._shares = a["shares"]
+        self._weights = {name: value for name, value in a.items() if not name.startswith("fused.") and name != "shares"}
+        self._graph = state.graphs["error"]
+        return self
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What each column of the event vectors is, ``GROUP: FEATURE``."""
+        return self._fused.names
+
+    def _errors(self, windows: Windows) -> tuple[F32, F64]:
+        """Return the error of each event [e] and of each window's end mark [w], NaN where none is due."""
+        event = np.zeros(len(windows.template), np.float32)
+        end = np.full(len(windows), np.nan)
+        found, over = pieces(windows.offsets, MAX_STEPS), ended(windows)
+        for index in batches(found.length + 1):
+            part = found.take(index)
+            x, lengths, real, closes = self._batch(windows, part, over)
+            if not x.shape[1]:
+                continue
+            error = self._session.run(["error"], {"x": x, "lengths": np.maximum(lengths, 1)})[0]
+            at, _ = grid(part.start, part.length, x.shape[1])
+            event[at[real]] = error[real]
+            end[part.window[closes]] = error[closes, part.length[closes]]
+        return event, end
+
+    def _examples(self, windows: Windows, most: int, seed: int) -> tuple[I64, F64, Callable[[I64], Any]]:
+        """Return lengths, weights and what loads the tensors of the windows' pieces."""
+        import torch  # noqa: PLC0415 - of the extra
+
+        some = windows.take(sampled(windows.weight, most, seed))
+        weight, over = np.sqrt(some.weight), ended(some)
+        found = pieces(some.offsets, MAX_STEPS)
+        closes = found.last & over[found.window]
+        found = found.take(np.flatnonzero(found.length + closes > 0))  # an empty window that is not over: no step
+        found = found.take(sampled(weight[found.window], most, seed))
+
+        def load(index: I64) -> tuple[torch.Tensor, ...]:
+            x, lengths, real, closes = self._batch(some, found.take(index), over)
+            counts = real.astype(np.float32)
+            counts[closes, lengths[closes] - 1] = 1
+            share = counts / counts.sum(1, keepdims=True)
+            return torch.from_numpy(x), torch.from_numpy(lengths), torch.from_numpy(share)
+
+        return found.length + 1, weight[found.window], load
+
+    def _batch(self, windows: Windows, part: Pieces, over: Bool) -> tuple[F32, I64, Bool, Bool]:
+        """Return sequences [b, t, f], their steps [b], which steps are events [b, t], which pieces end with a mark."""
+        closes = part.last & over[part.window]
+        length = part.length
+        width = -(-int((length + closes).max()) // MULTIPLE) * MULTIPLE
+        at, real = grid(part.start, length, width)
+        x = np.zeros((len(part), width, len(self._shares)), np.float32)
+        first = np.broadcast_to(windows.offsets[part.window][:, None], at.shape)
+        x[real, :-1] = self._fused.vectors(windows, first[real], at[real])
+        x[closes, length[closes], -1] = END
+        return x, length + closes, real, closes
+
+    @cached_property
+    def _session(self) -> ort.InferenceSession:
+        return runtime.session(self._graph)
+
+
+def shares(fused: Fused) -> F32:
+    """Return how much the squared error of each feature counts [f], the end mark last; together 1."""
+    found = np.zeros(fused.width + 1)
+    for group, columns in fused.groups.items():
+        held = np.append(columns, fused.width) if group == "place" else columns
+        found[held] = SHARES[group] / len(held)
+    return np.asarray(found / found.sum(), np.float32)
