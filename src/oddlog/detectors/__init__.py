@@ -7,29 +7,47 @@ from __future__ import annotations
 
 import inspect
 from importlib.util import find_spec
+from typing import Any
 
 from oddlog import plugins
+from oddlog.errors import ConfigError, did_you_mean
 from oddlog.types import Detector
 
 DEFAULT = ("snn", "dae", "ocsvm", "new-event")
 """The members of the default verdict (measured best on HDFS and OpenStack, see docs/detectors.md)."""
+NOT_OPTIONS = ("seed", "checkpoints", "progress")
+"""Parameters of constructors that say how fitting runs, not what the detector is."""
 
 CANDIDATES = ("lstm", "next-event", "values")
 """Members that are fitted and shown, and join the verdict where the rule of `pipeline.joining` says so."""
 
 
-def create(name: str, seed: int = 0) -> Detector:
+def create(name: str, seed: int = 0, **options: Any) -> Detector:
     """Return a new, unfitted detector.
+
+    Parameters
+    ----------
+    name : str
+        What it is found by.
+    seed : int
+        Goes to detectors that take one.
+    **options
+        Go to the constructor as they are: ``create("lstm", width=48)``.
 
     Raises
     ------
     ConfigError
-        If there is no detector of that name.
+        If there is no detector of that name, or it does not take an option.
 
     """
     cls = plugins.load("oddlog.detectors", name)
-    takes_seed = "seed" in inspect.signature(cls).parameters
-    detector: Detector = cls(seed=seed) if takes_seed else cls()
+    takes = inspect.signature(cls).parameters
+    for option in options:
+        if option not in takes:
+            settable = [known for known in takes if known not in NOT_OPTIONS]
+            has = did_you_mean(option, settable) if settable else "It has none."
+            raise ConfigError(f"The detector '{name}' has no option '{option}'.", has)
+    detector: Detector = cls(**{"seed": seed, **options}) if "seed" in takes else cls(**options)
     return detector
 
 

@@ -12,7 +12,7 @@ from oddlog.types import Bool
 GROUPS = {
     "failure": "abort|bad|cannot|corrupt|could not|crash|critical|error|fail|fatal|fault|invalid|panic|unable|wrong",
     "exception": "exception|traceback|unhandled|uncaught|assert",
-    "refusal": "block|den(?:y|ied)|forbid|not allowed|refus|reject|unauthori",
+    "refusal": "blocked|den(?:y|ied)|forbid|not allowed|refus|reject|unauthori",
     "waiting": "delay|expir|late|slow|stall|tim(?:e|ed) ?out|timeout|wait",
     "loss": "disconnect|drop|gone|lost|miss|no such|not found|unreachable|unavailable",
     "again": "again|attempt|reconnect|resend|repeat|retr(?:y|ies)",

@@ -194,6 +194,18 @@ def convolution_error(weights: dict[str, F32], shares: F32) -> bytes:
     return _error_graph(to, "x", restored, shares, ["b", "t"])
 
 
+def dense(weights: dict[str, F32]) -> bytes:
+    """Return the graph ``x [b, f] -> restored [b, f]`` of a `networks.DenseAutoencoder`, without noise."""
+    to, value = Writer("dense-autoencoder"), "x"
+    for name in ("into.", "code.", "back."):
+        value = to.linear(value, weights, name)
+        value = value if name == "code." else to.add("Relu", value)
+    to.linear(value, weights, "restored.", out="restored")
+    shape = ["b", weights["restored.bias"].shape[0]]
+    float32 = onnx.TensorProto.FLOAT
+    return to.model([("x", float32, shape)], [("restored", float32, shape)])
+
+
 def _error_graph(to: Writer, x: str, restored: str, shares: F32, order: list[str]) -> bytes:
     """Finish a graph whose `x` and `restored` are [*order, f]."""
     off = to.add("Sub", restored, x)

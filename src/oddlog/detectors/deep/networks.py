@@ -85,3 +85,33 @@ class ConvolutionalAutoencoder(nn.Module):
 def _twice(x: Tensor) -> Tensor:
     """Return each step twice [b, c, t] -> [b, c, 2t]."""
     return torch.stack([x, x], dim=3).flatten(2)
+
+
+class DenseAutoencoder(nn.Module):
+    """Dense layers to a narrow code and back; variational: the code is a normal distribution.
+
+    Kingma and Welling, "Auto-encoding variational Bayes", ICLR 2014, section 3 and appendix B (arXiv 1312.6114).
+    """
+
+    def __init__(self, features: int, width: int, code: int, *, variational: bool) -> None:
+        super().__init__()
+        self.into = nn.Linear(features, width)
+        self.code = nn.Linear(width, code)
+        self.spread = nn.Linear(width, code) if variational else None
+        self.back = nn.Linear(code, width)
+        self.restored = nn.Linear(width, features)
+
+    def forward(self, x: Tensor, noise: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Return restored rows [b, f] of rows [b, f], and how far each code lies from a standard normal [b].
+
+        Without `noise` the middle of the distribution is taken.
+        """
+        hidden = torch.relu(self.into(x))
+        code = self.code(hidden)
+        far = torch.zeros(len(x))
+        if self.spread is not None:
+            log_variance = torch.clamp(self.spread(hidden), -10.0, 10.0)
+            far = 0.5 * (log_variance.exp() + code**2 - 1 - log_variance).sum(1)
+            if noise is not None:
+                code = code + torch.exp(0.5 * log_variance) * torch.randn(code.shape, generator=noise)
+        return self.restored(torch.relu(self.back(code))), far

@@ -1,0 +1,246 @@
+"""The networks as members, one by one, on HDFS and OpenStack-Nova: validation first, then the test.
+
+    python benchmarks/deep_members.py [--data ../shared/data] [--only hdfs,nova] [--members lstm,next-event,cnn,vae]
+                                      [--seeds 3] [--blind] [KEY=VALUE ...]
+
+HDFS: learn from 5,583 random usual sessions, test on all others re-weighted to 2.93 % of anomalies. Nova: learn from
+the first half of the usual runs by time, test on the later usual ones and all failed ones. What is learned from is
+split by time: 70 % to train, 15 % to stop early, 15 % to calibrate.
+
+*corrupted*  ROC AUC of the last 15 %, usual, against copies of them that were cut off, robbed of a stretch, made to
+             stutter, shuffled, or given events of other types: what sizes and rates are chosen by. `--blind` prints
+             nothing else, so that no choice can lean on the test.
+*test*       ROC AUC on the labels
+*F1*         at the threshold of 1 false alarm in 1,000 by the tail fitted to the last 15 %; *oracle* is the best
+             threshold on the test itself, never a headline
+
+KEY=VALUE are options of the detectors: width=48 rate=0.003.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+import hdfs_members
+import nova_whole_way
+from hdfs_members import f1, reweighted, roc_auc
+from oddlog.calibration import Calibrator
+from oddlog.detectors import create
+from oddlog.features.text import embed
+from oddlog.formats import by_name, parse_lines
+from oddlog.templates import Matcher, mask, mine, with_embedding
+from oddlog.thresholds import best_f1
+from oddlog.types import F64, I8, I64, Context, Windows
+
+RATE = 0.001
+KINDS = ("cut off", "stretch lost", "stutter", "shuffled", "type put in", "type changed")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to learn from, and what to test on."""
+
+    context: Context
+    train: Windows
+    stop: Windows
+    calibrate: Windows
+    test: Windows
+    label: I8
+    weight: F64
+
+
+def task(context: Context, usual: Windows, test: Windows, label: I8, weight: F64) -> Task:
+    order = np.lexsort((usual.end, usual.start))
+    a, b = (round(len(order) * share) for share in (0.7, 0.85))
+    parts = (usual.take(order[:a]), usual.take(order[a:b]), usual.take(order[b:]))
+    return Task(context, *parts, test, label, weight)
+
+
+def hdfs(folder: Path, seed: int) -> Task:
+    data = hdfs_members.read(folder / "hdfs")
+    context = Context(with_embedding(data.context.templates, embed))
+    usual = np.random.default_rng(seed).permutation(np.flatnonzero(data.label == 0))[: hdfs_members.USUAL]
+    test = np.setdiff1d(np.arange(len(data.label)), usual)
+    label = data.label[test]
+    return task(context, data.windows.take(usual), data.windows.take(test), label, reweighted(label))
+
+
+def nova(folder: Path, _seed: int) -> Task:
+    lines, runs = nova_whole_way.read(folder / "openstack_nova")
+    n = len(lines)
+    numbered = pl.DataFrame(
+        {
+            "source": lines["run"],
+            "position": pl.Series(np.arange(n), dtype=pl.UInt64),
+            "line": pl.Series(np.arange(n), dtype=pl.UInt64),
+            "text": lines["text"].str.splitn("\t", 3).struct.unnest()["field_2"],
+            "count": pl.Series(np.ones(n), dtype=pl.UInt32),
+        }
+    )
+    records = parse_lines(numbered, by_name("openstack"), year=2019)
+    usual = runs.filter(pl.col("kind") == "usual")["run"]
+    learned = usual[: len(usual) // 2]
+    masked = mask(records["message"])
+    is_learned = records["source"].is_in(learned.implode()).to_numpy()
+    count = np.bincount(masked.inverse[is_learned], minlength=len(masked.distinct_key))
+    held = np.flatnonzero(count)
+    text = masked.distinct_text[held]
+    templates = mine(masked.distinct_key[held], text, count[held], np.zeros(len(held), np.uint8))
+    templates = with_embedding(templates, embed)
+    rows = Matcher(templates).rows(masked.distinct_key, masked.distinct_text)[masked.inverse]
+    service = records["service"].fill_null("")
+    names = service.unique().sort()
+    codes = pl.DataFrame({"service": names}).with_row_index("code")
+    events = records.select("source", "time", "line", "level", "service", template=pl.Series(rows))
+    events = events.with_columns(pl.col("service").fill_null("")).join(codes, on="service", how="left")
+    events = events.sort("source", "time", "line")
+    found = events.group_by("source", maintain_order=True).agg(
+        n=pl.len(), start=pl.col("time").min(), end=pl.col("time").max()
+    )
+    windows = Windows(
+        key=found["source"],
+        start=found["start"].to_physical().to_numpy(),
+        end=found["end"].to_physical().to_numpy(),
+        closed_by=np.ones(len(found), np.uint8),
+        weight=np.ones(len(found)),
+        offsets=np.concatenate([[0], np.cumsum(found["n"].to_numpy())]).astype(np.int64),
+        template=events["template"].to_numpy().astype(np.uint32),
+        time_us=events["time"].to_physical().fill_null(strategy="forward").to_numpy(),
+        level=events["level"].to_physical().to_numpy().astype(np.uint8),
+        service=events["code"].to_numpy().astype(np.uint16),
+        source=np.zeros(n, np.uint16),
+        line=events["line"].to_numpy(),
+        numbers=np.empty((n, 0), np.float32),
+    )
+    kind = found.join(runs, left_on="source", right_on="run", how="left", maintain_order="left")["kind"].to_numpy()
+    is_learned = found["source"].is_in(learned.implode()).to_numpy()
+    tested = np.flatnonzero(((kind == "usual") & ~is_learned) | (kind == "failed"))
+    label = (kind[tested] == "failed").astype(np.int8)
+    context = Context(templates, services=tuple(names))
+    return task(context, windows.take(is_learned), windows.take(tested), label, np.ones(len(tested)))
+
+
+def corrupted(windows: Windows, k: int, seed: int) -> tuple[Windows, I64]:
+    """Return a copy of each window with one thing wrong, and which of `KINDS`; what came out alike is left out."""
+    draw = np.random.default_rng(seed)
+    known = np.unique(windows.template[windows.template < k])
+    events, types, kinds, kept = [], [], [], []
+    for i, (start, stop) in enumerate(zip(windows.offsets[:-1], windows.offsets[1:], strict=True)):
+        kind = int(draw.integers(len(KINDS)))
+        event, type_ = _wrong(kind, np.arange(start, stop), windows.template[start:stop], known, draw)
+        if len(type_) != stop - start or (type_ != windows.template[start:stop]).any():
+            events.append(event)
+            types.append(type_)
+            kinds.append(kind)
+            kept.append(i)
+    e, some = np.concatenate(events), windows.take(np.array(kept))
+    made = Windows(
+        some.key,
+        some.start,
+        some.end,
+        some.closed_by,
+        some.weight,
+        np.concatenate([[0], np.cumsum([len(t) for t in types])]).astype(np.int64),
+        np.concatenate(types).astype(np.uint32),
+        windows.time_us[e],
+        windows.level[e],
+        windows.service[e],
+        windows.source[e],
+        windows.line[e],
+        windows.numbers[e],
+    )
+    return made, np.array(kinds)
+
+
+def _wrong(kind: int, event: Any, type_: Any, known: Any, draw: np.random.Generator) -> tuple[Any, Any]:
+    """Return events and types of one window with one thing wrong."""
+    n, at = len(event), int(draw.integers(len(event)))
+    if KINDS[kind] == "cut off":
+        stop = max(1, at)
+        return event[:stop], type_[:stop]
+    if KINDS[kind] == "stretch lost":
+        lost = slice(at, at + int(draw.integers(1, max(2, n // 4))))
+        return np.delete(event, lost), np.delete(type_, lost)
+    if KINDS[kind] == "stutter":
+        times = int(draw.integers(2, 6))
+        return np.insert(event, at, [event[at]] * times), np.insert(type_, at, [type_[at]] * times)
+    if KINDS[kind] == "type put in":
+        more = int(draw.integers(1, 3))
+        return np.insert(event, at, [event[at]] * more), np.insert(type_, at, draw.choice(known, more))
+    changed = type_.copy()
+    if KINDS[kind] == "shuffled":
+        changed[at : at + 8] = draw.permutation(changed[at : at + 8])
+    else:
+        changed[at] = draw.choice(known)
+    return event, changed
+
+
+def judge(name: str, seed: int, given: Task, options: dict[str, Any], *, blind: bool) -> dict[str, float]:
+    """Learn, score and print one line."""
+    began = time.process_time()
+    member = create(name, seed, **options).fit(given.train, given.context, validation=given.stop)
+    fitted = time.process_time()
+    usual = member.score(given.calibrate).window
+    wrong, kinds = corrupted(given.calibrate, len(given.context.templates), 1)
+    off = member.score(wrong).window
+    figures = {"corrupted": _auc(usual, off), "fit": fitted - began}
+    apart = " ".join(f"{kind} {_auc(usual, off[kinds == i]):.3f}" for i, kind in enumerate(KINDS))
+    told = f"[{apart}] fit {figures['fit']:.1f} CPU-s, {member.training['steps']} steps"
+    if blind:
+        print(f"{name:<11}{seed} corrupted {figures['corrupted']:.4f} {told}", flush=True)
+        return figures
+    began = time.process_time()
+    scores = member.score(given.test).window
+    seconds = time.process_time() - began
+    calibrator = Calibrator().fit(usual[None], given.calibrate.weight)
+    combined = calibrator.combined(scores[None])
+    figures |= {
+        "test": roc_auc(scores, given.label, given.weight),
+        "F1": f1(combined, calibrator.threshold(RATE), given.label, given.weight),
+        "oracle": f1(scores, best_f1(scores, given.label, given.weight).value, given.label, given.weight),
+        "windows/s": len(scores) / seconds,
+        "events/s": len(given.test.template) / seconds,
+    }
+    shown = " ".join(f"{key} {figures[key]:.4f}" for key in ("corrupted", "test", "F1", "oracle"))
+    rates = f"{figures['windows/s']:,.0f} windows, {figures['events/s']:,.0f} events per CPU-s"
+    print(f"{name:<11}{seed} {shown} {told}, {rates}", flush=True)
+    return figures
+
+
+def _auc(usual: F64, off: F64) -> float:
+    label = np.concatenate([np.zeros(len(usual), np.int8), np.ones(len(off), np.int8)])
+    return roc_auc(np.concatenate([usual, off]), label, np.ones(len(label)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--only", default="hdfs,nova")
+    parser.add_argument("--members", default="lstm,next-event,cnn,vae")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--blind", action="store_true")
+    parser.add_argument("options", nargs="*", metavar="KEY=VALUE")
+    asked = parser.parse_args()
+    options = {key: ast.literal_eval(value) for key, value in (pair.split("=") for pair in asked.options)}
+    print(" ".join(sys.argv[1:]))
+    for data in asked.only.split(","):
+        of_seed = [{"hdfs": hdfs, "nova": nova}[data](asked.data, seed) for seed in range(asked.seeds)]
+        print(f"{data}: learn from {len(of_seed[0].train):,} windows, test on {len(of_seed[0].test):,}")
+        for name in asked.members.split(","):
+            rows = [judge(name, seed, of_seed[seed], options, blind=asked.blind) for seed in range(asked.seeds)]
+            for key in rows[0]:
+                values = np.array([row[key] for row in rows])
+                print(f"  {data} {name} {key}: mean {values.mean():,.4f} std {values.std():,.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""Dense autoencoder of whole windows, variational or plain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import onnxruntime as ort
+
+from oddlog.detectors import runtime
+from oddlog.detectors.reconstruction import MAX_VALIDATION, MAX_WINDOWS, shares
+from oddlog.detectors.sequences import MAX_CELLS, held_back, sampled
+from oddlog.detectors.usual import usual_only
+from oddlog.errors import MissingExtraError
+from oddlog.features.fused import FLOOR, FURTHEST, Fused
+from oddlog.types import F32, F64, I8, I64, Context, Scores, State, Windows
+
+
+class DenseAutoencoder:
+    """Error with which dense layers restore the mean and the spread of a window's event vectors.
+
+    A window is the mean and the standard deviation of its events' vectors (`features.fused`) and the logarithm of
+    its length, standardised over the usual windows. A network of five dense layers restores it from a code of a few
+    numbers, variational: from a normal distribution that is held near the standard one. The score is the mean
+    squared error, features weighted by group. An event's is its part in the error of the means: the error of each
+    feature, shared among the window's events by how far each is from the restored mean.
+
+    Parameters
+    ----------
+    variational : bool
+        Without it a plain autoencoder.
+    width, code : int
+        Sizes of the network.
+    divergence : float
+        Weight of the Kullback-Leibler divergence against the error.
+    rate : float
+        Learning rate of the first step (Adam, falling linearly).
+    batch, steps : int
+        Windows of a step, and steps at most.
+    patience : int
+        Validations without a better loss after which training ends.
+    seed : int, optional
+        Of weights, batches and noise; without it that of the context.
+    checkpoints : path, optional
+        A folder in which training leaves checkpoints and goes on from them.
+    progress : callable, optional
+        Told (step, steps, loss on the validation share).
+
+    Notes
+    -----
+    Kingma and Welling, "Auto-encoding variational Bayes", ICLR 2014 (arXiv 1312.6114), with the error weighted
+    against the divergence as in Higgins et al., "beta-VAE", ICLR 2017. Scored from the middle of the code's
+    distribution: one window always has one score.
+
+    """
+
+    name = "vae"
+    reads = frozenset({"template", "order", "time", "level", "service", "numbers"})
+    needs: Literal["usual", "labels"] = "usual"
+    calibrates: Literal["folds", "holdout"] = "holdout"
+    requires: tuple[str, ...] = ("torch", "onnx")
+
+    training: dict[str, Any]
+    """How training went: steps taken, the best one, its loss, why it ended."""
+    _fused: Fused
+    _shares: F32  # [f]
+    _mean: F64  # [f]
+    _std: F64  # [f]
+    _weights: dict[str, F32]
+    _graph: bytes
+
+    def __init__(
+        self,
+        *,
+        variational: bool = True,
+        width: int = 64,
+        code: int = 8,
+        divergence: float = 1e-3,
+        rate: float = 3e-3,
+        batch: int = 256,
+        steps: int = 3_000,
+        patience: int = 5,
+        seed: int | None = None,
+        checkpoints: str | Path = "",
+        progress: Callable[[int, int, float], None] | None = None,
+    ) -> None:
+        self.variational = variational
+        self.width, self.code, self.divergence = width, code, divergence
+        self.rate, self.batch, self.steps, self.patience = rate, batch, steps, patience
+        self.seed = seed
+        self.checkpoints = checkpoints
+        self.progress = progress
+
+    def fit(
+        self,
+        windows: Windows,
+        context: Context,
+        labels: I8 | None = None,
+        *,
+        validation: Windows | None = None,
+    ) -> Self:
+        """Train on usual windows; `validation`, or the last 15 % of the time, decides when to stop.
+
+        Raises
+        ------
+        MissingExtraError
+            Without PyTorch or onnx.
+        TooLittleDataError
+            Without a usual window.
+
+        """
+        try:
+            from oddlog.detectors.deep import export, reconstruction, training  # noqa: PLC0415 - of the extra
+        except ImportError as error:
+            raise MissingExtraError("The detector vae", "train") from error
+        usual = usual_only(windows, labels)
+        if validation is None or not len(validation):
+            learned, judged = held_back(usual)
+            usual, validation = usual.take(learned), usual.take(judged)
+        seed = context.seed if self.seed is None else self.seed
+        usual = usual.take(sampled(usual.weight, MAX_WINDOWS, seed))
+        validation = validation.take(sampled(validation.weight, MAX_VALIDATION, seed))
+        self._fused = Fused.learn(usual, context)
+        self._shares = _shares(self._fused)
+        pooled = self._pooled(usual)
+        self._mean = np.average(pooled, axis=0, weights=usual.weight)
+        self._std = np.sqrt(np.average((pooled - self._mean) ** 2, axis=0, weights=usual.weight)) + FLOOR
+        self._weights, history = reconstruction.learn_dense(
+            self.width,
+            self.code,
+            self.divergence if self.variational else 0.0,
+            self._shares,
+            training.Examples(*self._examples(pooled, usual.weight)),
+            training.Examples(*self._examples(self._pooled(validation), validation.weight)),
+            training.Recipe(rate=self.rate, batch=self.batch, steps=self.steps, patience=self.patience, seed=seed),
+            folder=Path(self.checkpoints) / self.name if self.checkpoints else None,
+            say=self.progress,
+        )
+        self._graph = export.dense(self._weights)
+        self.training = history.summary()
+        return self
+
+    def score(self, windows: Windows) -> Scores:
+        """Return the error of each window, and each event's part in that of the means."""
+        x = self._standardised(self._pooled(windows))
+        restored = np.empty_like(x)
+        for start in range(0, len(x), MAX_CELLS // 8):
+            part = slice(start, start + MAX_CELLS // 8)
+            restored[part] = self._session.run(["restored"], {"x": x[part]})[0]
+        square = (restored.astype(np.float64) - x) ** 2 * self._shares
+        d = self._fused.width
+        middle = restored[:, :d] * self._std[:d] + self._mean[:d]
+        return Scores(square.sum(1), self._parts(windows, square[:, :d], middle))
+
+    def state(self) -> State:
+        """Return the weights, the yardsticks, and the graph derived from the weights."""
+        names = ("variational", "width", "code", "divergence", "rate", "batch", "steps", "patience", "seed")
+        meta = {**{name: getattr(self, name) for name in names}, "training": self.training, "fused": self._fused.meta()}
+        mine: dict[str, Any] = {"shares": self._shares, "mean": self._mean, "std": self._std}
+        return State({**self._fused.arrays(), **mine, **self._weights}, meta, {"restored": self._graph})
+
+    @classmethod
+    def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
+        """Rebuild a fitted detector; needs neither PyTorch nor onnx."""
+        options, a = dict(state.meta), dict(state.arrays)
+        training, fused = options.pop("training"), options.pop("fused")
+        self = cls(**options)
+        self.training = training
+        self._fused = Fused.from_arrays(a, fused)
+        self._shares, self._mean, self._std = a.pop("shares"), a.pop("mean"), a.pop("std")
+        self._weights = {name: value for name, value in a.items() if not name.startswith("fused.")}
+        self._graph = state.graphs["restored"]
+        return self
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What each column of the event vectors is, ``GROUP: FEATURE``."""
+        return self._fused.names
+
+    def _examples(self, pooled: F64, weight: F64) -> tuple[I64, F64, Callable[[I64], Any]]:
+        import torch  # noqa: PLC0415 - of the extra
+
+        x = self._standardised(pooled)
+        return np.ones(len(x), np.int64), np.sqrt(weight), lambda index: (torch.from_numpy(x[index]),)
+
+    def _standardised(self, pooled: F64) -> F32:
+        return np.clip((pooled - self._mean) / self._std, -FURTHEST, FURTHEST).astype(np.float32)
+
+    def _pooled(self, windows: Windows) -> F64:
+        """Return mean and deviation of each window's vectors and the logarithm of 1 + its length [w, 2d + 1]."""
+        total, square = np.zeros((2, len(windows), self._fused.width))
+        for window, begins, vectors in self._blocks(windows):
+            total[window] += np.add.reduceat(vectors, begins, axis=0)
+            square[window] += np.add.reduceat(vectors**2, begins, axis=0)
+        n = np.maximum(windows.lengths, 1)[:, None]
+        mean = total / n
+        spread = np.sqrt(np.maximum(square / n - mean**2, 0.0))
+        return np.concatenate([mean, spread, np.log1p(windows.lengths)[:, None]], axis=1)
+
+    def _parts(self, windows: Windows, square: F64, middle: F64) -> F32:
+        """Return each event's part [e] in the squared errors of the means [w, d]; `middle` are the restored means."""
+        total = np.zeros(middle.shape)
+        for window, begins, vectors in self._blocks(windows):
+            far = np.abs(vectors - np.repeat(middle[window], _lengths(begins, vectors), axis=0))
+            total[window] += np.add.reduceat(far, begins, axis=0)
+        parts = [np.empty(0)]
+        per_distance = square / np.maximum(total, 1e-12)
+        for window, begins, vectors in self._blocks(windows):
+            n = _lengths(begins, vectors)
+            far = np.abs(vectors - np.repeat(middle[window], n, axis=0))
+            parts.append((far * np.repeat(per_distance[window], n, axis=0)).sum(1))
+        return np.concatenate(parts).astype(np.float32)
+
+    def _blocks(self, windows: Windows) -> Iterator[tuple[I64, I64, F64]]:
+        """Yield blocks of events: their windows [x], where each begins in the block [x], their vectors [y, d]."""
+        window_of_event = windows.window_of_event
+        for start in range(0, len(window_of_event), MAX_CELLS):
+            event = np.arange(start, min(start + MAX_CELLS, len(window_of_event)))
+            window, begins = np.unique(window_of_event[event], return_index=True)
+            first = windows.offsets[:-1][window_of_event[event]]
+            yield window, begins, self._fused.vectors(windows, first, event).astype(np.float64)
+
+    @cached_property
+    def _session(self) -> ort.InferenceSession:
+        return runtime.session(self._graph)
+
+
+def _lengths(begins: I64, vectors: F64) -> I64:
+    return np.diff(np.append(begins, len(vectors)))
+
+
+def _shares(fused: Fused) -> F32:
+    """Return how much each pooled feature counts [2d + 1]: means and spreads by group, the length as the place does."""
+    of_event = shares(fused)
+    both = np.concatenate([of_event[:-1], of_event[:-1], of_event[-1:]])
+    return np.asarray(both / both.sum(), np.float32)
