@@ -7,25 +7,31 @@ kind                 says
 `missing_event`      a type that most usual windows hold is not there
 `unexpected_event`   a known type that the nearest usual window does not hold
 `count_off`          a type stands there more or less often than in the nearest usual window
+`unexpected_event`   also: another event was expected at that place
+`out_of_range`       a number is far from what it usually is in lines of that type
+`drift`              the numbers of a window are, together, far from usual
 `concentration`      one entity causes far more of a type's lines than any entity usually does
 ===================  ====================================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
 
-from oddlog.types import F64, I64, Reason, State, Windows
+from oddlog.types import F64, I64, Number, Reason, State, Windows
 
 MOST_REASONS = 6
 SHORT_TEXT = 110
 ENOUGH_LINES = 10  # of a type in a stretch of time before "94 % of them come from one entity" says anything
 CONCENTRATED = 0.5  # least share of a type's lines that is worth calling a concentration
+WORTH_A_WORD = 0.1  # chance from which on a second event that might have come is told
+SLOT = re.compile(r"[0-9a-f]{16}:(\d+)")  # the name of a number that is a template's parameter
 EXPECTED_SHARE = 0.5  # share of usual windows from which on a type counts as expected
 
 
@@ -218,6 +224,61 @@ def reason(oddity: Oddity, usual: Usual, text: str, what: str) -> Reason:
     if share < EXPECTED_SHARE:
         most += f" ({have})"
     return Reason(oddity.kind, f"{quoted} {times(seen)}; usually {times(median)}{most}", numbers)
+
+
+def unexpected(expected: Sequence[tuple[str, float]], seen: str, p_seen: float, line: int) -> Reason:
+    """Return that another event was expected: names and probabilities, the likeliest first; `line` 0 if it is the end.
+
+    Of the expected ones the second is told if its chance is worth a word.
+    """
+    told = [one for i, one in enumerate(expected[:2]) if i == 0 or one[1] >= WORTH_A_WORD]
+    names = " or ".join(f"{name} ({percent(p)})" for name, p in told)
+    numbers: dict[str, float | int | str] = {"seen_p": p_seen, "line": line}
+    numbers |= {f"expected_{i}_p": p for i, (_, p) in enumerate(told, 1)}
+    return Reason("unexpected_event", f"expected {names}, saw {seen} ({percent(p_seen)})", numbers)
+
+
+def out_of_range(number: Number, text: str, value: float, low: float, high: float, line: int) -> Reason:
+    """Return that a number in a line of the type `text` is out of its usual range (1 % to 99 % of usual values)."""
+    usually = f"always {figure(low)}" if low == high else f"usually {figure(low)}–{figure(high)}"
+    unit = f" {number.unit}" if number.unit else ""
+    return Reason(
+        "out_of_range",
+        f"{number_name(number)} of {shorten(text)}: {figure(value)}{unit} ({usually}{unit})",
+        {"value": value, "low": low, "high": high, "line": line, "number": number.name},
+    )
+
+
+def drifted(number: Number, text: str, n: int, median: float, usual: float) -> Reason:
+    """Return that `n` numbers in lines of the type `text` are, together, far from usual."""
+    unit = f" {number.unit}" if number.unit else ""
+    return Reason(
+        "drift",
+        f"{number_name(number)} of {shorten(text)}: {figure(median)}{unit} in the middle of {n:,} values "
+        f"(usually {figure(usual)}{unit})",
+        {"n": n, "median": median, "usual": usual, "number": number.name},
+    )
+
+
+def number_name(number: Number) -> str:
+    """Return what a person calls a number: a field by its name, a template's parameter by its place.
+
+    >>> number_name(Number("duration_ms")), number_name(Number("00c0ffee00c0ffee:1"))
+    ('duration_ms', 'value 2')
+    """
+    slot = SLOT.fullmatch(number.name)
+    return f"value {int(slot[1]) + 1}" if slot else number.name
+
+
+def figure(value: float) -> str:
+    """Return a number as a person writes it.
+
+    >>> figure(4200.0), figure(0.0312), figure(17.25), figure(200.0), figure(1.5e12)
+    ('4,200', '0.0312', '17.2', '200', '1,500,000,000,000')
+    """
+    if value == int(value) or abs(value) >= 1000:  # noqa: PLR2004 - from here on what is behind the point says nothing
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
 
 
 def concentration(name: str, text: str, lines: int, total: int, usual_share: float) -> Reason | None:

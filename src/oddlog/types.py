@@ -344,6 +344,7 @@ class Incident:
     new_types: tuple[str, ...] = ()  # keys (hex) of the types never seen in training that its top window leads with
     answer: str = ""  # what a person has said of its pattern: usual, anomalous or mute
     notes: tuple[str, ...] = ()  # what else is known of it, for people
+    members: Mapping[str, float] = field(default_factory=dict)  # p-value of each member for the most pressing window
 
 
 class Format(Protocol):

@@ -99,7 +99,7 @@ def incident_json(incident: Incident) -> dict[str, Any]:
     """Return an incident as the object that others build on."""
     fields = asdict(incident)
     names = ("id", "key", "start", "end", "score", "p_value", "pattern", "services", "hosts", "reasons", "lines")
-    further = ("n_windows", "keys", "severity", "patterns", "new_types", "answer", "notes")
+    further = ("n_windows", "keys", "severity", "patterns", "new_types", "answer", "notes", "members")
     return {name: fields[name] for name in names} | {name: fields[name] for name in further}
 
 
@@ -109,6 +109,7 @@ def model_json(model: Model) -> dict[str, Any]:
         "id": model.id,
         "templates": len(model.context.templates),
         "services": model.context.services,
+        "members": members_of(model),
         "reading": model.reading,
         "training": model.training,
     }
@@ -174,12 +175,33 @@ def _numbers(told: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(frame)
 
 
+def members_of(model: Model) -> list[dict[str, Any]]:
+    """Return who judges in a model: by view the members, whether they vote and why, and what they read."""
+    rows = []
+    for view in model.views:
+        joining = model.training["views"][view.name].get("joining", {})
+        for member in view.members:
+            tried = joining.get(member.name, {})
+            rows.append(
+                {
+                    "view": view.name,
+                    "member": member.name,
+                    "role": "votes" if member.name in view.voting else "shown",
+                    "reads": ", ".join(sorted(member.reads)),
+                    "p_values_from": "last 15 %" if getattr(member, "calibrates", "folds") == "holdout" else "5 folds",
+                    "why": tried.get("why", ""),
+                }
+            )
+    return rows
+
+
 def print_inside(model: Model) -> None:
-    """Print a model's message types, what could have tied its lines together, and what was cleaned."""
+    """Print a model's members, its message types, what could have tied its lines together, and what was cleaned."""
     import polars as pl
 
     from oddlog.types import LEVELS, Tally
 
+    print_frame(pl.DataFrame(members_of(model)), "\nMembers")
     known = model.context.templates
     rows = {
         "lines": known.count[:SHOWN_TEMPLATES],

@@ -102,25 +102,28 @@ class ParameterValues:
         highest = np.full(len(windows.template), -np.inf)
         np.maximum.at(highest, event, surprise)
         of_event = np.where(np.isinf(highest), np.nan, highest).astype(np.float32)
-        window = self._highest(windows.window_of_event[event], surprise, len(windows))
-        means = self._means(windows)
-        drift = self._highest(means.window, self._drift(means), len(windows))
-        return Scores(np.fmax(window, drift), of_event)
+        return Scores(np.fmax(*self._parts(windows)), of_event)
 
     def excursions(self, windows: Windows) -> Excursions:
-        """Return the value of each window that is farthest out of its range, if one is."""
+        """Return the value of each window that is farthest out of its range, if one is.
+
+        Where the values together are odder than each of them, see `drifts`.
+        """
+        alone, together = self._parts(windows)
         event, at, value, surprise = self._surprises(windows)
-        low, high = self._ranges.low[at], self._ranges.high[at]
-        out = np.flatnonzero((value < low) | (value > high))
         window = windows.window_of_event[event]
+        low, high = self._ranges.low[at], self._ranges.high[at]
+        out = np.flatnonzero(((value < low) | (value > high)) & ~(together > alone)[window])
         first = out[_first_of_each(window[out], surprise[out])]
         number = self._ranges.number[at[first]]
         return Excursions(event[first], window[first], number, value[first], low[first], high[first])
 
     def drifts(self, windows: Windows) -> Drifts:
-        """Return the number of each window whose mean is farthest from usual."""
+        """Return the number of each window whose mean is farthest from usual, where that is the oddest of it."""
+        alone, together = self._parts(windows)
         means = self._means(windows)
-        first = _first_of_each(means.window, self._drift(means))
+        more = np.flatnonzero((together > alone)[means.window])
+        first = more[_first_of_each(means.window[more], self._drift(means)[more])]
         at = means.at[first]
         return Drifts(
             means.event[first],
@@ -130,6 +133,13 @@ class ParameterValues:
             means.median[first],
             self._ranges.median[at],
         )
+
+    def _parts(self, windows: Windows) -> tuple[F64, F64]:
+        """Return how odd the oddest value of each window is, and how odd its oddest mean [w]; NaN where none is."""
+        event, _, _, surprise = self._surprises(windows)
+        means = self._means(windows)
+        alone = _highest(windows.window_of_event[event], surprise, len(windows))
+        return alone, _highest(means.window, self._drift(means), len(windows))
 
     def _surprises(self, windows: Windows) -> tuple[I64, I64, F64, F64]:
         """Return event, range, value and surprise of each number that is there [x]."""
@@ -160,13 +170,6 @@ class ParameterValues:
         spread = np.sqrt(self._between[means.at] + 1 / means.n)
         return np.minimum(drift_surprise(means.mean / spread), MOST_SURPRISE)
 
-    def _highest(self, window: I64, surprise: F64, n_windows: int) -> F64:
-        """Return each window's highest surprise less log10 of how many there are [w]; NaN where none is."""
-        highest = np.full(n_windows, -np.inf)
-        np.maximum.at(highest, window, surprise)
-        n = np.bincount(window, minlength=n_windows)
-        return np.where(n > 0, np.maximum(highest - np.log10(np.maximum(n, 1)), 0.0), np.nan)
-
     def state(self) -> State:
         """Return the ranges."""
         return State(self._ranges.arrays() | {"between": self._between}, {"k": self._ranges.k})
@@ -191,6 +194,14 @@ class _Means:
     n: I64
     mean: F64
     median: F64
+
+
+def _highest(window: I64, surprise: F64, n_windows: int) -> F64:
+    """Return each window's highest surprise less log10 of how many there are [w]; NaN where none is."""
+    highest = np.full(n_windows, -np.inf)
+    np.maximum.at(highest, window, surprise)
+    n = np.bincount(window, minlength=n_windows)
+    return np.where(n > 0, np.maximum(highest - np.log10(np.maximum(n, 1)), 0.0), np.nan)
 
 
 def _between(means: _Means, weight: F64, n_ranges: int) -> F64:

@@ -27,7 +27,7 @@ from oddlog.feedback.answers import Answer, Standing, answered, apply
 from oddlog.incidents import pattern_of
 from oddlog.pipeline.distinct import counts_hash, distinct
 from oddlog.pipeline.known import Known
-from oddlog.pipeline.merging import MOST_ODD, OddWindows, patterns_of
+from oddlog.pipeline.odd import MOST_ODD, OddWindows, patterns_of
 from oddlog.pipeline.views import View
 from oddlog.templates import Matcher
 from oddlog.types import I64, NO_TIME, OVERFLOW, Bool, Incident, Windows, to_datetime

@@ -17,7 +17,8 @@ from oddlog.model import Model
 from oddlog.pipeline.answering import Overlay, hidden_notes
 from oddlog.pipeline.cutting import cut_windows, partitions
 from oddlog.pipeline.events import Codes, EventStore, event_columns
-from oddlog.pipeline.merging import MOST_ODD, Merging
+from oddlog.pipeline.merging import Merging
+from oddlog.pipeline.odd import MOST_ODD
 from oddlog.pipeline.overview import Collector, Overview
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.reading import Reading

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 
-from oddlog.explain import Oddity, Usual, concentration, leading, reason
+from oddlog.explain import Oddity, Usual, concentration, reason
 from oddlog.incidents import MOST_NOVEL, group, pattern_of, pressing
 from oddlog.model import Model
 from oddlog.pipeline.closeups import Closeups
 from oddlog.pipeline.events import Codes
+from oddlog.pipeline.odd import MOST_ODD, OddWindows, patterns_of
 from oddlog.pipeline.reading import Reading
-from oddlog.pipeline.views import View
+from oddlog.pipeline.telling import reason_of
 from oddlog.templates import Matcher
-from oddlog.types import F64, OVERFLOW, Bool, Incident, LineRef, Reason, Windows, to_datetime
+from oddlog.types import F64, I64, OVERFLOW, Bool, Incident, LineRef, Reason, Windows, to_datetime
 
-MOST_ODD = 20_000  # windows of a view that are explained and merged, the oddest
 MOST_LINES_OF_TYPE = 1_000  # of each partition
 MOST_KEYS = 100
 MOST_PATTERNS = 100
@@ -28,65 +28,6 @@ MOST_LINES = 20
 MOST_WINDOWS_SHOWN = 5
 MOST_REASONS = 6
 TINY = 1e-300
-
-
-@dataclass(frozen=True)
-class OddWindows:
-    """The odd windows of a view with what makes them odd."""
-
-    view: View
-    windows: Windows
-    score: F64
-    p_value: F64
-    oddities: list[list[Oddity]]
-    n_dropped: int = 0
-
-    @classmethod
-    def of(cls, view: View, windows: Windows, verdict: pl.DataFrame) -> OddWindows:
-        """Return the odd ones among `windows` [w], given their verdicts."""
-        index = np.flatnonzero(verdict["is_anomaly"].to_numpy())
-        score = verdict["score"].to_numpy()
-        dropped = max(len(index) - MOST_ODD, 0)
-        if dropped:
-            index = np.sort(index[np.argsort(-score[index], kind="stable")[:MOST_ODD]])
-        odd = windows.take(index)
-        return cls(
-            view,
-            odd,
-            score[index],
-            verdict["p_value"].to_numpy()[index],
-            view.oddities(odd),
-            dropped,
-        )
-
-    def lines(self) -> pl.DataFrame:
-        """Return ``source line window_score window_p window_reason`` of the events that make a window odd."""
-        guilty = pl.DataFrame(
-            [(w, o.template, o.kind) for w, found in enumerate(self.oddities) for o in leading(found) if o.seen],
-            schema={"window": pl.Int64, "template": pl.UInt32, "kind": pl.String},
-            orient="row",
-        ).unique(["window", "template"], keep="last", maintain_order=True)
-        events = pl.DataFrame(
-            {
-                "window": self.windows.window_of_event,
-                "template": self.windows.template,
-                "source": self.windows.source,
-                "line": self.windows.line,
-            }
-        )
-        windows = pl.DataFrame({"window_score": self.score, "window_p": self.p_value, "key": self.windows.key})
-        frame = (
-            events.join(guilty, on=["window", "template"], how="inner", maintain_order="left")
-            .join(windows.with_row_index("window").cast({"window": pl.Int64}), on="window", maintain_order="left")
-            .select(
-                "source",
-                "line",
-                "window_score",
-                "window_p",
-                window_reason=pl.col("kind") + " in " + pl.col("key"),
-            )
-        )
-        return frame.sort("window_score", descending=True).unique(["source", "line"], keep="first", maintain_order=True)
 
 
 @dataclass(frozen=True)
@@ -126,14 +67,11 @@ class Merging:
 
     def _oddest(self, parts: list[OddWindows]) -> OddWindows:
         """Return the oddest `MOST_ODD` windows of all parts, in order of time."""
-        windows = Windows.concat([part.windows for part in parts])
-        score, p_value = (np.concatenate([getattr(part, name) for part in parts]) for name in ("score", "p_value"))
-        found = [one for part in parts for one in part.oddities]
-        order = pl.DataFrame({"score": -score, "start": windows.start, "key": windows.key})
+        every = OddWindows.concat(parts)
+        order = pl.DataFrame({"score": -every.score, "start": every.windows.start, "key": every.windows.key})
         kept = order.select(pl.arg_sort_by("score", "start", "key").cast(pl.Int64)).to_series().to_numpy()[:MOST_ODD]
-        self.n_dropped += len(score) - len(kept)
-        kept = kept[order[kept].select(pl.arg_sort_by("start", "key")).to_series().to_numpy()]
-        return OddWindows(parts[0].view, windows.take(kept), score[kept], p_value[kept], [found[i] for i in kept])
+        self.n_dropped += len(every.score) - len(kept)
+        return every.take(kept[order[kept].select(pl.arg_sort_by("start", "key")).to_series().to_numpy()])
 
     def add_lines(self, lines: pl.DataFrame, windows: Windows) -> None:
         """Take in the verdicts of a partition's lines; those of its odd `windows` are told with these."""
@@ -159,63 +97,49 @@ class Merging:
         found: list[_Found] = []
         told: set[int] = set()
         for parts in self._odd.values():
-            found += self._of_windows([self._oddest(parts)], told)
+            found += self._of_windows(self._oddest(parts), told)
         found += self._of_lines(told)
         found.sort(key=lambda one: one.order)
         return self._with_lines(found, reading)
 
-    def _of_windows(self, parts: Sequence[OddWindows], told: set[int]) -> list[_Found]:
+    def _of_windows(self, odd: OddWindows, told: set[int]) -> list[_Found]:
         """Return the incidents of one view; templates they lead with are added to `told`."""
-        view = parts[0].view
-        windows = Windows.concat([part.windows for part in parts])
-        score = np.concatenate([part.score for part in parts])
-        p_value = np.concatenate([part.p_value for part in parts])
-        lead = [leading(found) for part in parts for found in part.oddities]
-        patterns = patterns_of(self.matcher, view, windows, lead)
-        shared = [[f"{o.kind}:{o.template}" for o in one] for one in lead]
-        severity = self._severity(windows, p_value, lead)
-        told.update(o.template for one in lead for o in one if o.seen)
-        incident = group(patterns, shared, windows.start)
+        patterns = patterns_of(self.matcher, odd.view, odd.windows, odd.lead)
+        severity = self._severity(odd)
+        told.update(o.template for one in odd.lead for o in one if o.seen)
+        incident = group(patterns, [[f"{kind}:{row}" for kind, row in one] for one in odd.signs], odd.windows.start)
         return [
-            self._one(view, windows, np.flatnonzero(incident == i), lead, patterns, score, p_value, severity)
+            self._one(odd, np.flatnonzero(incident == i), patterns, severity)
             for i in range(int(incident.max(initial=-1)) + 1)
         ]
 
-    def _severity(self, windows: Windows, p_value: F64, lead: list[list[Oddity]]) -> F64:
+    def _severity(self, odd: OddWindows) -> F64:
+        windows = odd.windows
         level = np.full(len(windows), 3, np.uint8)  # INFO
         words = np.zeros(len(windows), np.bool_)
-        for i, one in enumerate(lead):
-            there = [o.template for o in one if o.seen]
-            if there:
-                events = slice(windows.offsets[i], windows.offsets[i + 1])
-                level[i] = windows.level[events][np.isin(windows.template[events], there)].max(initial=0)
-                words[i] = self.words[np.minimum(there, len(self.words) - 1)].any()
-        return pressing(-np.log10(np.maximum(p_value, TINY)), level, words)
+        for i, guilty in enumerate(odd.guilty):
+            if guilty.any():
+                events = np.flatnonzero(guilty) + windows.offsets[i]
+                level[i] = windows.level[events].max(initial=0)
+                words[i] = self.words[np.minimum(windows.template[events], len(self.words) - 1)].any()
+        return pressing(-np.log10(np.maximum(odd.p_value, TINY)), level, words)
 
-    def _one(
-        self,
-        view: View,
-        windows: Windows,
-        index: np.ndarray,
-        lead: list[list[Oddity]],
-        patterns: list[str],
-        score: F64,
-        p_value: F64,
-        severity: F64,
-    ) -> _Found:
+    def _one(self, odd: OddWindows, index: I64, patterns: list[str], severity: F64) -> _Found:
         """Return the incident of the windows at `index`."""
+        windows, score = odd.windows, odd.score
         by_rank = index[np.lexsort((windows.start[index], -score[index], -severity[index]))]
         top = int(by_rank[0])
         by_time = index[np.argsort(windows.start[index], kind="stable")]
         one = windows.take(index)
-        refs = self._refs(windows, by_rank[:MOST_WINDOWS_SHOWN], lead)
+        refs = self._refs(odd, by_rank[:MOST_WINDOWS_SHOWN])
         first = (int(windows.source[windows.offsets[top]]), int(windows.line[windows.offsets[top]]))
         keys = windows.key.gather(by_time[:MOST_KEYS]).to_list()
-        guilty = {o.template for i in by_rank[:MOST_WINDOWS_SHOWN] for o in lead[i] if o.seen}
+        guilty = {o.template for i in by_rank[:MOST_WINDOWS_SHOWN] for o in odd.lead[i] if o.seen}
         is_guilty = np.isin(one.template, list(guilty)) if guilty else np.ones(len(one.template), np.bool_)
         named = [name for name, _ in Counter(patterns[i] for i in by_time).most_common(MOST_PATTERNS)]
         # That a thing happens again adds to its novelty, by the order of magnitude.
         pressing_ = float(severity[top]) * (1 + np.log10(is_guilty.sum()) / MOST_NOVEL)
+        member_p = {name: float(p_value[top]) for name, p_value in odd.member_p.items()}
         incident = Incident(
             id=self._id(windows.key[top], first),
             key=windows.key[top],
@@ -225,27 +149,32 @@ class Merging:
             end=to_datetime(int(one.end.max())),
             severity=pressing_,
             score=float(score[top]),
-            p_value=float(p_value[top]),
+            p_value=float(odd.p_value[top]),
             pattern=named[0],
             patterns=tuple(named),
-            new_types=self._new_types(o.template for o in lead[top]),
+            new_types=self._new_types(o.template for o in odd.lead[top]),
             services=self._ranked(one.service[is_guilty]),
-            reasons=tuple(self._reasons(view, windows, top, lead[top])),
+            reasons=tuple(self._reasons(odd, top)),
             hosts=(),
             lines=(),
+            members={name: p_value for name, p_value in member_p.items() if not np.isnan(p_value)},
         )
         order = (-pressing_, -float(score[top]), int(one.start.min()))
         if self.closeups is not None:
             window = windows.take(np.array([top]))
-            self.closeups.add_window(incident.id, order, window, lead[top], view.usual, view.cut.noun, one.start)
+            view = odd.view
+            self.closeups.add_window(incident.id, order, window, odd.lead[top], view.usual, view.cut.noun, one.start)
         return _Found(incident, refs, order)
 
-    def _reasons(self, view: View, windows: Windows, top: int, lead: list[Oddity]) -> Iterable[Reason]:
+    def _reasons(self, odd: OddWindows, top: int) -> list[Reason]:
+        """Return why the window `top` is odd: by its counts, then by what members that read more remark on it."""
+        view, windows, lead = odd.view, odd.windows, odd.lead[top]
         reasons = [reason(o, view.usual, self.matcher.text_of(o.template), view.cut.noun) for o in lead]
         if view.name == "entities":
             name = windows.key[top].rsplit("@", 1)[0].rsplit("#", 1)[0]
             reasons = self._concentrations(view.usual, name, int(windows.start[top]), view.name, lead) + reasons
-        return reasons[:MOST_REASONS] or [
+        said = [reason_of(one, self.model.context, self.matcher.text_of) for one in odd.remarks[top]]
+        return [*reasons[: MOST_REASONS - len(said)], *said] or [
             Reason("combination", "no single type stands out: their combination does", {"types": 0})
         ]
 
@@ -258,14 +187,15 @@ class Merging:
                 found.append(concentration(name, self.matcher.text_of(o.template), int(o.seen), total, share))
         return [one for one in found if one is not None]
 
-    def _refs(self, windows: Windows, index: np.ndarray, lead: list[list[Oddity]]) -> list[tuple[int, int, float]]:
-        """Return the lines to show: those of the odd types, else a window's first ones."""
+    def _refs(self, odd: OddWindows, index: I64) -> list[tuple[int, int, float]]:
+        """Return the lines to show: those that make the windows at `index` odd, else a window's first ones."""
         refs: list[tuple[int, int, float]] = []
+        windows = odd.windows
         each = max(MOST_LINES // max(len(index), 1), 1)
         for i in index.tolist():
             events = np.arange(windows.offsets[i], windows.offsets[i + 1])
-            odd = events[np.isin(windows.template[events], [o.template for o in lead[i] if o.seen])]
-            shown = (odd if len(odd) else events)[:each]
+            guilty = events[odd.guilty[i]]
+            shown = (guilty if len(guilty) else events)[:each]
             score = self.model.events.score(
                 windows.template[shown],
                 windows.level[shown],
@@ -364,14 +294,3 @@ class Merging:
                 hosts[host] += 1
         ranked = tuple(host for host, _ in hosts.most_common(10))
         return replace(one.incident, hosts=ranked, lines=tuple(lines))
-
-
-def patterns_of(matcher: Matcher, view: View, windows: Windows, lead: Sequence[Sequence[Oddity]]) -> list[str]:
-    """Return each window's pattern [w]: all types of a session, the odd types (`lead`) of another window."""
-    if view.cut.by != "session":
-        return [pattern_of(matcher.key_of(o.template) for o in one) for one in lead]
-    key = {row: matcher.key_of(row) for row in np.unique(windows.template).tolist()}
-    return [
-        pattern_of(key[row] for row in np.unique(windows.template[a:b]).tolist())
-        for a, b in zip(windows.offsets[:-1], windows.offsets[1:], strict=True)
-    ]

@@ -19,7 +19,7 @@ from oddlog.templates import Matcher
 from oddlog.types import LINE_SCORES, NO_TIME, TIME, Bool
 
 if TYPE_CHECKING:
-    from oddlog.pipeline.merging import OddWindows
+    from oddlog.pipeline.odd import OddWindows
 
 
 def line_verdicts(view: EventView, events: pl.DataFrame, words: Bool) -> pl.DataFrame:

@@ -1,0 +1,140 @@
+"""Odd windows, and what makes them odd."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+
+from oddlog.explain import Oddity, leading
+from oddlog.incidents import pattern_of
+from oddlog.pipeline.telling import Remark, remarks_of
+from oddlog.pipeline.views import View
+from oddlog.templates import Matcher
+from oddlog.types import F64, I64, Bool, Windows
+
+MOST_ODD = 20_000  # windows of a view that are explained and merged, the oddest
+
+
+@dataclass(frozen=True)
+class OddWindows:
+    """The odd windows of a view with what makes them odd."""
+
+    view: View
+    windows: Windows
+    score: F64
+    p_value: F64
+    oddities: list[list[Oddity]]
+    remarks: list[list[Remark]]
+    member_p: dict[str, F64]
+    n_dropped: int = 0
+
+    @classmethod
+    def of(cls, view: View, windows: Windows, verdict: pl.DataFrame) -> OddWindows:
+        """Return the odd ones among `windows` [w], given their verdicts."""
+        index = np.flatnonzero(verdict["is_anomaly"].to_numpy())
+        score = verdict["score"].to_numpy()
+        dropped = max(len(index) - MOST_ODD, 0)
+        if dropped:
+            index = np.sort(index[np.argsort(-score[index], kind="stable")[:MOST_ODD]])
+        odd = windows.take(index)
+        member_p = view.member_p(odd)
+        return cls(
+            view,
+            odd,
+            score[index],
+            verdict["p_value"].to_numpy()[index],
+            view.oddities(odd),
+            remarks_of(view.members, member_p, view.rate, odd),
+            member_p,
+            dropped,
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence[OddWindows]) -> OddWindows:
+        """Return the windows of all parts of one view."""
+        return cls(
+            parts[0].view,
+            Windows.concat([part.windows for part in parts]),
+            np.concatenate([part.score for part in parts]),
+            np.concatenate([part.p_value for part in parts]),
+            [one for part in parts for one in part.oddities],
+            [one for part in parts for one in part.remarks],
+            {name: np.concatenate([part.member_p[name] for part in parts]) for name in parts[0].member_p},
+        )
+
+    def take(self, index: I64) -> OddWindows:
+        """Return the windows at `index` [x]."""
+        return OddWindows(
+            self.view,
+            self.windows.take(index),
+            self.score[index],
+            self.p_value[index],
+            [self.oddities[i] for i in index],
+            [self.remarks[i] for i in index],
+            {name: p_value[index] for name, p_value in self.member_p.items()},
+        )
+
+    @cached_property
+    def lead(self) -> list[list[Oddity]]:
+        """What carries each window's oddness."""
+        return [leading(found) for found in self.oddities]
+
+    @cached_property
+    def guilty(self) -> list[Bool]:
+        """Which events of each window make it odd: those of types that should not be there, or not so often.
+
+        Where there are none, the events that a member remarks on.
+        """
+        found = []
+        for i, (start, end) in enumerate(pairwise(self.windows.offsets.tolist())):
+            events = np.isin(self.windows.template[start:end], [o.template for o in self.lead[i] if o.seen])
+            if not events.any():
+                events[[remark.event for remark in self.remarks[i] if remark.event >= 0]] = True
+            found.append(events)
+        return found
+
+    @property
+    def signs(self) -> list[list[tuple[str, int]]]:
+        """What each window is odd by, as kinds and rows: types, else what a member remarks on."""
+        return [
+            [(o.kind, o.template) for o in lead] or [(said.kind, said.template) for said in remarks if said.event >= 0]
+            for lead, remarks in zip(self.lead, self.remarks, strict=True)
+        ]
+
+    def lines(self) -> pl.DataFrame:
+        """Return ``source line window_score window_p window_reason`` of the events that make a window odd."""
+        at = np.flatnonzero(np.concatenate([*self.guilty, np.empty(0, np.bool_)]))
+        window = self.windows.window_of_event[at]
+        kinds = [{o.template: o.kind for o in lead if o.seen} for lead in self.lead]
+        remarked = [{remark.event: remark.kind for remark in said} for said in self.remarks]
+        place = at - self.windows.offsets[window]
+        kind = [
+            kinds[w].get(t) or remarked[w][i]
+            for w, t, i in zip(window.tolist(), self.windows.template[at].tolist(), place.tolist(), strict=True)
+        ]
+        frame = pl.DataFrame(
+            {
+                "source": self.windows.source[at],
+                "line": self.windows.line[at],
+                "window_score": self.score[window],
+                "window_p": self.p_value[window],
+                "window_reason": pl.Series(kind, dtype=pl.String) + " in " + self.windows.key.gather(window),
+            }
+        )
+        return frame.sort("window_score", descending=True).unique(["source", "line"], keep="first", maintain_order=True)
+
+
+def patterns_of(matcher: Matcher, view: View, windows: Windows, lead: Sequence[Sequence[Oddity]]) -> list[str]:
+    """Return each window's pattern [w]: all types of a session, the odd types (`lead`) of another window."""
+    if view.cut.by != "session":
+        return [pattern_of(matcher.key_of(o.template) for o in one) for one in lead]
+    key = {row: matcher.key_of(row) for row in np.unique(windows.template).tolist()}
+    return [
+        pattern_of(key[row] for row in np.unique(windows.template[a:b]).tolist())
+        for a, b in zip(windows.offsets[:-1], windows.offsets[1:], strict=True)
+    ]
