@@ -20,10 +20,12 @@ MAY = {
     **{stage: {"types", "errors"} for stage in STAGES},
     "formats": {"types", "errors", "plugins"},
     "thresholds": {"types", "errors", "calibration"},  # a tail is a tail, for p-values and for thresholds
+    "rates": {"types", "errors", "calibration"},  # the same tail
     "detectors": {"types", "errors", "features", "plugins"},
     "datasets": {"types", "errors"},
     "feedback": {"types", "errors"},
-    "pipeline": STAGES | {"types", "errors", "config", "plugins", "thresholds", "detectors", "model", "feedback"},
+    "pipeline": STAGES
+    | {"types", "errors", "config", "plugins", "thresholds", "rates", "detectors", "model", "feedback"},
     "model": {"types", "errors", "pipeline"},
     "reports": STAGES | {"types", "errors", "pipeline", "model"},
     "testing": {"types", "errors", "formats", "detectors"},

@@ -37,6 +37,7 @@ from oddlog.types import Context, Number, State, Templates, Windows
 
 if TYPE_CHECKING:
     from oddlog.pipeline.detecting import Detection
+    from oddlog.pipeline.rates import RatesView
     from oddlog.pipeline.views import EventView, View
 
 FORMAT_VERSION = 1
@@ -61,6 +62,8 @@ class Model:
         What it was learned from: lines, time span, windows, what was trimmed and left out.
     made_by : str
         Version of oddlog that learned it.
+    rates : RatesView or None
+        How many lines there usually are by minute; None where that is not watched.
 
     """
 
@@ -70,6 +73,7 @@ class Model:
     reading: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     made_by: str = __version__
+    rates: RatesView | None = None
 
     @cached_property
     def id(self) -> str:
@@ -142,6 +146,8 @@ class Model:
         }
         for view in self.views:
             parts |= view.states()
+        if self.rates is not None:
+            parts |= self.rates.states()
         files: dict[str, bytes] = {"templates.json": _templates_json(templates)}
         for part, state in parts.items():
             if state.arrays:
@@ -186,7 +192,8 @@ def load(folder: str | Path) -> Model:
         If it is missing, of another version, or differs from its manifest in one byte.
 
     """
-    from oddlog.pipeline.views import EventView, View  # noqa: PLC0415 - views import the stages, loading needs them
+    from oddlog.pipeline.rates import RatesView  # noqa: PLC0415 - views import the stages, loading needs them
+    from oddlog.pipeline.views import EventView, View  # noqa: PLC0415 - the same
 
     folder = Path(folder)
     files = _checked(folder)
@@ -198,7 +205,8 @@ def load(folder: str | Path) -> Model:
         context = Context(templates, numbers, tuple(head["services"]), head["seed"])
         views = tuple(View.from_states(name, states, context) for name in head["views"])
         events = EventView.from_state(states["events"])
-        return Model(context, views, events, head["reading"], head["training"], head["oddlog"])
+        rates = RatesView.from_states(states)
+        return Model(context, views, events, head["reading"], head["training"], head["oddlog"], rates)
     except OddlogError:
         raise
     except Exception as error:

@@ -75,8 +75,9 @@ def test_every_count_in_the_storms_reasons_is_that_of_the_raw_lines(storm: Incid
     messages = [entry["msg"] for entry in raw(shop) if entry.get("trace_id") == storm.key]
     told = ("will be tried again", "processor answered", "released", "transaction", "orders failed", "payment failed")
     counted = Counter(words for words in told for message in messages if words in message)
+    of_windows = [reason for reason in storm.reasons if reason.kind in ("unexpected_event", "count_off")]
     checked = [
-        (reason.numbers["seen"], counted[words]) for words in told for reason in storm.reasons if words in reason.text
+        (reason.numbers["seen"], counted[words]) for words in told for reason in of_windows if words in reason.text
     ]
     assert len(checked) >= 2
     assert all(seen == by_hand for seen, by_hand in checked)

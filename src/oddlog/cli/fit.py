@@ -33,6 +33,7 @@ def fit(
     *,
     drop_duplicates: Annotated[bool, typer.Option(help="Drop identical lines instead of counting them.")] = False,
     redact: Annotated[bool, typer.Option(help="Replace passwords, tokens and keys by <redacted>.")] = True,
+    rates: Annotated[bool, typer.Option(help="Watch how many lines, errors and failures there are by minute.")] = True,
     json: Annotated[bool, typer.Option("--json", help="Print what was learned as JSON.")] = False,
 ) -> None:
     """Learn what is usual: formats, templates, sessions, detectors, calibration.
@@ -61,6 +62,7 @@ def fit(
             recurring=recurring,  # type: ignore[arg-type] # fit refuses other words
             drop_duplicates=drop_duplicates,
             redact=redact,
+            rates=rates,
             seed=seed,
             train_share=train_share,
             progress=progress,

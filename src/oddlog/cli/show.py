@@ -158,6 +158,10 @@ def print_model(model: Model, where: str) -> None:
         out.print(f"  {view.name:<9}  {escape(facts['says'])}")
         for note in facts["notes"]:
             out.print(f"             [yellow]{escape(note)}[/yellow]")
+    rates = training.get("rates", {"says": "not watched by the version that learned this", "notes": []})
+    out.print(f"  rates      {escape(rates['says'])}")
+    for note in rates["notes"]:
+        out.print(f"             [yellow]{escape(note)}[/yellow]")
     for note in training["notes"]:
         out.print(f"  [yellow]{escape(note)}[/yellow]")
     out.print(f"  model      {escape(where)}  [dim]{model.id[:12]}[/dim]")

@@ -10,8 +10,10 @@ No stage knows another; only this room knows their order. One file a leg of the 
     cutting     events → windows
     gathering   second pass of a fit   distinct finished windows
     learning    windows → a view       trimming, members, calibration, threshold
+    rates       counts → a view        what is usual by minute, what is odd
     fitting     fit                    all of these in order
     detecting   detect                 windows → scores → verdicts → incidents
+    episodes    odd counts → incidents what is odd together; `rates_reasons` says why
 """
 
 from oddlog.pipeline.detecting import Detection, detect

@@ -9,11 +9,13 @@ from typing import Self
 import numpy as np
 import polars as pl
 
+from oddlog.incidents import alarming
 from oddlog.pipeline.events import Codes, EventStore, event_columns
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.views import Cut
 from oddlog.pipeline.watching import NumberColumns
-from oddlog.templates import mask
+from oddlog.rates import Counting
+from oddlog.templates import Masked, mask
 from oddlog.types import I64, NO_TIME, Number, Tally
 
 MOST_TYPES = 2_000_000  # distinct masked texts: 337 MB measured
@@ -34,11 +36,20 @@ class Collected(ExitStack):
         Names met so far.
     start_us, end_us : int
         First and last time; `NO_TIME` if no record has one.
+    counting : Counting or None
+        Lines by minute, for the rates view; `key` is their type.
 
     """
 
-    def __init__(self, plan: list[tuple[str, Cut]], numbers: Sequence[Number], tally: Tally) -> None:
+    def __init__(
+        self,
+        plan: list[tuple[str, Cut]],
+        numbers: Sequence[Number],
+        tally: Tally,
+        counting: Counting | None = None,
+    ) -> None:
         super().__init__()
+        self.counting = counting
         self.plan = plan
         self._numbers = NumberColumns(numbers)
         self.tally = tally
@@ -67,6 +78,8 @@ class Collected(ExitStack):
         self.records += len(records)
         self._count_types(masked.distinct_key, masked.distinct_text, masked.inverse, shared)
         self._note_times(shared["time_us"].to_numpy())
+        if self.counting is not None:
+            self.counting.add(records, shared.rename({"key": "type"}), words_of(masked))
         for i, ((name, cut), store) in enumerate(zip(self.plan, self.stores, strict=True)):
             events = shared.with_columns(group_of(records, name, cut))
             # The first view's store keeps every line: single lines are judged from it too.
@@ -122,6 +135,11 @@ class Collected(ExitStack):
             return np.empty(0, np.int64)
         shares = np.arange(1, FOLDS) / FOLDS
         return np.quantile(np.concatenate(self._times), shares, method="higher").astype(np.int64)
+
+
+def words_of(masked: Masked) -> pl.Series:
+    """Return which lines hold a word of trouble [lines], looked for in their distinct texts only."""
+    return pl.Series("alarming", alarming(masked.distinct_text)[masked.inverse])
 
 
 def folds(time_us: I64, edges: I64) -> I64:

@@ -15,16 +15,20 @@ from oddlog.feedback import Answers, Standing
 from oddlog.incidents import alarming
 from oddlog.model import Model
 from oddlog.pipeline.answering import Overlay, hidden_notes
+from oddlog.pipeline.collecting import words_of
 from oddlog.pipeline.cutting import cut_windows, partitions
+from oddlog.pipeline.episodes import Episode, episodes_of, sample
 from oddlog.pipeline.events import Codes, EventStore, event_columns
 from oddlog.pipeline.merging import Merging
 from oddlog.pipeline.odd import MOST_ODD
 from oddlog.pipeline.overview import Collector, Overview
 from oddlog.pipeline.planning import group_of
+from oddlog.pipeline.rates import NOUN, Judged
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.verdicts import LineWriter, check_writable, line_verdicts, write_parquet
 from oddlog.pipeline.views import View
 from oddlog.pipeline.watching import NumberColumns
+from oddlog.rates import Counting
 from oddlog.templates import Matcher, mask
 from oddlog.types import NO_TIME, SCORES, Bool, Incident, Tally, Windows, to_datetime
 
@@ -72,7 +76,8 @@ class Detection:
     def says(self) -> str:
         """One sentence of what was judged."""
         odd = int(self.scores["is_anomaly"].sum())
-        noun = " and ".join(dict.fromkeys(self.nouns))
+        *most, last = dict.fromkeys(self.nouns) or ("windows",)
+        noun = f"{', '.join(most)} and {last}" if most else last
         return (
             f"{self.lines:,} lines: {odd:,} of {len(self.scores):,} {noun} odd, {self.odd_lines:,} lines odd by "
             f"themselves, {len(self.incidents):,} incident{'' if len(self.incidents) == 1 else 's'}"
@@ -145,6 +150,8 @@ class _Detecting:
         self.collector = (
             Collector(self.model.context, self.matcher, self.services, self.sources) if self.overview else None
         )
+        self.counting = Counting(self.tally, self.model.reading.get("entity", "")) if self.model.rates else None
+        self.episodes: list[Episode] = []
 
     def run(
         self,
@@ -193,6 +200,8 @@ class _Detecting:
         self._note_times(shared["time_us"])
         if self.collector is not None:
             self.collector.add_records(records, shared)
+        if self.counting is not None:
+            self.counting.add(records, shared.rename({"template": "type"}), words_of(masked))
         for i, (view, store) in enumerate(zip(self.model.views, stores, strict=True)):
             events = shared.with_columns(group_of(records, view.name, view.cut))
             # The first view's store keeps every line: single lines are judged from it too.
@@ -216,12 +225,16 @@ class _Detecting:
         merging, covered = Merging(*of, closeups), Merging(*of)
         overlay = Overlay(self.standing, self.matcher)
         verdicts: list[pl.DataFrame] = []
+        judged = self._rates()
         with LineWriter(line_scores, self.sources, self.matcher) as writer:
             for i, (view, store) in enumerate(zip(self.model.views, stores, strict=True)):
                 self.say(f"judging {view.cut.noun}", store.rows)
                 verdicts.append(self._view(view, store, overlay, merging, covered, words, writer, every_line=i == 0))
                 if self.collector is not None:
                     self.collector.add_view(view.name, view.cut.noun, verdicts[-1])
+        if judged is not None:
+            verdicts.append(judged.scores)
+            merging.add_episodes(self.episodes, judged)
         every = pl.concat(verdicts, rechunk=True)
         verdicts.clear()  # 90 bytes a window, which need not stand here twice
         order = every.select(pl.arg_sort_by("start", "key", nulls_last=True, maintain_order=True)).to_series()
@@ -238,11 +251,21 @@ class _Detecting:
             odd_lines=merging.n_odd_lines,
             start=to_datetime(self.start_us),
             end=to_datetime(self.end_us),
-            nouns=tuple(view.cut.noun for view in self.model.views),
+            nouns=(*(view.cut.noun for view in self.model.views), *([] if judged is None else [NOUN])),
             notes=(*self._notes(reading, merging), *hidden_notes(hidden)),
             hidden=tuple(hidden),
             overview=None if self.collector is None else self.collector.overview(reading),
         )
+
+    def _rates(self) -> Judged | None:
+        """Return what the rates view says, if there is one; its episodes are noted."""
+        if self.model.rates is None or self.counting is None:
+            return None
+        self.say("judging rates", 0)
+        templates = self.model.context.templates
+        judged = self.model.rates.judge(self.counting, len(templates), self.services.names, self.tally)
+        self.episodes = episodes_of(judged, self.model.rates.watch, templates)
+        return judged
 
     def _view(
         self,
@@ -274,6 +297,7 @@ class _Detecting:
             if not every_line:
                 writer.add_windows(judged.odd)
             else:
+                sample(self.episodes, events, self.services.names)
                 lines, shown, hidden = overlay.lines(line_verdicts(self.model.events, events, words), judged)
                 merging.add_lines(shown, judged.told)
                 covered.add_lines(hidden, judged.hidden.windows)

@@ -27,10 +27,12 @@ from oddlog.pipeline.labels import Labels, read_labels, require_match
 from oddlog.pipeline.learning import Learned, Recurring, learn_view
 from oddlog.pipeline.members import reads_counts
 from oddlog.pipeline.planning import peek, plan
+from oddlog.pipeline.rates import RatesView, learn_rates
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.views import USUAL_RATE, Cut, View, learn_event_view
 from oddlog.pipeline.watching import choose_numbers
 from oddlog.pipeline.whole import WholeWindows
+from oddlog.rates import Counting
 from oddlog.templates import mine, with_embedding
 from oddlog.types import NO_TIME, OVERFLOW, Context, Tally, Templates, to_datetime
 from oddlog.windows import SessionChoice
@@ -57,6 +59,7 @@ def fit(
     recurring: Recurring = "usual",
     drop_duplicates: bool = False,
     redact: bool = True,
+    rates: bool = True,
     seed: int = 0,
     train_share: float = 1.0,
     progress: Say | None = None,
@@ -91,6 +94,8 @@ def fit(
         anomalies that must be found).
     drop_duplicates, redact : bool
         See `cleaning.Cleaner`.
+    rates : bool
+        Also learn how many lines, errors and failures there usually are by minute. See `pipeline.rates`.
     seed : int
         Same input and seed, same model.
     train_share : float
@@ -128,7 +133,8 @@ def fit(
         cuts, choice = plan(head, session, entity, window)
         numbers, judged = choose_numbers(head)
         del head  # 80 MB of lines that have served
-        with Collected(cuts, numbers, reading.tally) as collected:
+        counting = Counting(reading.tally, entity) if rates else None
+        with Collected(cuts, numbers, reading.tally, counting) as collected:
             for block in records:
                 collected.add(block)
             say("mining templates", 0)
@@ -137,6 +143,7 @@ def fit(
             if not context.numbers:
                 candidates = tuple(name for name in candidates if name != "values")
             fitting = _Fitting(collected, context, names, candidates, alarms, known, recurring, say)
+            rates_view, rates_facts = fitting.rates()
             learned = {
                 name: fitting.view(name, cut, store) for (name, cut), store in zip(cuts, collected.stores, strict=True)
             }
@@ -158,8 +165,10 @@ def fit(
         "numbers": judged[:MOST_TOLD],
         "tally": {"counts": dict(reading.tally.counts), "examples": reading.tally.examples},
         "notes": [note for note in (missing, _unused_window(window, cuts)) if note],
+        "rates": rates_facts,
     }
-    return Model(context, views, events, _reading_facts(reading, choice, cuts[0][1], entity, window), training)
+    facts = _reading_facts(reading, choice, cuts[0][1], entity, window)
+    return Model(context, views, events, facts, training, rates=rates_view)
 
 
 @dataclass
@@ -212,6 +221,15 @@ class _Fitting:
         named = (self.names, rate, self.recurring, shares, self.say, self.candidates)
         return learn_view(name, cut, gathered, self.context, *named)
 
+    def rates(self) -> tuple[RatesView | None, dict[str, Any]]:
+        """Return the view of counts by minute, if there is to be one, and what is said of it."""
+        counting, tally = self.collected.counting, self.collected.tally
+        if counting is None:
+            return None, {"says": "not watched, as asked", "notes": []}
+        self.say("learning rates", 0)
+        alarms = None if self.alarms is None else self.alarms / self._shares
+        return learn_rates(counting, self.context.templates, self.context.services, alarms, tally)
+
     def rate_of_lines(self) -> float:
         """Return the share of usual lines that may be called odd."""
         return self._rate(self.collected.records)
@@ -225,8 +243,12 @@ class _Fitting:
             raise ConfigError(
                 "--false-alarms needs times, and these lines have none.", "Leave it out: then 1 in 1,000 is odd."
             )
-        shares = len(self.collected.plan) + 1
-        return min(self.alarms / shares * days / max(n, 1.0), 0.5)
+        return min(self.alarms / self._shares * days / max(n, 1.0), 0.5)
+
+    @property
+    def _shares(self) -> int:
+        """Among how many the alarms of a day are shared out: the views, the lines, and the rates if watched."""
+        return len(self.collected.plan) + 1 + (self.collected.counting is not None)
 
     def _count_lines(self, events: pl.DataFrame, k: int) -> None:
         counted = (

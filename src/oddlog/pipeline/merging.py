@@ -14,8 +14,10 @@ from oddlog.explain import Oddity, Usual, concentration, reason
 from oddlog.incidents import MOST_NOVEL, group, pattern_of, pressing
 from oddlog.model import Model
 from oddlog.pipeline.closeups import Closeups
+from oddlog.pipeline.episodes import Episode, incident_of, is_same, lines_of, together
 from oddlog.pipeline.events import Codes
 from oddlog.pipeline.odd import MOST_ODD, OddWindows, patterns_of
+from oddlog.pipeline.rates import Judged
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.telling import reason_of
 from oddlog.templates import Matcher
@@ -39,6 +41,12 @@ class _Found:
     order: tuple[float, float, int]
 
 
+def _same(episode: Incident, incidents: Sequence[Incident]) -> int | None:
+    """Return the most pressing incident that is the same thing as one of the rates view, if there is one."""
+    same = [i for i, one in enumerate(incidents) if is_same(one, episode)]
+    return max(same, key=lambda i: (incidents[i].severity, -i), default=None)
+
+
 @dataclass
 class Merging:
     """Collects what is odd, then merges it."""
@@ -54,6 +62,7 @@ class Merging:
     _odd: dict[str, list[OddWindows]] = field(default_factory=lambda: defaultdict(list))
     _lines: list[pl.DataFrame] = field(default_factory=list)
     _stretches: dict[str, dict[tuple[int, int], tuple[int, int]]] = field(default_factory=dict)
+    _episodes: list[_Found] = field(default_factory=list)
 
     def add_windows(self, odd: OddWindows) -> None:
         """Take in the odd windows of a partition."""
@@ -92,6 +101,22 @@ class Merging:
             for start, template, total, most in stretches.select("start", "template", "total", "most").iter_rows()
         }
 
+    def add_episodes(self, episodes: Sequence[Episode], judged: Judged) -> None:
+        """Take in what the rates view found."""
+        templates = self.model.context.templates
+        for episode in episodes:
+            incident = incident_of(episode, judged, templates, self.model.id)
+            refs = [
+                (source, line, self._line_score(row, episode.levels[source, line]))
+                for source, line, row in lines_of(episode)
+            ]
+            order = (-incident.severity, -incident.score, episode.start)
+            self._episodes.append(_Found(incident, refs, order))
+
+    def _line_score(self, row: int, level: int) -> float:
+        words = self.words[np.array([min(row, len(self.words) - 1)])]
+        return float(self.model.events.score(np.array([row], np.uint32), np.array([level], np.uint8), words)[0])
+
     def incidents(self, reading: Reading) -> list[Incident]:
         """Return the incidents, most pressing first."""
         found: list[_Found] = []
@@ -99,8 +124,22 @@ class Merging:
         for parts in self._odd.values():
             found += self._of_windows(self._oddest(parts), told)
         found += self._of_lines(told)
+        found = self._with_episodes(found)
         found.sort(key=lambda one: one.order)
         return self._with_lines(found, reading)
+
+    def _with_episodes(self, found: list[_Found]) -> list[_Found]:
+        """Return the incidents with those of the rates view: told with that of the windows where both are one thing."""
+        alone: list[_Found] = []
+        for episode in self._episodes:
+            at = _same(episode.incident, [one.incident for one in found])
+            if at is None:
+                alone.append(episode)
+                continue
+            refs = list(dict.fromkeys([*found[at].refs, *episode.refs]))[:MOST_LINES]
+            incident = together(found[at].incident, episode.incident)
+            found[at] = _Found(incident, refs, (-incident.severity, *found[at].order[1:]))
+        return found + alone
 
     def _of_windows(self, odd: OddWindows, told: set[int]) -> list[_Found]:
         """Return the incidents of one view; templates they lead with are added to `told`."""

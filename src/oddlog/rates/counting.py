@@ -24,6 +24,7 @@ import polars as pl
 from oddlog.types import LEVELS, NO_TIME, Tally
 
 US_PER_MINUTE = 60_000_000
+LAST_MINUTE = 200 * 525_960  # the year 2170; what is later, or before 1970, is no time but a misread number
 BUCKET = 10  # minutes in which the lines of entities are counted
 MOST_ROWS = 2_000_000  # of each table, 20 bytes a row: a month of 45 types that are always there
 COMPACT_ROWS = 500_000
@@ -164,18 +165,20 @@ class Counting:
         """
         columns = {name: records[name] for name in records.columns if name[:2] in ("n.", "f.")}
         status = next((name for name in sorted(columns) if name[:2] == "n." and _STATUS.match(name[2:])), None)
+        minute = pl.col("time_us") // US_PER_MINUTE
         lines = shared.select(
-            (pl.col("time_us") // US_PER_MINUTE).cast(pl.Int32).alias("minute"),
+            minute.cast(pl.Int32, strict=False).alias("minute"),
             "service",
             pl.col("type").cast(pl.UInt64),
             "count",
             pl.lit(records["host"]).alias("host"),
             gravity=(pl.col("level") >= WARNING).cast(pl.UInt8) + (pl.col("level") >= ERROR).cast(pl.UInt8),
-            is_timed=pl.col("time_us") != NO_TIME,
+            is_timed=minute.is_between(0, LAST_MINUTE),
         )
         lines = lines.hstack([alarming.alias("alarming"), *columns.values()])
         if not lines["is_timed"].all():
-            self._tally.add("lines without a time, not counted by minute", int((~lines["is_timed"]).sum()))
+            untimed = ~lines["is_timed"] & (shared["time_us"] != NO_TIME)
+            self._tally.add("lines of impossible times, not counted by minute", int(untimed.sum()))
             lines = lines.filter("is_timed")
         if not len(lines):
             return

@@ -27,7 +27,7 @@ LEAST_HISTORY = 60
 KAPPA = 30.0  # minutes that the mean of training counts for in a moving average
 
 
-class _Levels(ABC):
+class Levels(ABC):
     """Counts far above or below what is expected; `_usual` is what the two members differ in."""
 
     name: str
@@ -94,7 +94,7 @@ class _Levels(ABC):
         return self
 
 
-class ZScore(_Levels):
+class ZScore(Levels):
     """How far counts are from what is usual at that hour of that weekday."""
 
     name = "z-score"
@@ -104,7 +104,7 @@ class ZScore(_Levels):
         return Expected(trailing(expected.low * observed, minutes), trailing(expected.high * observed, minutes))
 
 
-class MovingAverage(_Levels):
+class MovingAverage(Levels):
     """How far counts are from the mean of the two hours before; knows no hours, so it needs no days of training."""
 
     name = "moving-average"

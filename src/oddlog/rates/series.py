@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from oddlog.rates.counting import Counting
+from oddlog.rates.counting import BUCKET, Counting
 from oddlog.types import F32, F64, I64, Bool, Tally
 
 MOST_SERIES = 5_000
 MOST_FIELDS = 16  # numeric fields, those with most values
 LEAST_LINES = 30  # of a series in training; of rarer ones nothing can be said but that they are rare
 CELLS_AT_ONCE = 4_000_000  # series × minutes that are dense at one time: 16 MB each copy
+MOST_MINUTES = 400 * 1_440  # of an input that are looked at: a year and some days
 UNOBSERVED = 360  # minutes without one line of anything: nobody was writing this log down
 MINUTES_PER_DAY = 1_440
 
@@ -98,10 +99,15 @@ class Span:
 
     @classmethod
     def of(cls, cells: pl.DataFrame) -> Span:
-        """Return the minutes that ``minute`` of `cells` spans."""
-        if not len(cells):
+        """Return the minutes of ``minute n``: of more than `MOST_MINUTES`, those with most lines in a row."""
+        by_minute = cells.group_by("minute").agg(pl.col("n").sum()).sort("minute")
+        there = by_minute["minute"].to_numpy().astype(np.int64)
+        if not len(there):
             return cls(0, np.empty(0, np.bool_))
-        there = np.unique(cells["minute"].to_numpy()).astype(np.int64)
+        lines = np.concatenate([[0], np.cumsum(by_minute["n"].to_numpy())])
+        end = np.searchsorted(there, there + MOST_MINUTES)
+        best = int(np.argmax(lines[end] - lines[:-1]))
+        there = there[best : end[best]]
         gaps = np.flatnonzero(np.diff(there) > UNOBSERVED)
         observed = np.ones(int(there[-1] - there[0]) + 1, np.bool_)
         for gap in gaps.tolist():
@@ -140,18 +146,28 @@ def counted(
         types = tables[name]["type"].unique(maintain_order=True)
         rows = pl.DataFrame({"type": types, "template": rows_of(types)})
         tables[name] = tables[name].join(rows, on="type", how="left", maintain_order="left").drop("type")
+    span = Span.of(tables["cells"])
+    for name, table in tables.items():
+        unit, per = ("bucket", BUCKET) if "bucket" in table.columns else ("minute", 1)
+        inside = pl.col(unit).is_between(span.first // per, (span.first + len(span) - 1) // per)
+        tables[name] = table.filter(inside)
+        if name == "cells":
+            left_out = int(table["n"].sum()) - int(tables[name]["n"].sum())
+            tally.add(f"lines more than {MOST_MINUTES // MINUTES_PER_DAY} days from most others, in no rate", left_out)
     counts = _named_counts(tables, services, counting.hosts.names)
     numbers = _named_numbers(tables["numbers"], services, counting.fields.names)
     series = series or choose(counts, numbers, tally)
     failures = tables["failures"].filter(pl.col("template") >= 0).group_by("bucket", "entity", "template")
     return Counted(
-        Span.of(tables["cells"]),
+        span,
         series,
         _numbered(counts, series),
         _numbered(numbers, series),
         failures.agg(pl.col("n").sum()).sort("bucket", "entity", "template"),
         tables["entities"],
+        tables["cells"],
         tuple(counting.entities.names),
+        tuple(services),
     )
 
 
@@ -272,8 +288,10 @@ class Counted:
         ``bucket entity template n``: failed lines of known types.
     entities : pl.DataFrame
         ``bucket entity n``: all lines that name an entity.
-    names : tuple of str
-        The entities.
+    cells : pl.DataFrame
+        ``minute service gravity template n``: what `counts` was summed from.
+    names, services : tuple of str
+        The entities, and the services: what their numbers stand for.
 
     """
 
@@ -283,7 +301,9 @@ class Counted:
     numbers: pl.DataFrame
     failures: pl.DataFrame
     entities: pl.DataFrame
+    cells: pl.DataFrame
     names: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
 
     def blocks(self) -> Iterator[Block]:
         """Yield all series, in blocks whose dense form is small enough: first the counts, then the numbers."""
