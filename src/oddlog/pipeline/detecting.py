@@ -299,10 +299,10 @@ class _Detecting:
             else:
                 sample(self.episodes, events, self.services.names)
                 lines, shown, hidden = overlay.lines(line_verdicts(self.model.events, events, words), judged)
-                merging.add_lines(shown, judged.told)
+                alone = merging.add_lines(shown, judged.told)
                 covered.add_lines(hidden, judged.hidden.windows)
                 if self.collector is not None:
-                    self.collector.add_lines(lines)
+                    self.collector.add_lines(alone)
                 writer.add(lines, judged.odd)
         if stretches:
             for one in (merging, covered):

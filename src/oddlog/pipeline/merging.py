@@ -82,17 +82,18 @@ class Merging:
         self.n_dropped += len(every.score) - len(kept)
         return every.take(kept[order[kept].select(pl.arg_sort_by("start", "key")).to_series().to_numpy()])
 
-    def add_lines(self, lines: pl.DataFrame, windows: Windows) -> None:
-        """Take in the verdicts of a partition's lines; those of its odd `windows` are told with these."""
+    def add_lines(self, lines: pl.DataFrame, windows: Windows) -> pl.DataFrame:
+        """Take in the verdicts of a partition's lines, return the odd ones that its odd `windows` do not tell of."""
         told = pl.DataFrame({"source": windows.source, "line": windows.line})
         odd = lines.filter("is_anomaly").join(told, on=["source", "line"], how="anti", maintain_order="left")
         self.n_odd_lines += len(odd)
         # Of a type that fills the log, some lines are enough to tell of it; no type is left out for another.
-        odd = odd.with_columns(lines=pl.len().over("template")).filter(
+        some = odd.with_columns(lines=pl.len().over("template")).filter(
             pl.int_range(pl.len()).over("template") < MOST_LINES_OF_TYPE
         )
-        if len(odd):
-            self._lines.append(odd.with_columns(part=pl.lit(len(self._lines))))
+        if len(some):
+            self._lines.append(some.with_columns(part=pl.lit(len(self._lines))))
+        return odd
 
     def add_stretches(self, view: str, stretches: pl.DataFrame) -> None:
         """Take in how many lines of each type there were in each stretch of time, for concentration."""

@@ -146,8 +146,8 @@ class Collector:
             self._compact()
 
     def add_lines(self, lines: pl.DataFrame) -> None:
-        """Take in verdicts of lines: ``time_us service is_anomaly``."""
-        odd = lines.filter("is_anomaly", pl.col("time_us") != NO_TIME)
+        """Take in lines that are odd by themselves: ``time_us service``."""
+        odd = lines.filter(pl.col("time_us") != NO_TIME)
         at = odd.select(
             self._interval(), service=pl.col("service").clip(upper_bound=MOST_SERVICES), odd=pl.lit(1, pl.Int64)
         )

@@ -14,10 +14,11 @@ from collections.abc import Iterable
 MOST_TEXT = 1_000  # characters of one text
 VOID = frozenset({"meta", "br", "hr", "path", "line", "rect", "circle", "polyline", "polygon", "use"})
 # Control characters (but tab and line end), the Unicode Bidirectional Algorithm's marks, embeddings and isolates
-# (UAX #9, section 2), line and paragraph separators, what is no character at all, and halves of surrogate pairs.
+# (UAX #9, section 2), spaces without width, line and paragraph separators, tags that nobody sees, what is no
+# character at all, and halves of surrogate pairs.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufeff\ufffe\uffff"
-    "\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufdd0-\ufdef\ufeff\ufffe\uffff"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _NAME = re.compile(r"[a-zA-Z][\w-]*")
 
@@ -42,7 +43,9 @@ def visible(text: str) -> str:
 
 
 def _escape(code: int) -> str:
-    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004 - two digits hold so much
+    if code <= 0xFF:  # noqa: PLR2004 - two digits hold so much
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - and four so much
 
 
 def element(name: str, /, *children: Child, **attributes: Attribute) -> Markup:

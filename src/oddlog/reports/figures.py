@@ -21,7 +21,7 @@ COLUMNS = 180  # intervals of a chart over time
 MOST_FLAGS = 9
 BINS = 60
 BULK = (0.001, 0.999)  # where nearly all lines lie …
-STRAY = 10  # … is what is drawn, if the whole span is so many times as long: one line may have a broken clock
+STRAY = 10  # … and as long again before and after is drawn, if all is so many times as long: a clock may be broken
 MINUTE_US = 60_000_000
 TREND = 60  # intervals of a service's small time line
 MOST_SERVICES = 12
@@ -46,13 +46,14 @@ def domain(overview: Overview) -> Domain | None:
         return None
     at, lines = by_time["interval"].to_numpy(), by_time["lines"].to_numpy()
     share = np.cumsum(lines) / lines.sum()
-    low, high = int(at[0]), int(at[-1]) + overview.width_us
     first, last = np.searchsorted(share, BULK)
     bulk_low, bulk_high = int(at[first]), int(at[min(last, len(at) - 1)]) + overview.width_us
-    if high - low > STRAY * (bulk_high - bulk_low):
-        inside = (at >= bulk_low) & (at < bulk_high)
-        return Domain(bulk_low, max(bulk_high, bulk_low + SMALLEST_US), int(lines[~inside].sum()))
-    return Domain(low, max(high, low + SMALLEST_US))
+    bulk = max(bulk_high - bulk_low, SMALLEST_US)
+    inside = np.ones(len(at), np.bool_)
+    if int(at[-1]) - int(at[0]) > STRAY * bulk:
+        inside = (at >= bulk_low - bulk) & (at < bulk_high + bulk)
+    low, high = int(at[inside][0]), int(at[inside][-1]) + overview.width_us
+    return Domain(low, max(high, low + SMALLEST_US), int(lines[~inside].sum()))
 
 
 def time_line(found: Detection, overview: Overview, drawn: Domain, n_cards: int) -> Markup:

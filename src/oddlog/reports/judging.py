@@ -93,7 +93,8 @@ def _roc(score: F64, anomalous: Bool) -> tuple[F64, F64, float]:
     if anomalous.all() or not anomalous.any():
         return np.empty(0), np.empty(0), float("nan")
     order = np.argsort(-score, kind="stable")
-    last_of_step = np.append(np.flatnonzero(np.diff(score[order]) != 0), len(order) - 1)
+    ordered = score[order]
+    last_of_step = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(order) - 1)
     hits = np.cumsum(anomalous[order])[last_of_step]
     recall = np.append(0.0, hits / anomalous.sum())
     false_rate = np.append(0.0, (last_of_step + 1 - hits) / (~anomalous).sum())
