@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from oddlog.pipeline.events import Codes
 from oddlog.pipeline.overview import Collector
 from oddlog.pipeline.reading import Reading
 from oddlog.templates import Matcher, mine, with_embedding
-from oddlog.types import LEVELS, NO_TIME, Context
+from oddlog.types import LEVELS, NO_TIME, Context, Number
 from small_shop import shop_lines
 
 SECOND = 1_000_000
@@ -199,7 +200,23 @@ def test_each_width_holds_the_one_before_a_whole_number_of_times():
     [("duration_ms", True), ("bytes", True), ("cpu", True), ("request_id", False), ("pid", False), ("src.port", False)],
 )
 def test_numbers_that_name_something_are_not_followed(name: str, followed: bool):
-    assert collector()._measured(block([(1, 0, "INFO", 2.0)], field=f"n.{name}")[0]) == ([name] if followed else [])
+    followed_here = collector()._measured(*block([(1, 0, "INFO", 2.0)], field=f"n.{name}"))
+    assert [(code, value.name) for code, value in followed_here] == ([(0, f"n.{name}")] if followed else [])
+
+
+def test_the_numbers_that_a_model_watches_are_followed_and_no_others():
+    collecting = collector()
+    collecting.context = replace(collecting.context, numbers=(Number("bytes"), Number("00000000000000ab:1", "ms")))
+    collecting.__post_init__()
+    collecting._add_news = lambda _: None
+    records, events = block([(1, 1, "INFO", 9.0), (2, 1, "INFO", 9.0)])
+    watched = {"n.00": [5.0, None], "n.01": [None, 7.0]}
+    collecting.add_records(
+        records, events.with_columns(**{n: pl.Series(v, dtype=pl.Float32) for n, v in watched.items()})
+    )
+    numbers = collecting.overview(Reading()).numbers.sort("name")
+    assert numbers.select("name", "service", "n").rows() == [("00000000000000ab:1", "a", 1), ("bytes", "a", 1)]
+    np.testing.assert_allclose(numbers["mean"], [np.log(8), np.log(6)])
 
 
 def test_services_beyond_the_limit_are_counted_together():

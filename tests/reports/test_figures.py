@@ -11,9 +11,18 @@ import pytest
 
 from oddlog.pipeline.overview import Overview, ViewScores
 from oddlog.reports import figures
-from oddlog.types import SCORES
+from oddlog.reports.wording import number_name
+from oddlog.types import SCORES, Templates
 
 MINUTE = 60_000_000
+TEMPLATES = Templates(
+    ("answered <*> in <*>, <*>",),
+    np.zeros(1, np.uint8),
+    np.ones(1, np.int64),
+    np.array([0xAB], np.uint64),
+    np.zeros(1, np.uint32),
+    np.zeros((1, 4), np.float32),
+)
 START = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp()) * 1_000_000
 
 
@@ -87,7 +96,7 @@ def test_a_service_whose_errors_slow_another_is_found_with_its_lag():
     rates += [(START + i * MINUTE, "db", int(errors[i]), int(errors[i]), 0) for i in range(n)]
     numbers = [(START + i * MINUTE, "ms", "db", float(latency[i]), 4) for i in range(2, n)]
     told = overview(sorted(rates), numbers)
-    step, found = figures.correlations(told, figures.domain(told))
+    step, found = figures.correlations(told, figures.domain(told), TEMPLATES)
     assert step == MINUTE
     assert [(one.service, one.other, one.lag_us, one.n) for one in found] == [("web", "ms of db", 2 * MINUTE, n - 2)]
     assert found[0].r > 0.95
@@ -112,3 +121,17 @@ def test_a_chart_has_a_bounded_number_of_bars(span: timedelta):
     step = figures.step_for(high - low, figures.COLUMNS, MINUTE)
     assert step % MINUTE == 0
     assert (high - low) / step <= figures.COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        ("duration_ms", "duration_ms"),
+        ("00000000000000ab:1", "“answered <*> in <#>, <*>”"),
+        ("00000000000000ab:0", "“answered <#> in <*>, <*>”"),
+        ("00000000000000ab:9", "“answered <*> in <*>, <*>”"),
+        ("00000000000000cd:1", "00000000000000cd:1"),
+    ],
+)
+def test_a_number_of_a_message_is_called_by_its_place_in_it(name: str, called: str):
+    assert number_name(name, TEMPLATES) == called

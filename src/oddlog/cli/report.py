@@ -26,7 +26,7 @@ def report(
     """
     from rich.markup import escape
 
-    from oddlog.cli import prepare, show
+    from oddlog.cli import overlay, prepare, show
     from oddlog.model import load
     from oddlog.pipeline.labels import read_labels
     from oddlog.reports import check_report, write_report
@@ -34,11 +34,20 @@ def report(
     prepare()
     check_report(output)
     known = read_labels(labels) if labels is not None else None
+    answers = overlay.answers(model)
     loaded = load(model)
     with show.progress() as progress:
         found = loaded.detect(
-            paths, format=format, exclude=exclude, since=since, until=until, overview=True, progress=progress
+            paths,
+            format=format,
+            exclude=exclude,
+            since=since,
+            until=until,
+            answers=answers,
+            overview=True,
+            progress=progress,
         )
+    overlay.remember(model, found)
     write_report(found, loaded, output, labels=known)
     with show.until_nobody_reads():
         show.tell_notes(found.notes)

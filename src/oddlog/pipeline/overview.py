@@ -121,9 +121,10 @@ class Collector:
 
     def __post_init__(self) -> None:
         self.closeups = Closeups(self.matcher.text_of, self.sources)
+        self._names = [number.name for number in self.context.numbers[:MOST_NUMBERS]]
 
     def add_records(self, records: pl.DataFrame, events: pl.DataFrame) -> None:
-        """Take in a block; `events` has ``time_us template level service source line count`` of each record."""
+        """Take in a block; `events` has ``time_us template level service source line count n.00 …`` of each record."""
         self._add_news(events.filter(pl.col("template") >= len(self.context.templates)))
         timed = events["time_us"] != NO_TIME
         self.n_untimed += len(events) - int(timed.sum())
@@ -133,13 +134,13 @@ class Collector:
             errors=pl.when(events["level"] >= ERROR).then(events["count"]).otherwise(0).cast(pl.Int64),
         ).filter(timed)
         self._rates.append(_summed(counted, ["interval", "service"]))
-        for name in self._measured(records):
+        for code, value in self._measured(records, events):
             number = at.with_columns(
-                name=pl.lit(self._names.index(name), pl.UInt8),
+                name=pl.lit(code, pl.UInt8),
                 # ln(1 + |x|): one request of an hour must not be all that a minute's mean tells of
-                total=records[f"n.{name}"].cast(pl.Float64).abs().log1p(),
+                total=value.cast(pl.Float64).abs().log1p(),
                 n=pl.lit(1, pl.Int64),
-            ).filter(timed & records[f"n.{name}"].is_finite().fill_null(value=False))
+            ).filter(timed & value.is_finite().fill_null(value=False))
             self._numbers.append(_summed(number, ["interval", "name", "service"]))
         self._waiting += len(self._rates[-1]) + len(events)
         if self._waiting > COMPACT_ROWS:
@@ -191,18 +192,14 @@ class Collector:
         width = WIDTHS_US[self._width]
         return pl.col(column).floordiv(width).mul(width).alias("interval")
 
-    def _measured(self, records: pl.DataFrame) -> list[str]:
-        """Return the numeric fields of a block that are followed: the model's numbers, else what is no identifier."""
-        there = pl.Series(
-            [name.removeprefix("n.") for name in records.columns if name.startswith("n.")], dtype=pl.String
-        )
-        chosen = [number.name for number in self.context.numbers]
-        known = there.filter(there.is_in(chosen))
-        followed = known if len(known) else there.filter(~there.str.contains(IDENTIFIERS))
-        for name in followed:
-            if name not in self._names and len(self._names) < MOST_NUMBERS:
-                self._names.append(name)
-        return [name for name in followed if name in self._names]
+    def _measured(self, records: pl.DataFrame, events: pl.DataFrame) -> list[tuple[int, pl.Series]]:
+        """Return the numbers that are followed: those the model watches, else the fields that are no identifiers."""
+        if self.context.numbers:
+            return [(code, events[f"n.{code:02d}"]) for code in range(min(len(self.context.numbers), MOST_NUMBERS))]
+        fields = pl.Series([name[2:] for name in records.columns if name.startswith("n.")], dtype=pl.String)
+        followed = fields.filter(~fields.str.contains(IDENTIFIERS)).to_list()
+        self._names += [name for name in followed if name not in self._names][: MOST_NUMBERS - len(self._names)]
+        return [(self._names.index(name), records[f"n.{name}"]) for name in followed if name in self._names]
 
     def _compact(self) -> None:
         """Sum up what waits; where there are too many intervals, make them longer."""

@@ -13,7 +13,7 @@ from oddlog.pipeline.closeups import Closeup, Difference
 from oddlog.reports import charts
 from oddlog.reports.elements import Child, Markup, element
 from oddlog.reports.figures import Domain
-from oddlog.reports.wording import length, plural, probability, severity, span
+from oddlog.reports.wording import NUMBER, VARIABLE, length, plural, probability, severity, span
 from oddlog.templates import mask
 from oddlog.types import Incident
 
@@ -23,7 +23,7 @@ OPEN_CARDS = 3  # whose lines are shown at once
 MOST_CHARACTERS = 400  # of a line
 MOST_NAMES = 6
 MOST_REASONS = 6
-VARIABLE = "<*>"
+_VARIABLE = re.compile(f"({re.escape(VARIABLE)}|{re.escape(NUMBER)})")
 _QUOTED = re.compile("(“[^”]*”)")
 _KINDS = {
     "unseen_template": "never seen before",
@@ -63,9 +63,16 @@ def _card(rank: int, incident: Incident, closeup: Closeup | None, drawn: Domain 
         element("ul", reasons, class_="reasons") if reasons else None,
         _differences(closeup),
         _lines(incident, closeup, is_open=rank <= OPEN_CARDS),
-        element("footer", "incident ", element("code", incident.id), " · pattern ", element("code", incident.pattern)),
+        [element("p", note, class_="known") for note in incident.notes],
+        _footer(incident),
     ]
     return element("article", body, class_=f"card {word}", id=f"i{rank}", aria_labelledby=f"i{rank}-title")
+
+
+def _footer(incident: Incident) -> Markup:
+    answered = f" · called {incident.answer} before" if incident.answer else ""
+    answer = element("code", f"oddlog feedback {incident.id} usual|anomalous|mute -m MODEL")
+    return element("footer", "pattern ", element("code", incident.pattern), answered, " · answer it: ", answer)
 
 
 def title(incident: Incident) -> str:
@@ -82,10 +89,10 @@ def reason_text(text: str) -> list[Child]:
 
 def template(text: str) -> Markup:
     """Return a template with its variables dimmed."""
-    pieces: list[Child] = []
-    for i, part in enumerate(text.split(VARIABLE)):
-        pieces += [element("i", "‹›", title="a variable part")] if i else []
-        pieces.append(part)
+    said = {VARIABLE: ("‹›", "a variable part"), NUMBER: ("‹number›", "the number that is meant")}
+    pieces = [
+        element("i", said[part][0], title=said[part][1]) if part in said else part for part in _VARIABLE.split(text)
+    ]
     return element("code", pieces, class_="template")
 
 
@@ -240,7 +247,9 @@ def _base(source: str) -> str:
     return source.rsplit("/", 1)[-1]
 
 
-def rows_of_rest(incidents: Sequence[Incident], first_rank: int) -> Markup:
+def rows_of_rest(
+    incidents: Sequence[Incident], first_rank: int, noun: str = "less pressing incident", many: str = ""
+) -> Markup:
     """Return a table of incidents that get no card."""
     shown = incidents[:MOST_ROWS]
     head = ("#", "severity", "when", "what", "services", "windows")
@@ -268,7 +277,7 @@ def rows_of_rest(incidents: Sequence[Incident], first_rank: int) -> Markup:
         if hidden
         else None
     )
-    summary = element("summary", plural(len(incidents), "less pressing incident"), " in a table")
+    summary = element("summary", plural(len(incidents), noun, many), " in a table")
     return element(
         "details", summary, element("div", table, class_="table"), left_out, class_="more-incidents", id="rest"
     )

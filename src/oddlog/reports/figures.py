@@ -14,8 +14,8 @@ from oddlog.reports import charts
 from oddlog.reports.correlations import Correlation, lagged
 from oddlog.reports.elements import Markup, element
 from oddlog.reports.scales import SMALLEST_US, step_for
-from oddlog.reports.wording import at_us, length, plural, severity, span
-from oddlog.types import F64, I64, Incident
+from oddlog.reports.wording import at_us, length, number_name, plural, severity, span
+from oddlog.types import F64, I64, Incident, Templates
 
 COLUMNS = 180  # intervals of a chart over time
 MOST_FLAGS = 9
@@ -209,7 +209,7 @@ class Together:
     n: int
 
 
-def correlations(overview: Overview, drawn: Domain) -> tuple[int, list[Together]]:
+def correlations(overview: Overview, drawn: Domain, templates: Templates) -> tuple[int, list[Together]]:
     """Return the length of the intervals, and what goes along with what, the strongest first."""
     step = max(step_for(drawn.high - drawn.low, MOST_INTERVALS, overview.width_us), MINUTE_US)
     n = -(-(drawn.high - drawn.low // step * step) // step)
@@ -228,7 +228,8 @@ def correlations(overview: Overview, drawn: Domain) -> tuple[int, list[Together]
     weights = _series(numbers, measured, by, pl.col("n"), n)
     means = np.where(weights > 0, means / np.maximum(weights, 1), np.nan)
     names = [f"errors of {s or 'lines without a service'}" for s in failing]
-    names += [f"{name} of {service}" if service else name for name, service in measured]
+    called = [(number_name(name, templates), service) for name, service in measured]
+    names += [f"{name} of {service}" if service else name for name, service in called]
     # Of logarithms, as the measured numbers are: else one minute of a storm is all that a correlation tells of.
     found = lagged(np.log1p(activity), np.concatenate([np.log1p(errors), means]))
     return step, [_told(one, services, names, step) for one in found]

@@ -37,10 +37,11 @@ def render(found: Detection, overview: Overview, model: Model, judged: Judged | 
         _glance(found.incidents),
         _section("time", "Over time", _times(found, overview, drawn)),
         _section("incidents", "Incidents", _incidents(shown, rest, overview, drawn)),
+        _section("answered", "Called usual or muted", _answered(found.hidden)) if found.hidden else None,
         _section("labels", "Against labels", _labels(judged)) if judged is not None else None,
         _section("scores", "Scores", _scores(overview)),
         _section("new", "New since training", _news(overview)),
-        _section("together", "What goes along with errors and measurements", _together(overview, drawn)),
+        _section("together", "What goes along with errors and measurements", _together(overview, drawn, model)),
         _section("cleaned", "What was cleaned", _cleaned(found)),
         _section("about", "What was judged, by what", _about(found, overview, model)),
     ]
@@ -193,6 +194,10 @@ def _incidents(
     ]
 
 
+def _answered(hidden: Sequence[Incident]) -> Markup:
+    return rows_of_rest(hidden, 1, "incident answered before", "incidents answered before")
+
+
 def _by_worst(word: str) -> int:
     return [name for _, name in SEVERITIES].index(word)
 
@@ -287,10 +292,10 @@ def _table(head: Sequence[str], rows: Sequence[Markup], numeric: set[str] | froz
     return element("div", table, class_="table")
 
 
-def _together(overview: Overview, drawn: figures.Domain | None) -> Child:
+def _together(overview: Overview, drawn: figures.Domain | None, model: Model) -> Child:
     if drawn is None:
         return element("p", "No line has a time.", class_="note")
-    step, found = figures.correlations(overview, drawn)
+    step, found = figures.correlations(overview, drawn, model.context.templates)
     per = length(step / 1e6)
     said = (
         f"Correlations of lines per {per} of each service (errors left out) with errors and measured numbers, after "
@@ -304,7 +309,7 @@ def _together(overview: Overview, drawn: figures.Domain | None) -> Child:
         element(
             "tr",
             element("td", f"lines of {one.service}"),
-            element("td", one.other),
+            element("td", reason_text(one.other)),
             element("td", _lag(one.lag_us)),
             element("td", f"{one.r:+.2f}".replace("-", "−"), class_="n"),
             element("td", f"{one.n:,}", class_="n"),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
-from oddlog.types import Incident
+import numpy as np
+
+from oddlog.types import Incident, Templates
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 SEVERITIES = ((40.0, "critical"), (15.0, "high"), (6.0, "medium"), (0.0, "low"))
 LEAST_P = 1e-15  # smaller ones say no more
+VARIABLE, NUMBER = "<*>", "<#>"
+_SLOT = re.compile(r"([0-9a-f]{16}):(\d+)")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -79,6 +84,21 @@ def probability(p_value: float) -> str:
     ('p = 0.0002', 'p < 1e-15')
     """
     return f"p = {p_value:.1g}" if p_value >= LEAST_P else f"p < {LEAST_P:g}"
+
+
+def number_name(name: str, templates: Templates) -> str:
+    """Return what a number is called: a field's name, or the message type and the variable that holds it.
+
+    A number out of a message is called ``<key of its type as 16 hex digits>:<variable, from 0>``.
+    """
+    found = _SLOT.fullmatch(name)
+    row = int(templates.rows_of(np.array([int(found[1], 16)], np.uint64))[0]) if found else -1
+    if found is None or row < 0:
+        return name
+    parts = templates.text[row].split(VARIABLE)
+    slot = int(found[2])
+    marked = VARIABLE.join(parts[: slot + 1]) + NUMBER + VARIABLE.join(parts[slot + 1 :])
+    return f"“{marked}”" if slot + 1 < len(parts) else f"“{templates.text[row]}”"
 
 
 def at_us(time_us: float) -> datetime:
