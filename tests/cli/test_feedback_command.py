@@ -130,7 +130,7 @@ def test_a_broken_line_is_told_and_the_other_answers_hold(
     path.write_bytes(path.read_bytes() + b'{"time":"2026-03')
     found = command("detect", odd_log, "-m", model)
     assert found.out == ""
-    assert f"oddlog: {path} holds 1 line that is broken off or no answer, passed over.\n" in found.err
+    assert f"oddlog: {path} holds 1 line that is broken off or makes no sense, passed over.\n" in found.err
 
 
 def test_where_nobody_may_write_beside_the_model_detect_works_and_says_so(command: Command, model: Path, odd_log: Path):

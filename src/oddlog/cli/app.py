@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oddlog.cli import demo, detect, feedback, fit, look, report, simulate
+from oddlog.cli import demo, detect, feedback, fit, look, mark, report, simulate
 
 app = typer.Typer(
     name="oddlog",
@@ -21,6 +21,7 @@ app.command("fit")(fit.fit)
 app.command("detect")(detect.detect)
 app.add_typer(feedback.app, name="feedback")
 app.command("report")(report.report)
+app.add_typer(mark.app, name="mark")
 app.command("templates")(look.templates)
 app.command("inspect")(look.inspect)
 app.command("formats")(look.formats)

@@ -35,7 +35,7 @@ def detect(
     from oddlog.reports import check_report, write_report
 
     prepare()
-    answers = overlay.answers(model)
+    answers, marks = overlay.answers(model), overlay.marks(model)
     check_report(report)
     loaded = load(model)
     with show.progress() as progress:
@@ -49,6 +49,7 @@ def detect(
             line_scores=line_scores,
             answers=answers,
             overview=report is not None,
+            marks=marks,
             progress=progress,
         )
     overlay.remember(model, found)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from oddlog.feedback import Answers
+    from oddlog.feedback import Answers, Marks
     from oddlog.pipeline import Detection
 
 
@@ -20,6 +20,17 @@ def answers(model: Path) -> Answers:
     require_model(model)
     found = Answers.load(beside(model, "answers"))
     _tell_broken(beside(model, "answers"), found.broken)
+    return found
+
+
+def marks(model: Path) -> Marks:
+    """Return the marks beside a model, and say what of them cannot be read."""
+    from oddlog.feedback import Marks, beside
+    from oddlog.model import require_model
+
+    require_model(model)
+    found = Marks.load(beside(model, "marks"))
+    _tell_broken(beside(model, "marks"), found.broken)
     return found
 
 
@@ -39,7 +50,7 @@ def remember(model: Path, found: Detection) -> None:
 def _tell_broken(path: Path, broken: int) -> None:
     if broken:
         lines = "1 line that is" if broken == 1 else f"{broken} lines that are"
-        _log.warning("%s holds %s broken off or no answer, passed over.", path, lines)
+        _log.warning("%s holds %s broken off or makes no sense, passed over.", path, lines)
 
 
 def who() -> str:

@@ -34,7 +34,7 @@ def report(
     prepare()
     check_report(output)
     known = read_labels(labels) if labels is not None else None
-    answers = overlay.answers(model)
+    answers, marks = overlay.answers(model), overlay.marks(model)
     loaded = load(model)
     with show.progress() as progress:
         found = loaded.detect(
@@ -44,6 +44,7 @@ def report(
             since=since,
             until=until,
             answers=answers,
+            marks=marks,
             overview=True,
             progress=progress,
         )

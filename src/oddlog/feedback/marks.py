@@ -167,7 +167,9 @@ class Marks:
 
     def standing(self) -> tuple[Mark, ...]:
         """Return the marks that hold, the oldest first; each ends where the next of its service begins."""
-        marks = sorted((one for one in self.given if one.name not in self.undone), key=lambda one: one.time)
+        # One that was taken back and set again stands there twice.
+        held = dict.fromkeys(one for one in self.given if one.name not in self.undone)
+        marks = sorted(held, key=lambda one: one.time)
         ended = []
         for i, one in enumerate(marks):
             later = [other.time for other in marks[i + 1 :] if other.service == one.service and other.time > one.time]

@@ -17,7 +17,7 @@ What was called usual is not odd any more, neither window nor line. What is mute
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -28,6 +28,7 @@ from oddlog.incidents import pattern_of
 from oddlog.pipeline.distinct import counts_hash, distinct
 from oddlog.pipeline.known import Known
 from oddlog.pipeline.odd import MOST_ODD, OddWindows, patterns_of
+from oddlog.pipeline.since_deploy import SinceDeploy
 from oddlog.pipeline.views import View
 from oddlog.templates import Matcher
 from oddlog.types import I64, NO_TIME, OVERFLOW, Bool, Incident, Windows, to_datetime
@@ -48,8 +49,8 @@ class Judged:
         Those that make incidents, and those that an answer covers.
     odd : OddWindows
         All that are odd, muted ones among them.
-    usual, deployed : Windows
-        Those that are odd to the model only, and those that are odd for nothing but what a deployment brought.
+    usual : Windows
+        Those that are odd to the model and usual to a person.
 
     """
 
@@ -58,7 +59,6 @@ class Judged:
     hidden: OddWindows
     odd: OddWindows
     usual: Windows
-    deployed: Windows
 
     @property
     def told(self) -> Windows:
@@ -76,25 +76,29 @@ class Overlay:
         The answers that hold.
     matcher : Matcher
         Of this run.
-    deployed : set of int
-        Rows of types that are told as brought by a deployment.
+    deployed : SinceDeploy
+        What deployments brought, which is told in their incidents.
 
     """
 
     standing: Standing
     matcher: Matcher
-    deployed: frozenset[int] = frozenset()
+    deployed: SinceDeploy = field(default_factory=SinceDeploy)
 
     def __bool__(self) -> bool:
-        return bool(self.standing or self.deployed)
+        return bool(self.standing or self.deployed.found)
+
+    def answered(self, row: int) -> bool:
+        """Return whether somebody has called a type never seen in training usual, or muted it."""
+        return self.standing.type(self.matcher.key_of(row)) is not None
 
     def judge(self, view: View, windows: Windows) -> Judged:
-        """Return the verdicts of `windows` [w] after the answers."""
+        """Return the verdicts of `windows` [w] after the answers; those that deployments explain are counted there."""
         verdict = view.verdicts(windows)
         if not self:
             odd = OddWindows.of(view, windows, verdict)
             nothing = Windows.empty(windows.numbers.shape[1])
-            return Judged(verdict, odd, OddWindows.of(view, nothing, verdict.clear()), odd, nothing, nothing)
+            return Judged(verdict, odd, OddWindows.of(view, nothing, verdict.clear()), odd, nothing)
         verdict = self._confirmed(view, windows, verdict)
         odd_to_model = verdict["is_anomaly"].to_numpy()
         becomes = self._becomes(view, windows, odd_to_model)
@@ -106,8 +110,8 @@ class Overlay:
         shown = those(becomes == SHOWN)
         odd = those(becomes != USUAL) if (becomes >= MUTED).any() else shown
         hidden = those((becomes == USUAL) | (becomes == MUTED))
-        usual, deployed = (windows.take(odd_to_model & (becomes == what)) for what in (USUAL, DEPLOYED))
-        return Judged(verdict, shown, hidden, odd, usual, deployed)
+        self.deployed.take(windows.take(odd_to_model & (becomes == DEPLOYED)))
+        return Judged(verdict, shown, hidden, odd, windows.take(odd_to_model & (becomes == USUAL)))
 
     def lines(self, lines: pl.DataFrame, judged: Judged) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Return the verdicts of a partition's lines after the answers: all of them, those to show, those covered.
@@ -210,7 +214,7 @@ class Overlay:
         """Return why a type is excused, and from when on (`NO_TIME`: ever)."""
         given = self.standing.type(self.matcher.key_of(row))
         if given is None:
-            return (DEPLOYED if row in self.deployed else SHOWN), NO_TIME
+            return (DEPLOYED if row in self.deployed.excused else SHOWN), NO_TIME
         return _BECOMES[given.answer], _us(given) if self.standing.only_later else NO_TIME
 
     def _lines_become(self, lines: pl.DataFrame, odd: Bool) -> I64:

@@ -11,12 +11,13 @@ import polars as pl
 
 from oddlog.config import as_time
 from oddlog.explain import stretch_sums, totals_by_stretch
-from oddlog.feedback import Answers, Standing
+from oddlog.feedback import Answers, Mark, Marks, Standing
 from oddlog.incidents import alarming
 from oddlog.model import Model
 from oddlog.pipeline.answering import Overlay, hidden_notes
 from oddlog.pipeline.collecting import words_of
 from oddlog.pipeline.cutting import cut_windows, partitions
+from oddlog.pipeline.deployments import Finding
 from oddlog.pipeline.episodes import Episode, episodes_of, sample
 from oddlog.pipeline.events import Codes, EventStore, event_columns
 from oddlog.pipeline.merging import Merging
@@ -25,6 +26,7 @@ from oddlog.pipeline.overview import Collector, Overview
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.rates import NOUN, Judged
 from oddlog.pipeline.reading import Reading
+from oddlog.pipeline.since_deploy import SinceDeploy, Telling
 from oddlog.pipeline.verdicts import LineWriter, check_writable, line_verdicts, write_parquet
 from oddlog.pipeline.views import View
 from oddlog.pipeline.watching import NumberColumns
@@ -95,6 +97,7 @@ def detect(
     scores: str | Path | None = None,
     line_scores: str | Path | None = None,
     answers: Answers | None = None,
+    marks: Marks | None = None,
     now: datetime | None = None,
     overview: bool = False,
     progress: Say | None = None,
@@ -113,6 +116,8 @@ def detect(
         Where to write a verdict per window, and per line, as Parquet.
     answers : Answers
         What people have said of earlier incidents; see `oddlog.feedback`.
+    marks : Marks
+        Deployments; what is new since one of them becomes one incident.
     now : datetime
         The time at which a mute holds or has run out; that of the clock if not given.
     overview : bool
@@ -127,7 +132,8 @@ def detect(
 
     """
     standing = Answers().standing() if answers is None else answers.standing(now)
-    return _Detecting(model, progress or (lambda _what, _n: None), standing, overview=overview).run(
+    held = marks.standing() if marks is not None else ()
+    return _Detecting(model, progress or (lambda _what, _n: None), standing, held, overview=overview).run(
         paths, format, exclude, since, until, scores, line_scores
     )
 
@@ -137,6 +143,7 @@ class _Detecting:
     model: Model
     say: Say
     standing: Standing
+    marks: Sequence[Mark] = ()
     overview: bool = False
     tally: Tally = field(default_factory=Tally)
     start_us: int = NO_TIME
@@ -224,6 +231,7 @@ class _Detecting:
         of = (self.model, self.matcher, self.services, self.sources, words)
         merging, covered = Merging(*of, closeups), Merging(*of)
         overlay = Overlay(self.standing, self.matcher)
+        self._find_deployments(overlay, stores[0])
         verdicts: list[pl.DataFrame] = []
         judged = self._rates()
         with LineWriter(line_scores, self.sources, self.matcher) as writer:
@@ -242,7 +250,10 @@ class _Detecting:
         if scores is not None:
             write_parquet(every, Path(scores))
         self.say("merging what belongs together", 0)
-        incidents, hidden = overlay.incidents(merging.incidents(reading), covered.incidents(reading))
+        telling = Telling(self.model, self.matcher, self.services, self.sources, words)
+        found = [overlay.deployed.noted(one) for one in merging.incidents(reading)]
+        found += [telling.incident(one, reading) for one in overlay.deployed.found]
+        incidents, hidden = overlay.incidents(found, covered.incidents(reading))
         return Detection(
             tuple(incidents),
             every,
@@ -252,7 +263,7 @@ class _Detecting:
             start=to_datetime(self.start_us),
             end=to_datetime(self.end_us),
             nouns=(*(view.cut.noun for view in self.model.views), *([] if judged is None else [NOUN])),
-            notes=(*self._notes(reading, merging), *hidden_notes(hidden)),
+            notes=(*self._notes(reading, merging), *overlay.deployed.notes, *hidden_notes(hidden)),
             hidden=tuple(hidden),
             overview=None if self.collector is None else self.collector.overview(reading),
         )
@@ -266,6 +277,12 @@ class _Detecting:
         judged = self.model.rates.judge(self.counting, len(templates), self.services.names, self.tally)
         self.episodes = episodes_of(judged, self.model.rates.watch, templates)
         return judged
+
+    def _find_deployments(self, overlay: Overlay, store: EventStore) -> None:
+        """Have the overlay excuse what deployments brought."""
+        if self.marks:
+            finding = Finding.of(self.model, self.matcher, self.services, overlay.answered)
+            overlay.deployed = SinceDeploy(*finding.find(self.marks, store, (self.start_us, self.end_us)))
 
     def _view(
         self,
