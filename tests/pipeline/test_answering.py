@@ -207,6 +207,9 @@ def test_an_answer_that_holds_only_for_what_comes_later_leaves_what_was_before(
     answers = Answers(only_later=True)
     answers.add(answer("usual", incident, time=first))
     assert odd(model.detect(today, answers=answers, now=NOON)) == set(ORDERS) - {"wrapped-twice", "wrapped-retried"}
+    later = answer("usual", incident_of(before, "returned"), time=NOON, new_types=incident.new_types)
+    answers.add(later)  # the same type once more, after all of it: what was covered stays covered
+    assert odd(model.detect(today, answers=answers, now=NOON)) == set(ORDERS) - {"wrapped-twice", "wrapped-retried"}
 
 
 def test_what_only_recurs_is_odd_again_once_somebody_confirms_it(tmp_path: Path):

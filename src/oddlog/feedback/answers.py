@@ -163,8 +163,8 @@ class Standing:
             given = [one for one in given if end is not None and one.time < end]
         return given[-1] if given else None
 
-    def line(self, pattern: str) -> Answer | None:
-        """Return the answer to the pattern of a single line, whenever it was given."""
+    def last(self, pattern: str) -> Answer | None:
+        """Return the last answer to a pattern, whenever it was given."""
         given = self.of_pattern.get(pattern)
         return given[-1] if given else None
 

@@ -31,7 +31,7 @@ from oddlog.pipeline.odd import MOST_ODD, OddWindows, patterns_of
 from oddlog.pipeline.since_deploy import SinceDeploy
 from oddlog.pipeline.views import View
 from oddlog.templates import Matcher
-from oddlog.types import I64, NO_TIME, OVERFLOW, Bool, Incident, Windows, to_datetime
+from oddlog.types import I64, OVERFLOW, Bool, Incident, Windows, to_datetime
 
 SHOWN, USUAL, MUTED, DEPLOYED = range(4)  # what becomes of an odd window or line
 _BECOMES = {"usual": USUAL, "mute": MUTED}
@@ -140,7 +140,7 @@ class Overlay:
 
     def _told(self, incident: Incident) -> Incident:
         """Return a covered incident with the answer that covers it."""
-        candidates = [self.standing.line(one) for one in (incident.pattern, *incident.patterns)]
+        candidates = [self.standing.last(one) for one in (incident.pattern, *incident.patterns)]
         candidates += [self.standing.type(int(key, 16)) for key in incident.new_types]
         quiet = [one for one in candidates if one is not None and one.answer in _BECOMES]
         return answered(incident, quiet[0]) if quiet else incident
@@ -206,16 +206,21 @@ class Overlay:
         excuse = np.full(len(template), SHOWN)
         for row in np.unique(template[(template >= k) & (template != OVERFLOW)]).tolist():
             at = np.flatnonzero(template == row)
-            kind, since_us = self._excuse(row)
-            excuse[at[(end_us[at] > since_us) | (since_us == NO_TIME)]] = kind
+            excuse[at] = self._excuse(row, end_us[at])
         return excuse
 
-    def _excuse(self, row: int) -> tuple[int, int]:
-        """Return why a type is excused, and from when on (`NO_TIME`: ever)."""
-        given = self.standing.type(self.matcher.key_of(row))
-        if given is None:
-            return (DEPLOYED if row in self.deployed.excused else SHOWN), NO_TIME
-        return _BECOMES[given.answer], _us(given) if self.standing.only_later else NO_TIME
+    def _excuse(self, row: int, end_us: I64) -> I64:
+        """Return why a type is excused [x], at the ends of what holds it."""
+        excuse = np.full(len(end_us), DEPLOYED if row in self.deployed.excused else SHOWN)
+        return self._after(self.standing.of_type.get(self.matcher.key_of(row), []), end_us, excuse)
+
+    def _after(self, given: Sequence[Answer], end_us: I64, before: I64) -> I64:
+        """Return what the last answer says at each time [x], `before` where none has been given."""
+        said = before.copy()
+        for one in given:
+            held = slice(None) if not self.standing.only_later else end_us > _us(one)
+            said[held] = _BECOMES.get(one.answer, SHOWN)
+        return said
 
     def _lines_become(self, lines: pl.DataFrame, odd: Bool) -> I64:
         """Return what becomes of each line [x] that is odd by itself."""
@@ -223,12 +228,8 @@ class Overlay:
         becomes = np.full(len(lines), SHOWN)
         for row in np.unique(template[odd]).tolist():
             at = np.flatnonzero(odd & (template == row))
-            given = self.standing.line(pattern_of([self.matcher.key_of(row)]))
-            kind, since_us = self._excuse(row)
-            if given is not None:
-                kind = _BECOMES.get(given.answer, SHOWN)
-                since_us = _us(given) if self.standing.only_later else NO_TIME
-            becomes[at[(time_us[at] > since_us) | (since_us == NO_TIME)]] = kind
+            given = self.standing.of_pattern.get(pattern_of([self.matcher.key_of(row)]), [])
+            becomes[at] = self._after(given, time_us[at], self._excuse(row, time_us[at]))
         return becomes
 
 
