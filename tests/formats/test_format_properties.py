@@ -52,6 +52,8 @@ def test_any_text_in_a_bound_format_keeps_the_contract(tested: Format) -> None:
 @pytest.mark.parametrize("tested", FORMATS, ids=[f.name for f in FORMATS])
 def test_a_line_is_read_alike_alone_and_in_a_block(tested: Format) -> None:
     lines = [t for t in own[tested.name] if not (tested.name in {"glog", "android", "proxifier"} and "leap" in t)]
+    if tested.name == "zeek":  # what follows goes by another header
+        lines = lines[: next(i for i, line in enumerate(lines) if line.startswith("#close"))]
     ready = bound(tested, pl.Series("text", lines))
     block = ready.parse(pl.Series("text", lines), year=2024).to_dicts()
     for line, row in zip(lines, block, strict=True):

@@ -64,13 +64,19 @@ def _sample(lines: pl.Series) -> pl.Series:
     """Return the lines that can tell a format: not blank, not the continuation of another."""
     text = lines.cast(pl.String).fill_null("").head(SAMPLE_LINES).alias("text")
     telling = ~text.str.contains(r"^\s*$") & ~text.str.contains(r"^(?:[ \t]|at |Caused by: |\.\.\. \d+ more|[})\]])")
-    kept = text.filter(telling)
+    # pieces of lines that a container's runtime cut are neither lines of the container nor of the runtime
+    piece = text.str.contains(r"^\S+ std(?:out|err) P ")
+    rest = piece.shift(1, fill_value=False) & text.str.contains(r"^\S+ std(?:out|err) F ")
+    kept = text.filter(telling & ~(piece | rest))
     return kept if len(kept) else text
 
 
 def _judge(found: Format, sample: pl.Series, year: int) -> tuple[float, float]:
-    """Return confidence and share of the lines read."""
+    """Return confidence and share of the lines read, those left out that begin as a comment or a header does."""
     records = found.parse(sample, year=year)
+    counted = ~sample.str.starts_with("#")
+    if counted.any() and not counted.all():
+        records = records.filter(counted)
     ok = records["ok"].fill_null(value=False)
     time = pl.col("time")
     plausible = records.select((time.is_null() | time.is_between(*PLAUSIBLE)).alias("p")).to_series() & ok

@@ -4,6 +4,9 @@ r"""Container logs as the runtime writes them: Docker's json-file driver and the
 
     {"log":"INFO started\n","stream":"stdout","time":"2024-11-20T10:11:12.123456789Z"}
     2024-11-20T10:11:12.123456789Z stdout F INFO started
+
+The CRI cuts lines at 16 KiB: the parts are marked P, the last one F. The first part's record has the whole message,
+the others become lines that continue it.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from oddlog.formats.json_lines import decoded
 from oddlog.formats.layout import cascade, finish, lines_of, words
 from oddlog.formats.times import STAMPS, take
 from oddlog.types import Format
+
+MOST_JOINED = 64 << 10  # characters of a message put together from parts
 
 
 def _json_file(frame: pl.DataFrame, year: int) -> pl.DataFrame:
@@ -36,7 +41,23 @@ def _cri(frame: pl.DataFrame, year: int) -> pl.DataFrame:
     taken = take(frame, year=year, only=STAMPS[1:2])
     taken = taken.with_columns(words(taken, pl.col("rest").str.strip_chars_start(" "), ["f.stream", "tag", "message"]))
     fits = pl.col("f.stream").is_in(["stdout", "stderr"]) & pl.col("tag").is_in(["F", "P"])
-    return taken.with_columns(ok=pl.col("ok") & fits, message=pl.col("message").fill_null("")).drop("tag", "rest")
+    return taken.with_columns(ok=pl.col("ok") & fits, message=pl.col("message").fill_null("")).drop("rest")
+
+
+def _joined(frame: pl.DataFrame) -> pl.DataFrame:
+    """Put the parts of cut lines together, per stream; a block that begins inside of one has its end as a record."""
+    partial = frame["ok"] & (frame["tag"] == "P").fill_null(value=False)
+    if not partial.any():
+        return frame.drop("tag")
+    frame = frame.with_columns(pl.col("f.stream").fill_null("").alias("stream"), partial=partial)
+    goes_on = pl.col("ok") & pl.col("tag").is_not_null() & pl.col("partial").shift(1, fill_value=False).over("stream")
+    frame = frame.with_columns(goes_on=goes_on).with_columns(
+        line=(~pl.col("goes_on")).cum_sum().over("stream"), message=pl.when("ok").then("message")
+    )
+    whole = pl.col("message").str.join("").over("stream", "line").str.head(MOST_JOINED)
+    return frame.with_columns(ok=pl.col("ok") & ~pl.col("goes_on"), message=pl.when("ok").then(whole)).drop(
+        "stream", "partial", "goes_on", "line", "tag"
+    )
 
 
 class Docker:
@@ -57,7 +78,8 @@ class Docker:
 
     def _outer(self, text: pl.Series, year: int) -> pl.DataFrame:
         steps = [lambda f: _json_file(f, year), lambda f: _cri(f, year)]
-        return cascade(lines_of(text), steps)
+        outer = cascade(lines_of(text), steps)
+        return _joined(outer) if "tag" in outer.columns else outer
 
     def bind(self, sample: pl.Series, *, year: int) -> Format | None:
         """Find out how the container writes."""

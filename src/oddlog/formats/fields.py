@@ -156,6 +156,15 @@ def _found(frame: pl.DataFrame, column: str, key: str, left: pl.Expr | None) -> 
     return found
 
 
+def found_fields(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return every column of `frame` [lines] as a found field, numbers as ``n.NAME``, words as ``f.NAME``."""
+    found: dict[str, pl.Expr] = {}
+    for key in frame.columns:
+        if not _is_nested(frame.schema[key]):
+            found |= _found(frame, key, key, None)
+    return frame.select(**found)
+
+
 def assign(frame: pl.DataFrame, text: pl.Series, *, year: int) -> pl.DataFrame:
     """Return records and found fields of a frame of named columns [lines].
 

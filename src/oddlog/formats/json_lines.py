@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -97,8 +98,20 @@ def decoded(text: pl.Series) -> tuple[pl.DataFrame, pl.Series]:
     return slowly(text)
 
 
+def first_of(frame: pl.DataFrame, *keys: str) -> pl.Expr:
+    """Return the first text that is not empty among the columns called `keys`; null where there is none."""
+    found = [pl.col(k).cast(pl.String) for k in keys if k in frame.columns and not frame.schema[k].is_nested()]
+    return pl.coalesce(*[pl.when(value != "").then(value) for value in found], pl.lit(None, pl.String)).cast(pl.String)
+
+
+def chosen(frame: pl.DataFrame, columns: Mapping[str, pl.Expr]) -> pl.DataFrame:
+    """Return the columns [lines], literals as high as the others."""
+    made = frame.with_columns(**{f"chosen {name}": value for name, value in columns.items()})
+    return made.select([pl.col(f"chosen {name}").alias(name) for name in columns])
+
+
 class JsonLines:
-    """One JSON object per line.
+    """One JSON object per line; formats whose keys mean something of their own override `named`.
 
     Parameters
     ----------
@@ -108,21 +121,34 @@ class JsonLines:
     """
 
     name = "json"
+    marks: tuple[str, ...] = ()
+    """Pieces of text one of which stands in every line of this kind; none for any object."""
 
     def __init__(self, inner: Format | None = None) -> None:
         self.inner = inner
 
+    def named(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        """Return the decoded keys [lines] under names that `fields` understands, and which lines are of this kind."""
+        return frame, pl.repeat(value=True, n=len(frame), dtype=pl.Boolean, eager=True)
+
+    def _read(self, text: pl.Series, stripped: pl.Series, year: int) -> pl.DataFrame:
+        frame, ok = decoded(stripped)
+        if not frame.width:
+            return assign(frame, text, year=year).with_columns(ok=ok & (not self.marks))
+        frame, of_kind = self.named(frame)
+        return assign(frame, text, year=year).with_columns(ok=ok & of_kind)
+
     def _outer(self, text: pl.Series, year: int) -> pl.DataFrame:
         stripped = text.cast(pl.String).fill_null("").str.strip_chars()
         looks = stripped.str.starts_with("{")
+        if self.marks:
+            looks &= stripped.str.contains_any(list(self.marks))
         if looks.all():
-            frame, ok = decoded(stripped)
-            return assign(frame, text, year=year).with_columns(ok=ok)
+            return self._read(text, stripped, year)
         lines = lines_of(text).with_row_index("row of the block")
         if not looks.any():
             return lines.drop("row of the block").with_columns(ok=pl.lit(value=False))
-        frame, ok = decoded(stripped.filter(looks))
-        some = assign(frame, text.filter(looks), year=year).with_columns(ok=ok)
+        some = self._read(text.filter(looks), stripped.filter(looks), year)
         rows = lines.filter(looks)["row of the block"]
         parts = [some.with_columns(rows), lines.filter(~looks).with_columns(ok=pl.lit(value=False))]
         return pl.concat(parts, how="diagonal").sort("row of the block").drop("row of the block")
@@ -132,7 +158,7 @@ class JsonLines:
         outer = self._outer(sample, year)
         if not outer["ok"].any():
             return None
-        return JsonLines(wrapped.inner_format(outer, year=year, names=wrapped.WITH_HEADER))
+        return type(self)(wrapped.inner_format(outer, year=year, names=wrapped.WITH_HEADER))
 
     def parse(self, text: pl.Series, *, year: int) -> pl.DataFrame:
         """Return records; `ok` where the line is one JSON object."""

@@ -14,29 +14,46 @@ from oddlog.formats.android import Android
 from oddlog.formats.apache_error import ApacheError
 from oddlog.formats.bgl import Bgl
 from oddlog.formats.cbs import Cbs
+from oddlog.formats.cef import Cef
+from oddlog.formats.cloudflare import Cloudflare
 from oddlog.formats.csv_table import CsvTable
 from oddlog.formats.docker import Docker
+from oddlog.formats.elb import Elb
+from oddlog.formats.gelf import Gelf
 from oddlog.formats.glog import Glog
+from oddlog.formats.haproxy import HAProxy
 from oddlog.formats.hdfs import Hdfs
 from oddlog.formats.healthapp import HealthApp
 from oddlog.formats.hpc import Hpc
+from oddlog.formats.journald import Journald
 from oddlog.formats.json_lines import JsonLines
 from oddlog.formats.log4j import Log4j
 from oddlog.formats.logfmt import Logfmt
+from oddlog.formats.mysql import MySql
+from oddlog.formats.nginx_error import NginxError
 from oddlog.formats.openstack import OpenStack
 from oddlog.formats.plain import Plain
+from oddlog.formats.postgres import Postgres
 from oddlog.formats.proxifier import Proxifier
 from oddlog.formats.python_logging import PythonLogging
+from oddlog.formats.redis import Redis
 from oddlog.formats.syslog import Syslog
 from oddlog.formats.syslog5424 import Syslog5424
 from oddlog.formats.thunderbird import Thunderbird
 from oddlog.formats.timestamp import Timestamp
 from oddlog.formats.tsv import Tsv
+from oddlog.formats.windows_event import WindowsEvent
+from oddlog.formats.zeek import Zeek
 from oddlog.formats.zookeeper import Zookeeper
 from oddlog.types import Format
 
 FORMATS: tuple[Format, ...] = (
     Docker(),
+    Journald(),
+    WindowsEvent(),
+    Gelf(),
+    Cloudflare(),
+    Zeek(),
     JsonLines(),
     CsvTable(),
     Tsv(),
@@ -51,8 +68,15 @@ FORMATS: tuple[Format, ...] = (
     Glog(),
     OpenStack(),
     Zookeeper(),
+    Elb(),
+    HAProxy(),
     Access(),
     ApacheError(),
+    NginxError(),
+    Postgres(),
+    MySql(),
+    Redis(),
+    Cef(),
     Syslog5424(),
     PythonLogging(),
     Log4j(),

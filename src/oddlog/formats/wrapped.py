@@ -17,8 +17,20 @@ MOST_INNER = 4  # formats in one source
 MOST_UNREAD = 0.5  # share of the inner lines without a header up to which there is a format at all
 
 WITH_HEADER = (
+    "journald",
+    "windows_event",
+    "gelf",
+    "cloudflare",
+    "zeek",
     "json",
+    "elb",
+    "haproxy",
     "access",
+    "nginx_error",
+    "postgres",
+    "mysql",
+    "redis",
+    "cef",
     "syslog5424",
     "syslog",
     "apache_error",
