@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from oddlog.cleaning.headed import LastLine, repeats_header
 from oddlog.cleaning.redaction import redact, redact_texts
 from oddlog.cleaning.repeats import count_repeats
 from oddlog.cleaning.traces import OpenRecord, close, concat, continues, join
@@ -46,6 +47,7 @@ class _Memory:
 
     opened: OpenRecord | None = None
     in_trace: bool = False
+    last: LastLine | None = None
     position: int = -1
     time: datetime | None = None
     said: pl.DataFrame | None = None
@@ -101,7 +103,7 @@ class Cleaner:
         done = [pl.DataFrame(schema=RECORDS)]
         for memory in self._memory.values():
             if memory.opened is not None:
-                rows, memory.opened = close(memory.opened), None
+                rows, memory.opened, memory.last = close(memory.opened), None, None
                 done.append(self._clean(memory, rows))
         return concat(done[1:] or done)
 
@@ -117,6 +119,8 @@ class Cleaner:
             return rows.drop("ok")
         continued = continues(rows, in_trace=memory.in_trace)
         memory.in_trace = bool(continued[-1])
+        headed, memory.last = repeats_header(rows, memory.last)
+        continued |= headed
         if memory.opened is None and continued[0]:
             rows, continued = self._set_apart(rows, continued)
             if not len(rows):

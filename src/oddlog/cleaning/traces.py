@@ -108,7 +108,9 @@ def join(
     tally.add(TOO_LONG, int((~keep).sum()), example=_place(rows, ~keep))
 
     last = starts[-1]
-    position = rows["position"].to_numpy()
+    position = rows["position"].to_numpy().copy()
+    if opened is not None:  # the lines behind the last one held were dropped, but they have been read
+        position[n_held - 1] = opened.position
     done = _one_row_each(rows, keep, starts, len(starts) - 1, position)
     still = rows.slice(last).filter(pl.Series(keep[last:]))
     return done, OpenRecord(still, int(rank[-1]) + 1, int(total[-1]), int(position[-1]))
@@ -154,11 +156,15 @@ def _one_row_each(rows: pl.DataFrame, keep: Bool, starts: I64, n_done: int, posi
         return first
     record = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(rows))))
     chosen = keep & np.isin(record, joined)
-    lines = pl.DataFrame({"record": record[chosen], "text": rows["text"].filter(pl.Series(chosen))})
-    text = lines.group_by("record", maintain_order=True).agg(pl.col("text").str.join("\n"))["text"]
+    # a line that has a header of its own says what its message says
+    has_own = rows["ok"] & pl.Series(np.isin(np.arange(len(rows)), starts, invert=True))
+    said = rows.select(pl.when(has_own).then("message").otherwise("text")).to_series()
+    lines = pl.DataFrame({"record": record, "text": rows["text"], "said": said}).filter(pl.Series(chosen))
+    joins = lines.group_by("record", maintain_order=True).agg(pl.col("text", "said").str.join("\n"))
+    text = joins["text"]
     return first.with_columns(
         first["text"].clone().scatter(joined, text),
-        first["message"].clone().scatter(joined, _name_exception(first["message"].gather(joined), text)),
+        first["message"].clone().scatter(joined, _name_exception(first["message"].gather(joined), joins["said"])),
     )
 
 

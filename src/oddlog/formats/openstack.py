@@ -21,7 +21,7 @@ _WITHOUT_CONTEXT = ["TRACE", "ERROR", "CRITICAL"]
 
 def _header(frame: pl.DataFrame) -> pl.DataFrame:
     split = frame.with_columns(words(frame, pl.col("rest").str.slice(1), ["pid", "level", "service", "tail"]))
-    context = pl.col("tail").str.starts_with("[")
+    context = pl.col("tail").str.starts_with("[") & ~pl.col("tail").str.starts_with("[instance: ")
     return split.with_columns(
         ok=pl.col("ok")
         & pl.col("pid").str.contains("^[0-9]+$")
@@ -75,6 +75,7 @@ class OpenStack:
         if not frame["ok"].any():
             return finish(frame)
         frame = frame.with_columns(message="tail")
-        frame = on_some(frame, pl.col("ok") & pl.col("tail").str.starts_with("["), _context)
+        context = pl.col("tail").str.starts_with("[") & ~pl.col("tail").str.starts_with("[instance: ")
+        frame = on_some(frame, pl.col("ok") & context, _context)
         starts = pl.col("ok") & pl.col("message").str.starts_with("[instance: ")
         return finish(on_some(frame, starts, _instance))
