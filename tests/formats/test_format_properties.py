@@ -59,6 +59,9 @@ def test_a_line_is_read_alike_alone_and_in_a_block(tested: Format) -> None:
     for line, row in zip(lines, block, strict=True):
         alone = ready.parse(pl.Series("text", [line]), year=2024).to_dicts()[0]
         assert as_case(line, alone) == as_case(line, row)
+        if " P " not in line:  # which the next line goes on
+            twice = ready.parse(pl.Series("text", [line, line]), year=2024).to_dicts()
+            assert [as_case(line, one) for one in twice] == [as_case(line, row)] * 2
 
 
 @few

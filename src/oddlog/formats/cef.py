@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from oddlog.formats.fields import found_fields, time_of
-from oddlog.formats.layout import by_distinct, finish, lines_of, on_some, words
+from oddlog.formats.layout import by_distinct, chosen, finish, lines_of, on_some, words
 from oddlog.formats.pairs import spread
 from oddlog.formats.syslog import Syslog
 from oddlog.formats.syslog5424 import Syslog5424
@@ -54,9 +54,11 @@ def _first(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.Expr:
     return pl.coalesce([pl.col(n) for n in names if n in frame.columns] or [pl.lit(None, pl.String)])
 
 
-def _time(frame: pl.DataFrame, year: int) -> pl.Series:
-    written = frame.select(_first(frame, _TIMES).str.replace(r" GMT([+-])", " ${1}")).to_series()
-    return time_of(written.fill_null(""), year).alias("told")
+def _told(pairs: pl.DataFrame, year: int) -> pl.DataFrame:
+    """Return what the pairs say of time, message and host."""
+    names = {"told": _first(pairs, _TIMES).str.replace(r" GMT([+-])", " ${1}").fill_null("")}
+    told = chosen(pairs, names | {"said": _first(pairs, ("msg",)), "dvc": _first(pairs, _HOSTS)})
+    return told.with_columns(time_of(told["told"], year).alias("told"))
 
 
 def _labelled(frame: pl.DataFrame) -> pl.DataFrame:
@@ -77,16 +79,13 @@ def _extension(frame: pl.DataFrame, year: int) -> pl.DataFrame:
     marked = frame.select(pl.col("extension").fill_null("").str.replace_all(_KEY, _BETWEEN + "${1}=")).to_series()
     pairs = spread(marked, rf"[^{_BETWEEN}=]+=[^{_BETWEEN}]*")
     pairs = pairs.with_columns(_unescaped(pl.all()).str.strip_chars_end(" "))
-    said = _first(pairs, ("msg",))
-    told = pairs.select(said=said, dvc=_first(pairs, _HOSTS))
-    frame = (
-        frame.hstack([_time(pairs, year), *told])
-        if pairs.width
-        else frame.with_columns(told=pl.lit(None, TIME), said=pl.lit(None, pl.String), dvc=pl.lit(None, pl.String))
-    )
     if pairs.width:
-        kept = _labelled(pairs).drop("msg", *_TIMES, *_HOSTS[:2], strict=False).rename(_NAMED, strict=False)
-        frame = frame.hstack(found_fields(kept))
+        own = _labelled(pairs).drop("msg", *_TIMES, *_HOSTS[:2], strict=False)
+        named = {key: name for key, name in _NAMED.items() if key in own.columns and name not in own.columns}
+        frame = frame.hstack(_told(pairs, year)).hstack(found_fields(own.rename(named)))
+    else:
+        nothing = pl.lit(None, pl.String)
+        frame = frame.with_columns(told=pl.lit(None, TIME), said=nothing, dvc=nothing)
     both = pl.concat_str("title", "said", separator=": ")
     alone = pl.col("said").is_null() | (pl.col("said") == pl.col("title"))
     nameless = (pl.col("title") == "") & pl.col("said").is_not_null()

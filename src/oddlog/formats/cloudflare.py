@@ -11,7 +11,8 @@ from __future__ import annotations
 import polars as pl
 
 from oddlog.formats.http import level_of, with_answer
-from oddlog.formats.json_lines import JsonLines, chosen, first_of
+from oddlog.formats.json_lines import JsonLines, first_of
+from oddlog.formats.layout import chosen
 
 _WORDS = {
     "client": "ClientIP",
@@ -87,4 +88,5 @@ class Cloudflare(JsonLines):
         said = _request(frame)
         other = {key: pl.col(key) for key in frame.columns if key not in _READ and not frame.schema[key].is_nested()}
         known = first_of(frame, *_TIMES).is_not_null() & first_of(frame, "RayID").is_not_null()
-        return chosen(frame, columns | other).hstack(said), chosen(frame, {"kind": known}).to_series()
+        other = {key: value for key, value in other.items() if key not in said.columns}
+        return chosen(frame, other | columns).hstack(said), chosen(frame, {"kind": known}).to_series()

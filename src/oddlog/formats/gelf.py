@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from oddlog.formats.json_lines import JsonLines, chosen, first_of
+from oddlog.formats.json_lines import JsonLines, first_of
+from oddlog.formats.layout import chosen
 
 _NAMES = {"short_message": "message", "facility": "logger"}
 _VERSIONS = ["1.0", "1.1"]
@@ -26,9 +27,10 @@ class Gelf(JsonLines):
         of_kind = first_of(frame, "version").is_in(_VERSIONS) & first_of(frame, "short_message").is_not_null()
         # what the sender calls like a field of the specification keeps its underscore
         reserved = {_NAMES.get(key, key) for key in frame.columns if not key.startswith("_")}
-        names = {}
+        names: dict[str, str] = {}
         for key in frame.columns:
             bare = _NAMES.get(key, key.removeprefix("_"))
-            names[key] = bare if not key.startswith("_") or bare not in reserved else key
+            free = not key.startswith("_") or (bare not in reserved and bare not in frame.columns)
+            names[key] = bare if free else key
         kind = chosen(frame, {"kind": of_kind.fill_null(value=False)}).to_series()
         return frame.rename(names).drop("version", strict=False), kind

@@ -11,7 +11,8 @@ import re
 
 import polars as pl
 
-from oddlog.formats.json_lines import JsonLines, chosen, first_of
+from oddlog.formats.json_lines import JsonLines, first_of
+from oddlog.formats.layout import chosen
 
 # Fields of the journal's own making that say nothing of what happened; all that begin with an underscore go, too.
 _PASSED_OVER = re.compile(

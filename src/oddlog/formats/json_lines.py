@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -102,12 +101,6 @@ def first_of(frame: pl.DataFrame, *keys: str) -> pl.Expr:
     """Return the first text that is not empty among the columns called `keys`; null where there is none."""
     found = [pl.col(k).cast(pl.String) for k in keys if k in frame.columns and not frame.schema[k].is_nested()]
     return pl.coalesce(*[pl.when(value != "").then(value) for value in found], pl.lit(None, pl.String)).cast(pl.String)
-
-
-def chosen(frame: pl.DataFrame, columns: Mapping[str, pl.Expr]) -> pl.DataFrame:
-    """Return the columns [lines], literals as high as the others."""
-    made = frame.with_columns(**{f"chosen {name}": value for name, value in columns.items()})
-    return made.select([pl.col(f"chosen {name}").alias(name) for name in columns])
 
 
 class JsonLines:

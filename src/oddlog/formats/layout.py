@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
@@ -97,6 +97,12 @@ def words(frame: pl.DataFrame, column: pl.Expr, names: Sequence[str], *, by: str
     """
     parts = frame.select(column.str.splitn(by, len(names))).to_series().struct.unnest()
     return [part.alias(name) for part, name in zip(parts, names, strict=True)]
+
+
+def chosen(frame: pl.DataFrame, columns: Mapping[str, pl.Expr]) -> pl.DataFrame:
+    """Return the columns [lines], literals as high as the others."""
+    made = frame.with_columns(**{f"chosen {name}": value for name, value in columns.items()})
+    return made.select([pl.col(f"chosen {name}").alias(name) for name in columns])
 
 
 def by_distinct(values: pl.Series, look: Callable[[pl.Series], pl.Series]) -> pl.Series:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from oddlog.formats.json_lines import JsonLines, chosen, first_of
+from oddlog.formats.json_lines import JsonLines, first_of
+from oddlog.formats.layout import chosen
 
 _DATA = ("winlog.event_data.", "winlog.user_data.")
 # What identifies the record or its writer and not what happened, per make.

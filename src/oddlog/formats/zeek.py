@@ -17,8 +17,8 @@ import polars as pl
 
 from oddlog.formats.fields import assign
 from oddlog.formats.http import level_of, with_answer
-from oddlog.formats.json_lines import JsonLines, chosen, first_of
-from oddlog.formats.layout import finish, lines_of, words
+from oddlog.formats.json_lines import JsonLines, first_of
+from oddlog.formats.layout import chosen, finish, lines_of, words
 from oddlog.types import Format
 
 MOST_COLUMNS = 256
