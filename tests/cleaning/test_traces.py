@@ -125,3 +125,15 @@ def test_a_trace_is_kept_up_to_256_lines_and_the_rest_is_counted():
         "continuation line joined to its record": 301,
         "continuation line dropped: the record has 256 lines or 64 KiB": 45,
     }
+
+
+def test_the_position_stands_behind_dropped_lines_also_where_the_next_batch_begins_with_a_record():
+    deep = [f"\tat shop.Deep.call(Deep.java:{i})" for i in range(300)]
+    lines = ["ERROR overflow", *deep, "INFO after"]
+    rows = {"source": "app.log", "position": [10 * i for i in range(1, 303)], "line": range(1, 303), "text": lines}
+    known = {"count": 1, "time": [TIME, *[None] * 300, TIME], "level": None, "service": None, "host": None}
+    frame = pl.DataFrame({**rows, **known, "message": ["overflow", *[None] * 300, "after"]}, schema=RECORDS)
+    frame = frame.with_columns(ok=pl.col("message").is_not_null())
+    cleaner = Cleaner(Tally())
+    got = pl.concat([cleaner.push(frame[:301]), cleaner.push(frame[301:]), cleaner.flush()])
+    assert got["position"].to_list() == [3010, 3020]

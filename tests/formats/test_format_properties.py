@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import polars as pl
@@ -17,6 +18,17 @@ from oddlog.types import Format
 CORPORA = Path(__file__).resolve().parents[1] / "corpora" / "formats"
 own = {f.name: [c["text"] for c in read_cases(CORPORA / f"{f.name}.jsonl")] for f in FORMATS}
 everything = sorted({text for texts in own.values() for text in texts})
+
+
+def keys(text: str) -> set[str]:
+    """Return the keys of a line that is a JSON object."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return set()
+    return set(value) if isinstance(value, dict) else set()
+
+
 few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
@@ -62,6 +74,36 @@ def test_a_line_is_read_alike_alone_and_in_a_block(tested: Format) -> None:
         if " P " not in line:  # which the next line goes on
             twice = ready.parse(pl.Series("text", [line, line]), year=2024).to_dicts()
             assert [as_case(line, one) for one in twice] == [as_case(line, row)] * 2
+
+
+JSON_FORMATS = [
+    f for f in FORMATS if f.name in {"docker", "journald", "windows_event", "gelf", "cloudflare", "zeek", "json"}
+]
+keys_of_json = sorted(
+    {key for f in JSON_FORMATS for text in own[f.name] for key in keys(text)} | {"_path", "path", "_x", "x"}
+)
+values = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 2**40)
+    | st.floats(allow_nan=False)
+    | any_text
+    | st.just([1, "a"])
+    | st.just({"a": 1})
+)
+objects = st.dictionaries(st.sampled_from(keys_of_json), values, max_size=8)
+
+
+@pytest.mark.parametrize("tested", JSON_FORMATS, ids=[f.name for f in JSON_FORMATS])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    lines=st.lists(objects, min_size=1, max_size=4),
+    mark=st.sampled_from(["ts", "RayID", "EventID", "short_message", "__REALTIME_TIMESTAMP"]),
+)
+def test_any_object_keeps_the_contract(tested: Format, lines: list[dict[str, object]], mark: str) -> None:
+    text = pl.Series("text", [json.dumps({mark: "1", **line}) for line in lines])
+    check_contract(tested, text)
+    check_contract(bound(tested, text), text)
 
 
 @few

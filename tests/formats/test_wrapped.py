@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import polars as pl
+import pytest
 
-from oddlog.formats import detect_format
+from oddlog.formats import by_name, detect_format
+from oddlog.formats.checks import read_cases
 from oddlog.formats.fields import plain_name, service_of_pod
 
+CORPORA = Path(__file__).resolve().parents[1] / "corpora" / "formats"
 AT = "2024-11-20T10:11:12.5Z"
 LOG4J = "10:11:12.345 INFO  org.example.Cart - item {}"
 JSON = '{{"severity":"error","message":"TraceID: 4bf9 SpanID: 00f0 order {}","name":"orders"}}'
@@ -51,6 +55,19 @@ def test_messages_that_only_look_like_text_are_left_alone() -> None:
     found = detect_format(pl.Series(lines), year=2024)
     assert found.format.inner is None  # type: ignore[attr-defined]
     assert found.format.parse(pl.Series(lines), year=2024)["message"][7] == "user=anna did a=7"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nginx_error", "postgres", "mysql", "redis", "haproxy", "elb", "cef", "journald", "gelf", "windows_event"],
+)
+def test_what_a_server_writes_is_found_inside_of_a_container(name: str) -> None:
+    own = [case["text"] for case in read_cases(CORPORA / f"{name}.jsonl") if case["ok"]]
+    lines = pl.Series([f"2024-11-20T10:11:12.1Z stdout F {text}" for text in own])
+    found = detect_format(lines, year=2024)
+    assert (found.format.name, found.format.inner.name) == ("docker", name)  # type: ignore[attr-defined]
+    inner = by_name(name).parse(pl.Series(own), year=2024)
+    assert found.format.parse(lines, year=2024)["message"].to_list() == inner["message"].to_list()
 
 
 def test_json_in_json_in_json_ends() -> None:

@@ -29,8 +29,9 @@ def flat(frame: pl.DataFrame) -> pl.DataFrame:
         columns: dict[str, pl.Series] = {}
         for series in frame:
             if isinstance(series.dtype, pl.Struct):
-                for child in series.struct.fields:
-                    columns.setdefault(f"{series.name}.{child}", series.struct.field(child))
+                # all at once: alone, a name like "^a$" is a pattern to Polars
+                for child, part in zip(series.struct.fields, series.struct.unnest(), strict=True):
+                    columns.setdefault(f"{series.name}.{child}", part)
             else:
                 columns[series.name] = series
         frame = pl.DataFrame(dict(list(columns.items())[:MOST_KEYS]))
@@ -128,6 +129,10 @@ class JsonLines:
         frame, ok = decoded(stripped)
         if not frame.width:
             return assign(frame, text, year=year).with_columns(ok=ok & (not self.marks))
+        if self.marks:  # "*" and "^…$" are patterns to Polars; no kind of its own has keys like these
+            frame = pl.DataFrame([column for column in frame if column.name != "*" and column.name[:1] != "^"])
+        if not frame.width:
+            return lines_of(text).with_columns(ok=pl.lit(value=False))
         frame, of_kind = self.named(frame)
         return assign(frame, text, year=year).with_columns(ok=ok & of_kind)
 
