@@ -31,6 +31,7 @@ SHORT_TEXT = 110
 ENOUGH_LINES = 10  # of a type in a stretch of time before "94 % of them come from one entity" says anything
 CONCENTRATED = 0.5  # least share of a type's lines that is worth calling a concentration
 WORTH_A_WORD = 0.1  # chance from which on a second event that might have come is told
+VARIABLE = "<*>"
 SLOT = re.compile(r"[0-9a-f]{16}:(\d+)")  # the name of a number that is a template's parameter
 EXPECTED_SHARE = 0.5  # share of usual windows from which on a type counts as expected
 
@@ -244,7 +245,7 @@ def out_of_range(number: Number, text: str, value: float, low: float, high: floa
     unit = f" {number.unit}" if number.unit else ""
     return Reason(
         "out_of_range",
-        f"{number_name(number)} of {shorten(text)}: {figure(value)}{unit} ({usually}{unit})",
+        f"{number_name(number, text)}: {figure(value)}{unit} ({usually}{unit})",
         {"value": value, "low": low, "high": high, "line": line, "number": number.name},
     )
 
@@ -254,20 +255,34 @@ def drifted(number: Number, text: str, n: int, median: float, usual: float) -> R
     unit = f" {number.unit}" if number.unit else ""
     return Reason(
         "drift",
-        f"{number_name(number)} of {shorten(text)}: {figure(median)}{unit} in the middle of {n:,} values "
+        f"{number_name(number, text)}: {figure(median)}{unit} in the middle of {n:,} values "
         f"(usually {figure(usual)}{unit})",
         {"n": n, "median": median, "usual": usual, "number": number.name},
     )
 
 
-def number_name(number: Number) -> str:
-    """Return what a person calls a number: a field by its name, a template's parameter by its place.
+def number_name(number: Number, text: str) -> str:
+    """Return what a person calls a number in lines of the type `text`: a field's name, or a marked variable.
 
-    >>> number_name(Number("duration_ms")), number_name(Number("00c0ffee00c0ffee:1"))
-    ('duration_ms', 'value 2')
+    >>> number_name(Number("duration_ms"), "query <*> done")
+    'duration_ms of “query <*> done”'
+    >>> number_name(Number("00c0ffee00c0ffee:1"), "served <*> in <*> ms")
+    '“served <*> in [<*>] ms”'
     """
     slot = SLOT.fullmatch(number.name)
-    return f"value {int(slot[1]) + 1}" if slot else number.name
+    return f"{number.name} of {shorten(text)}" if slot is None else shorten(marked(text, int(slot[1])))
+
+
+def marked(text: str, slot: int) -> str:
+    """Return a template with one of its variables marked.
+
+    >>> marked("served <*> in <*> ms", 1)
+    'served <*> in [<*>] ms'
+    """
+    parts = text.split(VARIABLE)
+    if slot + 1 >= len(parts):
+        return text  # several message types were merged into one that shows fewer variables
+    return VARIABLE.join(parts[: slot + 1]) + f"[{VARIABLE}]" + VARIABLE.join(parts[slot + 1 :])
 
 
 def figure(value: float) -> str:

@@ -112,13 +112,10 @@ def reason_of(remark: Remark, context: Context, text_of: Callable[[int], str]) -
     """Return the reason in words; `text_of` gives the text of a template's row."""
     k, facts = len(context.templates), remark.facts
     if remark.kind == "unexpected_event":
-        words = {k: UNSEEN, k + 1: END, -1: END}
-
-        def named(row: int) -> str:
-            return words.get(row) or shorten(text_of(row), SHORT_EXPECTED)
-
-        expected = list(zip(map(named, facts["expected"]), facts["probability"], strict=True))
-        return unexpected(expected, named(remark.template), facts["seen"], remark.line)
+        words = {k: UNSEEN, k + 1: END}  # what may be expected; what came, and is unseen, has a row and a text
+        names = [words.get(row) or shorten(text_of(row), SHORT_EXPECTED) for row in facts["expected"]]
+        seen = END if remark.template < 0 else shorten(text_of(remark.template), SHORT_EXPECTED)
+        return unexpected(list(zip(names, facts["probability"], strict=True)), seen, facts["seen"], remark.line)
     number, text = context.numbers[facts["number"]], text_of(remark.template)
     if remark.kind == "drift":
         return drifted(number, text, facts["n"], facts["median"], facts["usual"])

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from oddlog.explain import marked
 from oddlog.features.numbers import (
     LEAST_NUMERIC,
     LEAST_VALUES,
@@ -79,16 +80,6 @@ def _slot(masked: Masked, rows: I64, key: int, slot: int, text: str, lines: int)
     unit = units.most_common(1)[0][0] or unit_behind(text, slot)
     values = read["value"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     return candidate(f"{key:016x}:{slot}", values, unit, lines, marked(text, slot))
-
-
-def marked(text: str, slot: int) -> str:
-    """Return a template with one of its variables marked.
-
-    >>> marked("served <*> in <*> ms", 1)
-    'served <*> in [<*>] ms'
-    """
-    parts = text.split(_VARIABLE)
-    return _VARIABLE.join(parts[: slot + 1]) + f"[{_VARIABLE}]" + _VARIABLE.join(parts[slot + 1 :])
 
 
 class NumberColumns:
