@@ -28,6 +28,7 @@ def test_a_golden_model_is_small_and_loads_under_its_own_id(folder: Path):
     expected = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))
     model = oddlog.load(folder / "model")
     assert [member.name for member in model.views[0].members] == ["snn", "dae", "ocsvm", "new-event"]
+    assert model.views[0].voting == ("snn", "dae", "ocsvm", "new-event")  # of before there were members that do not
     manifest = (folder / "model" / "manifest.json").read_bytes()
     assert model.id == expected["id"] == hashlib.sha256(manifest).hexdigest()
 
