@@ -21,13 +21,13 @@ from oddlog.incidents import alarming, pressing
 from oddlog.pipeline.rates import Judged
 from oddlog.pipeline.rates_reasons import Stretch, reason_of
 from oddlog.rates import Watch
-from oddlog.rates.counting import US_PER_MINUTE
+from oddlog.rates.counting import BUCKET, US_PER_MINUTE
 from oddlog.types import F64, LEVELS, Bool, Incident, Reason, Templates
 
-GAP = 10  # minutes between stretches of one subject that still are one
+GAP = 30  # minutes between stretches of one subject that still are one
 MOST_STRETCHES = 2_000  # that are put together, the oddest
-TOGETHER = 0.3  # share of the time of both in which two stretches overlap that begin apart
-SAME_START = 5  # minutes
+TOGETHER = 0.5  # share of the shorter of two stretches of other services in which both are odd …
+SAME_START = 10  # … if they begin so many minutes apart at most
 SAME_SILENCE = 2
 MOST_REASONS = 6
 MOST_OF_KIND = {"concentration": 1, "rate": 3, "error_share": 2, "out_of_range": 2, "ramp": 2, "silence": 3}
@@ -43,6 +43,7 @@ _BURST = ("z-score", "moving-average", "error-share", "mean")
 # What says most comes first where two are about as odd: a type of line more than a service, this more than a host.
 _TELLING = {"entity": 3.0, "template": 1.0, "errors": 1.0, "number": 1.0, "status": 0.9, "warnings": 0.9, "lines": 0.8}
 _TELLING_HOST = 0.5
+_TELLING_RAMP = 2.0  # its end is far from usual, but that it climbed to there says more
 _LEVEL = {"errors": "ERROR", "warnings": "WARNING", "number": "WARNING", "entity": "WARNING"}
 
 
@@ -74,7 +75,7 @@ class Episode:
     @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts that are odd by themselves."""
-        return tuple(dict.fromkeys(one.name for one in self.stretches if one.kind == "host"))[:10]
+        return tuple(dict.fromkeys(one.host for one in self.stretches if one.host))[:10]
 
     @property
     def what(self) -> str:
@@ -83,7 +84,7 @@ class Episode:
         if first.kind == "entity":
             return first.name
         if first.kind == "host" and not self.services:
-            return f"host {first.name}"
+            return f"host {first.host}"
         return f"service {first.service or next(iter(self.services), '')}"
 
 
@@ -109,7 +110,9 @@ def _stretches(odd: pl.DataFrame) -> list[Stretch]:
     every = top.group_by(*by, "run", maintain_order=True).agg(
         pl.col("start").min(),
         pl.max_horizontal(pl.col("end").max(), pl.col("start").min()).alias("end"),
-        pl.col("minute", "span", "score", "surprise", "seen", "usual", "kind", "service", "name", "template").first(),
+        pl.col(
+            "minute", "span", "score", "surprise", "seen", "usual", "kind", "service", "host", "name", "template"
+        ).first(),
     )
     kept = every.sort("surprise", "start", "member", "subject", descending=[True, False, False, False])
     return [Stretch(**row) for row in kept.head(MOST_STRETCHES).drop("run").iter_rows(named=True)]
@@ -139,32 +142,40 @@ def _groups(stretches: Sequence[Stretch]) -> list[int]:
 
 def _together(one: Stretch, other: Stretch) -> bool:
     """Return whether two stretches, at most a gap apart, have one cause for all we know."""
-    ramps = (one.member == "ramp") + (other.member == "ramp")
-    same_service = bool(one.service) and one.service == other.service
-    if ramps == 1:  # the end of a ramp is far from usual, too; anything else that happens meanwhile is another matter
-        return (one.kind, one.service, one.name, one.template) == (
-            other.kind,
-            other.service,
-            other.name,
-            other.template,
-        )
-    if ramps:
-        return same_service
-    apart = abs(one.start - other.start)
+    if "ramp" in (one.member, other.member):
+        # The end of a ramp is far from usual, too; anything else that happens meanwhile is another matter.
+        return _series(one) == _series(other) or (one.member == other.member and _same_service(one, other))
     if "silence" in (one.member, other.member):
         both = one.member == other.member
-        return (both and apart <= SAME_SILENCE) or (not both and same_service)
+        return abs(one.start - other.start) <= SAME_SILENCE if both else _same_service(one, other)
     if one.kind == other.kind == "entity":
         return one.name == other.name
     if "entity" in (one.kind, other.kind):
-        return (one.template >= 0 and one.template == other.template) or same_service
+        return _caused_by(*((one, other) if one.kind == "entity" else (other, one)))
     overlap = min(one.end, other.end) - max(one.start, other.start) + 1
-    whole = max(one.end, other.end) - min(one.start, other.start) + 1
-    return same_service or apart <= SAME_START or overlap >= TOGETHER * whole
+    shorter = min(one.end - one.start, other.end - other.start) + 1
+    begin_together = abs(one.start - other.start) <= SAME_START
+    return _same_service(one, other) or (begin_together and overlap >= TOGETHER * shorter)
+
+
+def _same_service(one: Stretch, other: Stretch) -> bool:
+    return bool(one.service) and one.service == other.service
+
+
+def _caused_by(who: Stretch, what: Stretch) -> bool:
+    """Return whether an entity's lines are what there is too much of."""
+    if who.template >= 0:
+        return who.template == what.template or _same_service(who, what)
+    is_count = what.member in ("z-score", "moving-average")
+    return is_count and abs(who.start - what.start) <= BUCKET and what.seen >= TOGETHER * who.seen
+
+
+def _series(one: Stretch) -> tuple[str, str, str, str, int]:
+    return one.kind, one.service, one.host, one.name, one.template
 
 
 def _weight(one: Stretch) -> float:
-    return one.surprise * _TELLING.get(one.kind, _TELLING_HOST)
+    return one.surprise * _TELLING.get(one.kind, _TELLING_HOST) * (_TELLING_RAMP if one.member == "ramp" else 1.0)
 
 
 def _order(one: Stretch) -> tuple[bool, float, int, str, int]:
@@ -237,7 +248,8 @@ def incident_of(episode: Episode, judged: Judged, templates: Templates, model_id
     start = datetime.fromtimestamp(episode.start * 60, UTC)
     key = f"{episode.what}@{start:%Y-%m-%dT%H:%MZ}"
     surprise = max(one.surprise for one in episode.stretches)
-    name = f"rates\n{first.kind}\n{first.service if first.template < 0 else ''}\n{_type(first, templates)}"
+    where = f"{first.service}\n{first.host}" if first.template < 0 else ""
+    name = f"rates\n{first.kind}\n{where}\n{_type(first, templates)}"
     rows = _rows(episode, judged.scores)
     return Incident(
         id=hashlib.blake2b(f"{model_id}\n{key}\n{first.kind}".encode(), digest_size=8).hexdigest(),

@@ -39,7 +39,7 @@ class Judged:
     counted : Counted
         The counts.
     odd : pl.DataFrame
-        What is odd, as `rates.watch.ODD`, with ``kind service name template`` of what it is of and the minutes
+        What is odd, as `rates.watch.ODD`, with ``kind service host name template`` of what it is of and the minutes
         ``start end`` (the last one) in which it is so.
     scores : pl.DataFrame
         A verdict (`types.SCORES`) for each ten minutes of each service, and of each host and entity that is odd.
@@ -86,6 +86,7 @@ class RatesView:
         frame = found.hstack(named).with_columns(
             kind=pl.when(pl.Series(is_entity)).then(pl.lit("entity")).otherwise("kind"),
             service=pl.when(pl.Series(is_entity)).then(pl.lit("")).otherwise("service"),
+            host=pl.when(pl.Series(is_entity)).then(pl.lit("")).otherwise("host"),
             name=pl.when(pl.Series(is_entity)).then(pl.Series(entity, dtype=pl.String)).otherwise("name"),
             template=pl.when(pl.Series(is_entity)).then(pl.Series(subject.astype(np.int64))).otherwise("template"),
             start=pl.col("minute") - before,
@@ -143,7 +144,7 @@ def _lines_of_ten_minutes(counts: Counted) -> pl.DataFrame:
     hosts = counts.counts.join(counts.series.frame().filter(pl.col("kind") == "host"), on="series")
     lines = [
         counts.cells.select(bucket, "n", what=pl.lit("service ") + spelled("service", counts.services)),
-        hosts.select(bucket, "n", what=pl.lit("host ") + pl.col("name")),
+        hosts.select(bucket, "n", what=pl.lit("host ") + pl.col("host")),
         counts.entities.select("bucket", "n", what=spelled("entity", counts.names)),
     ]
     every = pl.concat(lines, how="vertical_relaxed")
@@ -154,7 +155,7 @@ def _what() -> pl.Expr:
     """Return what a verdict's key names: a service, a host, or who caused it."""
     return (
         pl.when(pl.col("kind") == "host")
-        .then("host " + pl.col("name"))
+        .then("host " + pl.col("host"))
         .when(pl.col("kind") == "entity")
         .then(pl.col("name"))
         .otherwise("service " + pl.col("service"))
@@ -203,8 +204,7 @@ def learn_rates(
     alarms = ALARMS_A_DAY if alarms_a_day is None else alarms_a_day
     watch = Watch.learn(counts, rate_of(alarms))
     grain = watch.season.grain
-    trimmed = {name: limit.trimmed for name, limit in watch.limits.items() if limit.trimmed}
-    facts |= {"grain": grain, "members": list(watch.votes), "alarms_a_day": alarms, "trimmed_hours": trimmed}
+    facts |= {"grain": grain, "members": list(watch.votes), "alarms_a_day": alarms, "odd_hours": watch.odd_hours}
     if grain == "none":
         facts["notes"].append(
             f"{hours:.0f} hours tell no hour of the day from another: each minute is compared with the two hours "

@@ -49,6 +49,7 @@ class Stretch:
     usual: float
     kind: str
     service: str
+    host: str
     name: str
     template: int
 
@@ -68,15 +69,19 @@ def reason_of(one: Stretch, judged: Judged, watch: Watch, templates: Templates) 
 
 def _named(one: Stretch, templates: Templates) -> str:
     """Return what is counted, in words."""
-    of = f" of {one.service}" if one.service else ""
+    of = _of(one)
     if one.kind == "template":
         return f"lines of {shorten(templates.text[one.template])}" + (f" from {one.service}" if one.service else "")
     words = {"errors": "ERROR lines", "warnings": "lines of level WARNING and above", "lines": "lines"}
     if one.kind == "host":
-        return f"lines from host {one.name}"
+        return f"lines from host {one.host}"
     if one.kind == "status":
         return f"answers {one.name}xx{of}"
     return f"{words[one.kind]}{of}" if one.kind in words else f"{one.name}{of}"
+
+
+def _of(one: Stretch) -> str:
+    return (f" of {one.service}" if one.service else "") + (f" on {one.host}" if one.host else "")
 
 
 def _rate(one: Stretch, watch: Watch, templates: Templates) -> Reason:
@@ -118,7 +123,7 @@ def plain(value: float) -> str:
 
 def _silence(one: Stretch, watch: Watch) -> Reason:
     longest = float(cast("Silence", watch.members["silence"]).longest[one.subject])
-    what = f"host {one.name}" if one.kind == "host" else one.service or "every line without a service"
+    what = f"host {one.host}" if one.kind == "host" else one.service or "every line without a service"
     rate = one.usual / one.span
     pause = f"{longest:,.0f} min" if longest else "under a minute"
     numbers: dict[str, float | int | str] = {
@@ -170,9 +175,8 @@ def _ramp(one: Stretch, templates: Templates) -> Reason:
 
 
 def _mean(one: Stretch) -> Reason:
-    of = f" of {one.service}" if one.service else ""
     numbers: dict[str, float | int | str] = {"seen": one.seen, "usual": one.usual, "minutes": one.span}
-    text = f"{one.name}{of}: mean {plain(one.seen)} over {one.span} min, usually about {plain(one.usual)}"
+    text = f"{one.name}{_of(one)}: mean {plain(one.seen)} over {one.span} min, usually about {plain(one.usual)}"
     return Reason("out_of_range", text, numbers)
 
 

@@ -4,7 +4,7 @@
 
     block of lines ──► cells     minute · service · type · gravity      how many lines
                    ──► statuses  minute · service · class of status     how many lines
-                   ──► numbers   minute · service · field               how many, sum, sum of their asinh
+                   ──► numbers   minute · service · host · field        how many, sum, sum of their asinh
                    ──► hosts     minute · host                          how many lines
                    ──► failures  ten minutes · entity · type            how many failed lines
                    ──► entities  ten minutes · entity                   how many lines
@@ -31,6 +31,7 @@ COMPACT_ROWS = 500_000
 MOST_FIELDS = 64  # numeric fields counted; which of them are judged is chosen at the end
 MOST_NAMES = 50_000  # distinct entities, and distinct hosts, that are told apart
 OTHERS = "(others)"
+NO_HOST = (1 << 32) - 1
 OTHER_TYPES = (1 << 64) - 1  # the type of those that were too rare to keep
 WARNING, ERROR = LEVELS.index("WARNING"), LEVELS.index("ERROR")
 FAILED_STATUS = 400
@@ -48,7 +49,7 @@ _NO_MEASURE = re.compile(r"(?:^|_)(?:status|code|port|pid|tid|id|line|lineno|ver
 _KEYS: dict[str, tuple[str, ...]] = {
     "cells": ("minute", "service", "type", "gravity"),
     "statuses": ("minute", "service", "status"),
-    "numbers": ("minute", "service", "field"),
+    "numbers": ("minute", "service", "host", "field"),
     "hosts": ("minute", "host"),
     "failures": ("bucket", "entity", "type"),
     "entities": ("bucket", "entity"),
@@ -59,6 +60,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "numbers": {
         "minute": pl.Int32,
         "service": pl.UInt16,
+        "host": pl.UInt32,
         "field": pl.UInt16,
         "n": pl.UInt32,
         "sum": pl.Float64,
@@ -175,7 +177,8 @@ class Counting:
             gravity=(pl.col("level") >= WARNING).cast(pl.UInt8) + (pl.col("level") >= ERROR).cast(pl.UInt8),
             is_timed=minute.is_between(0, LAST_MINUTE),
         )
-        lines = lines.hstack([alarming.alias("alarming"), *columns.values()])
+        hosts = self.hosts.of(lines["host"])
+        lines = lines.with_columns(hosts).hstack([alarming.alias("alarming"), *columns.values()])
         if not lines["is_timed"].all():
             untimed = ~lines["is_timed"] & (shared["time_us"] != NO_TIME)
             self._tally.add("lines of impossible times, not counted by minute", int(untimed.sum()))
@@ -195,8 +198,7 @@ class Counting:
         n = pl.col("count").sum().alias("n")
         self._tables["cells"].add(lines.group_by(_KEYS["cells"]).agg(n))
         if lines["host"].null_count() < len(lines):
-            hosts = lines.drop_nulls("host").group_by("minute", "host").agg(n)
-            self._tables["hosts"].add(hosts.with_columns(self.hosts.of(hosts["host"])))
+            self._tables["hosts"].add(lines.drop_nulls("host").group_by("minute", "host").agg(n))
         if status is not None:
             classed = lines.select(
                 "minute", "service", "count", status=(pl.col(status) // 100).cast(pl.UInt8, strict=False)
@@ -206,11 +208,12 @@ class Counting:
     def _measure(self, lines: pl.DataFrame, name: str) -> None:
         """Sum up one numeric field. The mean of asinh is little moved by single large values."""
         value = pl.col(name).cast(pl.Float64)
-        some = lines.lazy().select("minute", "service", value).filter(pl.col(name).is_finite())
-        sums = some.group_by("minute", "service").agg(
+        some = lines.select("minute", "service", pl.col("host").fill_null(NO_HOST), value).filter(
+            pl.col(name).is_finite()
+        )
+        frame = some.group_by("minute", "service", "host").agg(
             n=pl.len(), sum=pl.col(name).sum(), asinh=pl.col(name).arcsinh().sum()
         )
-        frame = sums.collect()
         if len(frame):
             field_code = self.fields.of(pl.Series([name[2:]]))[0]
             self._tables["numbers"].add(frame.with_columns(field=pl.lit(field_code, pl.UInt16)))

@@ -17,14 +17,17 @@ import numpy as np
 import polars as pl
 
 from oddlog.calibration import Tail
+from oddlog.rates.member import LEAST_SCORE
 from oddlog.rates.series import MINUTES_PER_DAY, Span
 from oddlog.types import F64, I64, State
 
 USUAL_PEAK = 4.0  # highest of about 10,000 normal deviates
 LEAST = 5.0  # scores below it are never odd: of a million looks a normal deviate passes it every third time
 ENOUGH_HOURS = 24  # of training; with fewer the least score grows, as no peak of another hour is known
-MOST_TRIMMED = 0.02  # share of the training hours that may be left out as odd …
-FAR = 1.5  # … if so many times higher than all that stay
+ODD_SHARE = 0.05  # of the hours of a training time may hold an incident; how high these come is not learned from
+LOWER_SHARE = 0.2
+LEAST_SCALE = 0.7  # of the tail beyond: twice that of the highest of thousands of normal deviates
+ENOUGH_DAYS = 5  # of which the one with the highest peak of a subject does not count for its usual peaks
 HOURS_PER_DAY = 24
 
 
@@ -40,8 +43,12 @@ class Limit:
         Score below which nothing is odd.
     subject, peak : I64, F64 [x]
         Subjects whose usual peaks are above `USUAL_PEAK`, and these peaks.
-    trimmed : int
-        Training hours that were left out as odd.
+
+    Notes
+    -----
+    A training time may hold incidents, which must not hide later ones. So the tail starts where 5 % of the hours lie
+    higher, and falls as it does between 20 % and 5 %: exponentially, by the two quantiles' distance. What lies above
+    has no say in it.
 
     """
 
@@ -49,21 +56,18 @@ class Limit:
     least: float
     subject: I64
     peak: F64
-    trimmed: int
 
     @classmethod
     def learn(cls, candidates: pl.DataFrame, span: Span) -> Self:
         """Learn from the candidates of the training time."""
         subject, peak = _peaks(candidates, span)
-        scores = _scaled(candidates, subject, peak)
-        hour = candidates["minute"].to_numpy() // 60
-        there = np.unique(span.minute[span.observed] // 60)
-        highest = np.zeros(len(there))
-        at = np.searchsorted(there, hour).clip(max=max(len(there) - 1, 0))
-        np.maximum.at(highest, at, scores)
-        kept, trimmed = _trimmed(np.sort(highest))
-        short = np.sqrt(max(1.0, ENOUGH_HOURS / max(len(there), 1)))
-        return cls(Tail.fit(kept), LEAST * float(short), subject, peak, trimmed)
+        highest = _highest(candidates, _scaled(candidates, subject, peak), span)
+        short = np.sqrt(max(1.0, ENOUGH_HOURS / max(len(highest), 1)))
+        return cls(_tail(highest), LEAST * float(short), subject, peak)
+
+    def odd_hours(self, candidates: pl.DataFrame, span: Span, threshold: float) -> int:
+        """Return how many hours hold a candidate as surprising as `threshold`."""
+        return int((self.surprise(_highest(candidates, self.scores(candidates), span)) >= threshold).sum())
 
     def scores(self, candidates: pl.DataFrame) -> F64:
         """Return the scores of candidates, each subject held to its own usual peaks."""
@@ -76,27 +80,50 @@ class Limit:
     def state(self) -> State:
         """Return what `from_state` needs."""
         own = {"subject": self.subject, "peak": self.peak}
-        return State(own | self.tail.state(), {"least": self.least, "trimmed": self.trimmed})
+        return State(own | self.tail.state(), {"least": self.least})
 
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Rebuild."""
         tail = Tail.from_state({name: state.arrays[name] for name in ("knot", "survival", "tail")})
-        return cls(tail, state.meta["least"], state.arrays["subject"], state.arrays["peak"], state.meta["trimmed"])
+        return cls(tail, state.meta["least"], state.arrays["subject"], state.arrays["peak"])
 
 
 def _peaks(candidates: pl.DataFrame, span: Span) -> tuple[I64, F64]:
     """Return the subjects with high usual peaks, ascending, and these: the mean over days of a day's highest score.
 
-    Of less than two days, it is the highest.
+    Of five days and more the highest is left out; of less than two, it is all there is.
     """
     days = max(round(span.days), 1)
-    daily = candidates.group_by("subject", pl.col("minute") // MINUTES_PER_DAY).agg(pl.col("score").max())
-    of_subject = daily.group_by("subject").agg(
-        peak=pl.col("score").max() if days == 1 else pl.col("score").sum() / days
-    )
+    most = pl.col("score").max().alias("score")
+    daily = candidates.group_by("subject", pl.col("minute") // MINUTES_PER_DAY).agg(most)
+    highest = pl.col("score").max()
+    left_out = int(days >= ENOUGH_DAYS)
+    mean = (pl.col("score").sum() - left_out * highest) / (days - left_out)
+    of_subject = daily.group_by("subject").agg(peak=highest if days == 1 else mean)
     high = of_subject.filter(pl.col("peak") > USUAL_PEAK).sort("subject")
     return high["subject"].cast(pl.Int64).to_numpy(), high["peak"].to_numpy()
+
+
+def _highest(candidates: pl.DataFrame, scores: F64, span: Span) -> F64:
+    """Return the highest score of each observed hour, 0 where there is no candidate."""
+    there = np.unique(span.minute[span.observed] // 60)
+    highest = np.zeros(len(there))
+    if len(there):
+        hour = candidates["minute"].to_numpy() // 60
+        np.maximum.at(highest, np.searchsorted(there, hour).clip(max=len(there) - 1), scores)
+    return highest
+
+
+def _tail(highest: F64) -> Tail:
+    """Return how often hours come so high; see `Limit`."""
+    if not len(highest):
+        return Tail.fit(highest)
+    low, high = (max(float(np.quantile(highest, 1 - share)), LEAST_SCORE) for share in (LOWER_SHARE, ODD_SHARE))
+    above_low, above_high = (float((highest > at).sum() + 0.5) / (len(highest) + 1) for at in (low, high))
+    scale = (high - low) / np.log(above_low / above_high) if high > low and above_low > above_high else 0.0
+    share = min(above_high, ODD_SHARE)
+    return Tail(np.array([high]), np.ones(1), share, max(float(scale), LEAST_SCALE), 0.0)
 
 
 def _scaled(candidates: pl.DataFrame, subject: I64, peak: F64) -> F64:
@@ -106,16 +133,6 @@ def _scaled(candidates: pl.DataFrame, subject: I64, peak: F64) -> F64:
     asked = candidates["subject"].to_numpy()
     at = np.searchsorted(subject, asked).clip(max=len(subject) - 1)
     return np.where(subject[at] == asked, score * USUAL_PEAK / peak[at], score)
-
-
-def _trimmed(highest: F64) -> tuple[F64, int]:
-    """Return the hours' highest scores, ascending, without those that are rather incidents of the training time."""
-    most = int(len(highest) * MOST_TRIMMED)
-    for n in range(most, 0, -1):
-        below, above = highest[len(highest) - n - 1], highest[len(highest) - n]
-        if above >= LEAST and above >= FAR * below:
-            return highest[: len(highest) - n], n
-    return highest, 0
 
 
 def rate_of(alarms_a_day: float) -> float:

@@ -1,4 +1,4 @@
-"""Means of numbers: a latency, a size or a load that is far from usual for ten minutes.
+"""Means of numbers: a latency, a size or a load that is far from usual for ten minutes, or for half an hour.
 
 Judged is the mean of asinh(x), which for large x is ln(2x): a single slow request moves it little, and values may be 0
 or negative. A difference of it is a factor: .69 is twice as much.
@@ -11,14 +11,15 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from oddlog.rates.member import CANDIDATES, LEAST_SCORE, Expected, frame
+from oddlog.rates.member import CANDIDATES, LEAST_SCORE, Expected, frame, joined
 from oddlog.rates.series import Block, Series, trailing
 from oddlog.types import F64, State
 
-SPAN = 10  # minutes
-LEAST_VALUES = 10  # in a stretch, before its mean says something
+SPANS = (10, 30)  # minutes
+LEAST_VALUES = 4  # in a stretch, before its mean says something
 LEAST_FACTOR = np.log(1.5)
-TRIMMED = 0.01
+FEW_VALUES = 4.0  # of as many values a mean is trusted half as much: a single one of them can make it
+TRIMMED = 0.02
 PRIOR_SPREAD, PRIOR_DAYS = 0.15, 2.0
 LEAST_SPREAD = 0.02
 
@@ -39,7 +40,7 @@ class Means:
         """Learn how much some numbers vary; return where they were odd in training."""
         if block.values is None:
             return pl.DataFrame(schema=CANDIDATES)
-        away, values = _away(block, block.values, expected)
+        away, values = _away(block, block.values, expected, SPANS[-1])
         self._spread[block.series] = [_spread(*one, block.span.days) for one in zip(away, values, strict=True)]
         return self.judge(block, expected)
 
@@ -47,16 +48,21 @@ class Means:
         """Return where means are far from what is expected."""
         if block.values is None or block.total is None:
             return pl.DataFrame(schema=CANDIDATES)
-        away, values = _away(block, block.values, expected)
+        return joined([self._far(block, block.values, block.total, expected, minutes) for minutes in SPANS])
+
+    def _far(self, block: Block, n: F64, total: F64, expected: Expected, minutes: int) -> pl.DataFrame:
+        away, values = _away(block, n, expected, minutes)
         with np.errstate(invalid="ignore"):
             x, t = np.nonzero(np.abs(away) >= LEAST_FACTOR)
         spread = self._spread[block.series[x]]
-        mean = trailing(block.total, SPAN)[x, t] / values[x, t]
+        n_values = values[x, t]
+        trust = np.sqrt(n_values / (n_values + FEW_VALUES))
+        mean = trailing(total, minutes)[x, t] / n_values
         columns = {
             "subject": block.series[x],
             "minute": block.span.first + t,
-            "span": np.full(len(x), SPAN),
-            "score": np.abs(away[x, t]) / np.sqrt(spread[:, 0] + spread[:, 1] / values[x, t]),
+            "span": np.full(len(x), minutes),
+            "score": np.abs(away[x, t]) / np.sqrt(spread[:, 0] + spread[:, 1] / n_values) * trust,
             "seen": mean,
             "usual": np.exp(-away[x, t]) * mean,
         }
@@ -74,10 +80,13 @@ class Means:
         return self
 
 
-def _away(block: Block, values: F64, expected: Expected) -> tuple[F64, F64]:
-    """Return how far the means of ten minutes are from what is expected [x, t], NaN of few values; and of how many."""
-    of_span = trailing(values, SPAN)
-    mean = trailing(block.seen - expected.middle * values, SPAN) / np.maximum(of_span, 1.0)
+def _away(block: Block, values: F64, expected: Expected, minutes: int) -> tuple[F64, F64]:
+    """Return how far the means of so many minutes are from what is expected [x, t], and of how many values they are.
+
+    NaN where there are too few values.
+    """
+    of_span = trailing(values, minutes)
+    mean = trailing(block.seen - expected.middle * values, minutes) / np.maximum(of_span, 1.0)
     return np.where(of_span >= LEAST_VALUES, mean, np.nan), of_span
 
 

@@ -20,7 +20,7 @@ from oddlog.types import F64, I64, Bool, State
 STEP = 30  # minutes
 STEPS = 12
 CLIMBERS = ("lines", "warnings", "errors", "template", "number")
-LEAST_VALUES = 5  # of a number in half an hour
+LEAST_VALUES = 3  # of a number in half an hour
 LEAST_LINES = 20.0  # in the last hour of a ramp of counts
 SOFTEN = 5.0  # lines added to counts before their logarithm is taken: 0 to 3 is no ramp
 LEAST_FACTOR = np.log(1.4)

@@ -27,7 +27,7 @@ WEEKLY_DAYS = 13.5  # … and an hour of a weekday (two weeks, of which the ends
 KAPPA = 60.0  # minutes that the coarser mean counts for
 PRIOR_ALPHA, PRIOR_DAYS = 0.05, 2.0  # a day differs from the next by about a fifth; believed as much as two days
 LEAST_ALPHA = 0.005
-TRIMMED = 0.005  # share of the cells of a series that do not count for α: rather accidents than its nature
+TRIMMED = 0.02  # share of the cells of a series that do not count for α: rather incidents than its nature
 
 Grain = Literal["week", "day", "none"]
 

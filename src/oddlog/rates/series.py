@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from oddlog.rates.counting import BUCKET, Counting
+from oddlog.rates.counting import BUCKET, NO_HOST, Counting
 from oddlog.types import F32, F64, I64, Bool, Tally
 
 MOST_SERIES = 5_000
@@ -21,7 +21,7 @@ MINUTES_PER_DAY = 1_440
 
 KINDS = ("lines", "warnings", "errors", "template", "host", "status", "number")
 """What a series counts: all lines of a service, those ≥ WARNING, those ≥ ERROR, lines of a template, lines of a host,
-answers of a class of status of a service; or the mean of a number of a service."""
+answers of a class of status of a service; or the mean of a number of a service, on one of its hosts or on all."""
 COUNTED = KINDS[:-1]
 
 
@@ -35,8 +35,10 @@ class Series:
         Out of `KINDS`.
     service : tuple of str [s]
         Empty where a series is of a host or of a template.
+    host : tuple of str [s]
+        Empty where a series is of all hosts.
     name : tuple of str [s]
-        The host, the class of status ("5"), the field of a number; else empty.
+        The class of status ("5"), the field of a number; else empty.
     template : I64 [s]
         Row of the template, -1 where the series is of none.
 
@@ -44,6 +46,7 @@ class Series:
 
     kind: tuple[str, ...]
     service: tuple[str, ...]
+    host: tuple[str, ...]
     name: tuple[str, ...]
     template: I64
 
@@ -51,12 +54,13 @@ class Series:
         return len(self.kind)
 
     def frame(self) -> pl.DataFrame:
-        """Return ``series kind service name template``."""
+        """Return ``series kind service host name template``."""
         return pl.DataFrame(
             {
                 "series": np.arange(len(self), dtype=np.int32),
                 "kind": pl.Series(self.kind, dtype=pl.String),
                 "service": pl.Series(self.service, dtype=pl.String),
+                "host": pl.Series(self.host, dtype=pl.String),
                 "name": pl.Series(self.name, dtype=pl.String),
                 "template": self.template,
             }
@@ -115,7 +119,7 @@ class Span:
         return cls(int(there[0]), observed)
 
 
-_NAMED = ("kind", "service", "name", "template")
+_NAMED = ("kind", "service", "host", "name", "template")
 
 
 def counted(
@@ -155,7 +159,7 @@ def counted(
             left_out = int(table["n"].sum()) - int(tables[name]["n"].sum())
             tally.add(f"lines more than {MOST_MINUTES // MINUTES_PER_DAY} days from most others, in no rate", left_out)
     counts = _named_counts(tables, services, counting.hosts.names)
-    numbers = _named_numbers(tables["numbers"], services, counting.fields.names)
+    numbers = _named_numbers(tables["numbers"], services, counting.hosts.names, counting.fields.names)
     series = series or choose(counts, numbers, tally)
     failures = tables["failures"].filter(pl.col("template") >= 0).group_by("bucket", "entity", "template")
     return Counted(
@@ -176,35 +180,46 @@ def _spelled(column: str, names: Sequence[str]) -> pl.Expr:
 
 
 def _named_counts(tables: Mapping[str, pl.DataFrame], services: Sequence[str], hosts: Sequence[str]) -> pl.DataFrame:
-    """Return the counts of every possible series: ``kind service name template minute n``."""
+    """Return the counts of every possible series: ``kind service host name template minute n``."""
     cells, n = tables["cells"], pl.col("n").cast(pl.Int64).sum()
 
     def named(frame: pl.DataFrame, kind: str) -> pl.DataFrame:
-        absent = {"service": pl.lit(""), "name": pl.lit(""), "template": pl.lit(-1, pl.Int64)}
+        absent = {name: pl.lit("") for name in ("service", "host", "name")} | {"template": pl.lit(-1, pl.Int64)}
         columns = [column.alias(name) for name, column in absent.items() if name not in frame.columns]
         shown = frame.with_columns(pl.lit(kind).alias("kind"), *columns)
         return shown.group_by(*_NAMED, "minute").agg(n)
 
     by_service = cells.group_by("minute", "service", "gravity").agg(n).with_columns(_spelled("service", services))
-    by_host = tables["hosts"].with_columns(_spelled("host", hosts)).rename({"host": "name"})
+    by_host = tables["hosts"].with_columns(_spelled("host", hosts))
     by_class = tables["statuses"].with_columns(_spelled("service", services), name=pl.col("status").cast(pl.String))
     parts = [
         named(by_service.filter(pl.col("gravity") >= least).drop("gravity"), kind)
         for least, kind in enumerate(("lines", "warnings", "errors"))
     ]
     parts.append(named(cells.filter(pl.col("template") >= 0).select("minute", "template", "n"), "template"))
-    parts.append(named(by_host.filter(pl.col("name") != ""), "host"))
+    parts.append(named(by_host.filter(pl.col("host") != ""), "host"))
     parts.append(named(by_class.drop("status"), "status"))
     return pl.concat(parts)
 
 
-def _named_numbers(numbers: pl.DataFrame, services: Sequence[str], fields: Sequence[str]) -> pl.DataFrame:
-    """Return the sums of every number of every service: ``kind service name template minute n sum asinh``."""
-    named = numbers.with_columns(_spelled("service", services), _spelled("field", fields))
-    return named.select(
+def _named_numbers(
+    numbers: pl.DataFrame, services: Sequence[str], hosts: Sequence[str], fields: Sequence[str]
+) -> pl.DataFrame:
+    """Return the sums of every number of every service: ``kind service host name template minute n sum asinh``.
+
+    They stand there for all hosts together, and where there are several, for each of them.
+    """
+    by = ["service", "host", "field", "minute"]
+    several = numbers.filter((pl.col("host").n_unique() > 1).over("service", "field"))
+    every = pl.concat(
+        [numbers.with_columns(host=pl.lit(NO_HOST, pl.UInt32)), several.filter(pl.col("host") != NO_HOST)]
+    )
+    summed = every.group_by(by).agg(pl.col("n").cast(pl.Int64).sum(), pl.col("sum", "asinh").sum())
+    return summed.select(
         pl.lit("number").alias("kind"),
-        "service",
-        pl.col("field").alias("name"),
+        _spelled("service", services),
+        _spelled("host", hosts),
+        _spelled("field", fields).alias("name"),
         pl.lit(-1, pl.Int64).alias("template"),
         "minute",
         "n",
@@ -218,7 +233,12 @@ def choose(counts: pl.DataFrame, numbers: pl.DataFrame, tally: Tally) -> Series:
 
     Hosts that are services by another name, and a service's only template, are watched twice: that costs little.
     """
-    fields = numbers.group_by("name").agg(pl.col("n").sum()).sort("n", "name", descending=[True, False])
+    fields = (
+        numbers.filter(pl.col("host") == "")
+        .group_by("name")
+        .agg(pl.col("n").sum())
+        .sort("n", "name", descending=[True, False])
+    )
     tally.add(f"numeric fields beyond {MOST_FIELDS}, not watched", max(len(fields) - MOST_FIELDS, 0))
     some = numbers.filter(pl.col("name").is_in(fields.head(MOST_FIELDS)["name"].implode()))
     every = pl.concat([counts.select(*_NAMED, "n"), some.select(*_NAMED, pl.col("n").cast(pl.Int64))])
@@ -226,8 +246,8 @@ def choose(counts: pl.DataFrame, numbers: pl.DataFrame, tally: Tally) -> Series:
     ranked = every.sort("n", *_NAMED, descending=[True, *[False] * len(_NAMED)])
     tally.add(f"series of counts beyond {MOST_SERIES:,}, not watched", max(len(ranked) - MOST_SERIES, 0))
     kept = ranked.head(MOST_SERIES).sort(_NAMED)
-    kind, service, name = (tuple(kept[column].to_list()) for column in _NAMED[:-1])
-    return Series(kind, service, name, kept["template"].to_numpy())
+    kind, service, host, name = (tuple(kept[column].to_list()) for column in _NAMED[:-1])
+    return Series(kind, service, host, name, kept["template"].to_numpy())
 
 
 def _numbered(counts: pl.DataFrame, series: Series) -> pl.DataFrame:

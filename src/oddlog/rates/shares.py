@@ -18,7 +18,7 @@ from oddlog.types import F64, I64, State
 SPAN = 10  # minutes
 LEAST_LINES = 5  # errors in ten minutes
 LEAST_TIMES = 2.0  # the usual share
-TRIMMED = 0.005
+TRIMMED = 0.02  # share of the training time that is furthest off and does not count: it may hold incidents
 PRIOR_DISPERSION, PRIOR_DAYS = 2.0, 2.0
 FAILED_CLASSES = ("4", "5")
 
@@ -50,13 +50,9 @@ class ErrorShare:
         self._usual, self._spread = np.zeros(len(every)), np.ones(len(every))
         parts = [pl.DataFrame(schema=CANDIDATES)]
         for x, (part, whole) in self._trailing(every, counted):
-            self._usual[x] = (part.sum() + 0.5) / (whole.sum() + 1)
-            expected = whole * self._usual[x]
-            far = (part - expected) ** 2 / np.maximum(expected * (1 - self._usual[x]), 1e-9)
-            far = far[whole > 0]
-            kept = far[far <= np.quantile(far, 1 - TRIMMED)] if len(far) else far
+            self._usual[x], far = _usual(part, whole)
             days = len(far) / MINUTES_PER_DAY
-            own = float(kept.mean()) if len(kept) else 1.0
+            own = float(far.mean()) if len(far) else 1.0
             self._spread[x] = max((days * own + PRIOR_DAYS * PRIOR_DISPERSION) / (days + PRIOR_DAYS), 1.0)
             parts.append(self._far(x, part, whole, counted))
         return joined(parts)
@@ -101,3 +97,16 @@ class ErrorShare:
         self = cls()
         self._usual, self._spread = state.arrays["usual"], state.arrays["spread"]
         return self
+
+
+def _usual(part: F64, whole: F64) -> tuple[float, F64]:
+    """Return the usual share, and how far off it is [x] (1 on average if binomial), without what is furthest off."""
+    there = whole > 0
+    part, whole = part[there], whole[there]
+    usual, far = 0.0, np.empty(0)
+    for _ in range(2):  # the first share tells what is furthest off, the second is learned from the rest
+        usual = (part.sum() + 0.5) / (whole.sum() + 1)
+        far = (part - whole * usual) ** 2 / np.maximum(whole * usual * (1 - usual), 1e-9)
+        near = far <= np.quantile(far, 1 - TRIMMED) if len(far) else np.zeros(0, np.bool_)
+        part, whole, far = part[near], whole[near], far[near]
+    return float(usual), far

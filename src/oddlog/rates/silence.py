@@ -21,6 +21,7 @@ TALKERS = ("lines", "host")
 SPAN = 10  # minutes for which the dispersion is taken
 LEAST_SILENCE = 3  # minutes: the first and the last one of a pause are not whole
 LEAST_LONGER = 1.5  # times the longest pause of training
+ENOUGH_DAYS = 5
 HOUR = 60
 QUIET = 0.05  # quantile of the hours
 
@@ -34,7 +35,7 @@ class Silence:
         self._talks: I64 = np.empty(0, np.int64)
         self._alpha = np.empty(0)  # [s]
         self._quiet = np.empty(0)  # [s] lines a minute in the quietest hours: all that is expected without a season
-        self.longest = np.empty(0)  # [s] minutes, of all pauses in training
+        self.longest = np.empty(0)  # [s] minutes, of the pauses in training; see `_longest`
 
     def prepare(self, series: Series) -> None:
         """Make room."""
@@ -51,8 +52,7 @@ class Silence:
             quiet = np.quantile(hours, QUIET, axis=1) if hours.shape[1] else np.zeros(len(block.series))
             self._quiet[block.series] = quiet / HOUR
         for row, series in enumerate(block.series.tolist()):
-            start, end = runs((block.seen[row] == 0) & block.span.observed)
-            self.longest[series] = (end - start).max(initial=0)
+            self.longest[series] = _longest(block.seen[row], block.span)
         return self._pauses(block, expected)
 
     def judge(self, block: Block, expected: Expected) -> pl.DataFrame:
@@ -98,3 +98,18 @@ class Silence:
         self._talks, self._alpha, self._quiet = (state.arrays[name] for name in ("talks", "alpha", "quiet"))
         self.longest = state.arrays["longest"]
         return self
+
+
+def _longest(seen: F64, span: Span) -> int:
+    """Return the longest usual pause of a source [t], in minutes.
+
+    Of five days and more, that of the day with the longest one is left out: it may have been silent for a reason.
+    """
+    start, end = runs((seen == 0) & span.observed)
+    if not len(start):
+        return 0
+    _, day = np.unique(span.day[start], return_inverse=True)
+    daily = np.zeros(int(day.max()) + 1, np.int64)
+    np.maximum.at(daily, day, end - start)
+    left_out = int(span.days >= ENOUGH_DAYS)
+    return int(np.sort(daily)[: len(daily) - left_out].max(initial=0))

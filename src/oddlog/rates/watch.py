@@ -49,6 +49,8 @@ class Watch:
         Of each member.
     threshold : float
         Of a surprise: from it on something is odd.
+    odd_hours : mapping
+        In how many hours of the training time each voting member found something odd.
 
     """
 
@@ -57,6 +59,7 @@ class Watch:
     members: Mapping[str, BlockMember | WholeMember]
     limits: Mapping[str, Limit]
     threshold: float
+    odd_hours: Mapping[str, int]
 
     @classmethod
     def learn(cls, counted: Counted, rate: float) -> Self:
@@ -78,9 +81,10 @@ class Watch:
         for one in whole:
             found[one.name].append(one.learn(counted))
         limits = {name: Limit.learn(_one(parts), counted.span) for name, parts in found.items()}
-        watch = cls(counted.series, season, members, limits, 0.0)
-        share = max(len(watch.votes), 1)
-        return cls(counted.series, season, members, limits, float(-np.log10(rate / share)))
+        watch = cls(counted.series, season, members, limits, 0.0, {})
+        threshold = float(-np.log10(rate / len(watch.votes)))
+        odd = {name: limits[name].odd_hours(_one(found[name]), counted.span, threshold) for name in watch.votes}
+        return cls(counted.series, season, members, limits, threshold, odd)
 
     @property
     def votes(self) -> tuple[str, ...]:
@@ -121,10 +125,15 @@ class Watch:
 
     def states(self) -> dict[str, State]:
         """Return the parts, by name."""
-        series = {"kind": self.series.kind, "service": self.series.service, "name": self.series.name}
+        series = {name: getattr(self.series, name) for name in ("kind", "service", "host", "name")}
         own = State(
             {"template": self.series.template, "rate": self.season.rate.astype(np.float32)},
-            {"grain": self.season.grain, "threshold": self.threshold, "series": series},
+            {
+                "grain": self.season.grain,
+                "threshold": self.threshold,
+                "series": series,
+                "odd_hours": dict(self.odd_hours),
+            },
         )
         parts = {name: member.state() for name, member in self.members.items()}
         return {"watch": own} | parts | {f"{name}.limit": limit.state() for name, limit in self.limits.items()}
@@ -133,8 +142,8 @@ class Watch:
     def from_states(cls, states: Mapping[str, State]) -> Self:
         """Rebuild."""
         own = states["watch"]
-        kind, service, name = (tuple(own.meta["series"][part]) for part in ("kind", "service", "name"))
-        series = Series(kind, service, name, own.arrays["template"])
+        kind, service, host, name = (tuple(own.meta["series"][part]) for part in ("kind", "service", "host", "name"))
+        series = Series(kind, service, host, name, own.arrays["template"])
         season = Season(own.meta["grain"], own.arrays["rate"].astype(np.float64))
         members: dict[str, BlockMember | WholeMember] = {}
         for make in BLOCK_MEMBERS:
@@ -142,7 +151,7 @@ class Watch:
         for whole in WHOLE_MEMBERS:
             members[whole.name] = whole.from_state(states[whole.name])
         limits = {name: Limit.from_state(states[f"{name}.limit"]) for name in members}
-        return cls(series, season, members, limits, own.meta["threshold"])
+        return cls(series, season, members, limits, own.meta["threshold"], own.meta["odd_hours"])
 
 
 def _one(parts: list[pl.DataFrame]) -> pl.DataFrame:
