@@ -23,7 +23,7 @@ from oddlog.pipeline import Detection
 from oddlog.pipeline.labels import Labels
 from oddlog.reports.cards import MOST_CARDS, MOST_ROWS
 from oddlog.reports.elements import visible
-from oddlog.reports.judging import judge
+from oddlog.reports.judging import judge, judged
 from oddlog.reports.page import headline, render
 from oddlog.types import Incident, LineRef, Reason
 from small_shop import shop_lines
@@ -227,12 +227,14 @@ def test_the_headline_counts_the_gravest(severities: list[float], says: str):
 def test_labels_bring_the_curve_and_the_four_counts(as_seen, shop_found: Detection, shop_model: Model):
     keys = shop_found.scores["key"].unique(maintain_order=True)
     anomalous = keys.is_in(["ord-200060", "ord-200061", "ord-200062", keys[0]])
-    judged = judge(shop_found.scores, Labels(keys, anomalous.cast(pl.Int8).to_numpy()))
-    seen = as_seen(page_of(shop_found, shop_model, judged))
+    agreed = judge(shop_found.scores, Labels(keys, anomalous.cast(pl.Int8).to_numpy()))
+    seen = as_seen(page_of(shop_found, shop_model, agreed))
     assert "anomalous31" in seen.text
     assert "usual0119" in seen.text
     assert "precision1.0000recall0.7500" in seen.text
     assert any("receiver" in (a.get("aria-label") or "").lower() for _, a in seen.tags)
+    points = next(a["points"] for tag, a in seen.tags if tag == "polyline").split()
+    assert (points[0], points[-1]) == ("44,262", "294,12")  # from corner to corner
     unmatched = judge(shop_found.scores, Labels(pl.Series(["elsewhere"]), np.array([1], np.int8)))
     assert "No label names a window" in as_seen(page_of(shop_found, shop_model, unmatched)).text
 
@@ -262,3 +264,12 @@ def test_the_same_detection_gives_the_same_bytes_in_any_process(
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONHASHSEED": "7"})
     assert (tmp_path / "a.html").read_text(encoding="utf-8") == shop_page
+
+
+def test_a_curve_of_thousands_of_points_is_drawn_to_its_end(as_seen, shop_found: Detection, shop_model: Model):
+    draw = np.random.default_rng(0)
+    label = draw.integers(0, 2, 5_000).astype(np.int8)
+    score = draw.normal(label, 1.0)
+    seen = as_seen(page_of(shop_found, shop_model, judged(score, score > 1, label)))
+    points = next(a["points"] for tag, a in seen.tags if tag == "polyline").split()
+    assert (points[0], points[-1], len(points)) == ("44,262", "294,12", 400)

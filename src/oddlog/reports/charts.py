@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from oddlog.reports.elements import Child, Markup, element
+from oddlog.reports.elements import Child, Markup, coordinates, element
 from oddlog.reports.scales import Scale, nice_ticks, short, time_ticks
 from oddlog.reports.wording import WEEKDAYS
 from oddlog.types import F64, I64
@@ -272,7 +272,7 @@ def roc_curve(false_alarms: F64, recall: F64, here: tuple[float, float], label: 
         figure.text(left - 7, y(tick) + 3.5, f"{tick:g}", "tick", "end")
     figure.add("line", x1=x(0), y1=y(0), x2=x(1), y2=y(1), class_="chance")
     kept = np.unique(np.linspace(0, len(recall) - 1, min(len(recall), 400)).round().astype(int))
-    points = " ".join(f"{x(false_alarms[i]):.1f},{y(recall[i]):.1f}" for i in kept.tolist())
+    points = coordinates((x(false_alarms[i]), y(recall[i])) for i in kept.tolist())
     figure.add("polyline", points=points, class_="curve")
     figure.add("circle", element("title", "the threshold in use"), cx=x(here[0]), cy=y(here[1]), r=4.5, class_="here")
     figure.text(left + side / 2, top + side + 34, "usual windows called odd", "tick", "middle")

@@ -88,7 +88,7 @@ def _attribute(name: str, value: Attribute) -> str:
     assert not name.lower().startswith("on"), name  # there is no script in the page, nor a place for one
     if value is True:
         return f" {name}"
-    text = _cut(value) if isinstance(value, str) else number(value)
+    text = number(value) if not isinstance(value, str) else value if isinstance(value, Markup) else _cut(value)
     return f' {name}="{html.escape(visible(text))}"'
 
 
@@ -100,6 +100,15 @@ def number(value: float) -> str:
     """
     text = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
+
+
+def coordinates(points: Iterable[tuple[float, float]]) -> Markup:
+    """Return points for a line through them.
+
+    >>> coordinates([(0, 1.5), (2, 3)])
+    '0,1.5 2,3'
+    """
+    return Markup(" ".join(f"{number(x)},{number(y)}" for x, y in points))
 
 
 def page(title: str, style: str, style_hash: str, body: Child) -> str:
