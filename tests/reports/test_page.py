@@ -273,3 +273,60 @@ def test_a_curve_of_thousands_of_points_is_drawn_to_its_end(as_seen, shop_found:
     seen = as_seen(page_of(shop_found, shop_model, judged(score, score > 1, label)))
     points = next(a["points"] for tag, a in seen.tags if tag == "polyline").split()
     assert (points[0], points[-1], len(points)) == ("44,262", "294,12", 400)
+
+
+def titles_of(text: str, kind: str) -> list[str]:
+    return re.findall(rf'<rect[^>]*class="{kind}"[^>]*><title>([^<]*)</title>', text)
+
+
+def test_the_bars_over_time_sum_up_to_what_was_read(shop_page: str, shop_found: Detection):
+    said = [re.search(r": ([\d,]+) (.*)", title) for title in titles_of(shop_page, "bar ")]
+    lines = [int(one[1]) for one in said if one[2] in ("line", "lines")]
+    assert sum(lines) == shop_found.lines == 632
+    assert sum(int(re.search(r": (\d+) errors?", title)[1]) for title in titles_of(shop_page, "bar error")) == 3
+    assert (
+        sum(
+            int(re.search(r": (\d+) odd win", title)[1])
+            for title in titles_of(shop_page, "bar odd")
+            if "odd win" in title
+        )
+        == 3
+    )
+
+
+def test_reasons_that_the_table_holds_are_told_once_and_others_are_kept(
+    as_seen, shop_found: Detection, shop_model: Model
+):
+    (one,) = shop_found.incidents
+    count = Reason("missing_event", "“Order <*> receipt sent” is missing", {"seen": 0, "usual": 1, "usual_share": 1.0})
+    next_event = Reason("unexpected_event", "expected “a” (98 %), saw “b”", {"probability": 0.98})
+    first, slow = Reason("gap", "first of all"), Reason("out_of_range", "4,200 ms; usually at most 220 ms")
+    found = with_incidents(shop_found, [dataclasses.replace(one, reasons=(first, count, next_event, slow))])
+    text = as_seen(page_of(found, shop_model)).text
+    assert "first of all" in text
+    assert "expected a (98 %), saw b" in text
+    assert "4,200 ms; usually at most 220 ms" in text
+    assert "Order ‹› receipt sent is missing" not in text
+    elsewhere = with_incidents(shop_found, [dataclasses.replace(one, id="0" * 16, reasons=(first, count))])
+    assert "Order ‹› receipt sent is missing" in as_seen(page_of(elsewhere, shop_model)).text
+
+
+def test_an_incident_that_nothing_more_is_known_of_shows_its_lines(as_seen, shop_found: Detection, shop_model: Model):
+    text = as_seen(page_of(with_incidents(shop_found, [incident(3)]), shop_model)).text
+    assert "odd.log:7odd: Order ord-3 lost" in text
+    assert f"oddlog feedback {3:016x} usual|anomalous|mute -m MODEL" in text
+
+
+def test_what_was_answered_before_is_told(as_seen, shop_found: Detection, shop_model: Model):
+    known = incident(1, answer="anomalous", notes=("ticket OPS-12",))
+    found = dataclasses.replace(with_incidents(shop_found, [known]), hidden=(incident(2, answer="usual"),))
+    text = as_seen(page_of(found, shop_model)).text
+    assert "called anomalous before" in text
+    assert "ticket OPS-12" in text
+    assert "1 incident answered before in a table" in text
+
+
+def test_logs_without_one_error_have_no_chart_of_errors(as_seen, shop_model: Model, small_log: Path):
+    text = as_seen(page_of(shop_model.detect(small_log, overview=True), shop_model)).text
+    assert "Lines per min2,084 lines" in text
+    assert "Errors per" not in text

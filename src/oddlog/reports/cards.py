@@ -15,7 +15,7 @@ from oddlog.reports.elements import Child, Markup, element
 from oddlog.reports.figures import Domain
 from oddlog.reports.wording import NUMBER, VARIABLE, length, plural, probability, severity, span
 from oddlog.templates import mask
-from oddlog.types import Incident
+from oddlog.types import Incident, Reason
 
 MOST_CARDS = 50
 MOST_ROWS = 3_000
@@ -49,12 +49,11 @@ def _card(rank: int, incident: Incident, closeup: Closeup | None, drawn: Domain 
         element("span", _lasted(incident), class_="lasted"),
         element("span", probability(incident.p_value), class_="p", title="How often usual windows score as high"),
     )
-    # What the table of types tells with its numbers is not told a second time in words.
-    told = _KINDS if closeup is not None and closeup.differences else ()
+    in_table = closeup is not None and bool(closeup.differences)
     reasons = [
         element("li", reason_text(reason.text))
         for reason in incident.reasons[1:MOST_REASONS]
-        if reason.kind not in told
+        if not (in_table and _is_count(reason))
     ]
     body = [
         head,
@@ -67,6 +66,11 @@ def _card(rank: int, incident: Incident, closeup: Closeup | None, drawn: Domain 
         _footer(incident),
     ]
     return element("article", body, class_=f"card {word}", id=f"i{rank}", aria_labelledby=f"i{rank}-title")
+
+
+def _is_count(reason: Reason) -> bool:
+    """Return whether a reason says no more in words than the table of types says in numbers."""
+    return reason.kind in _KINDS and set(reason.numbers) <= {"seen", "usual", "usual_share", "usual_p99"}
 
 
 def _footer(incident: Incident) -> Markup:

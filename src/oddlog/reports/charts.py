@@ -19,6 +19,7 @@ WIDTH = 1040
 LEFT, RIGHT = 56, 14
 STRIP, BETWEEN, TOP = 76, 40, 34
 AXIS = 26
+WIDEST_BAND = 150
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,11 @@ def _flags(figure: _Figure, flags: Sequence[Flag], x: Scale, bottom: float) -> N
     middles = [(x(flag.start) + x(flag.end)) / 2 for flag in flags]
     for flag, middle, at in zip(flags, middles, apart(middles, LEFT, WIDTH - RIGHT), strict=True):
         left, right = x(flag.start), x(flag.end)
-        figure.add("rect", x=left, y=TOP, width=max(right - left, 1.5), height=bottom - TOP, class_=f"band {flag.kind}")
-        figure.add("line", x1=at, y1=15, x2=middle, y2=TOP, class_="leader")
+        wide = max(right - left, 1.5)
+        figure.add("rect", x=left, y=TOP - 3, width=wide, height=3, class_=f"flag {flag.kind}")
+        if wide < WIDEST_BAND:  # what lasts for hours would only colour everything
+            figure.add("rect", x=left, y=TOP, width=wide, height=bottom - TOP, class_=f"band {flag.kind}")
+        figure.add("line", x1=at, y1=15, x2=middle, y2=TOP - 3, class_="leader")
         circle = element("circle", cx=at, cy=15, r=9, class_=f"flag {flag.kind}")
         label = element("text", flag.label, x=at, y=18.5, class_="flag-label", text_anchor="middle")
         figure.add("a", element("title", flag.title), circle, label, href=flag.href)

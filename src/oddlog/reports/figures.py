@@ -12,7 +12,7 @@ from oddlog.pipeline.detecting import Detection
 from oddlog.pipeline.overview import Overview, ViewScores
 from oddlog.reports import charts
 from oddlog.reports.correlations import Correlation, lagged
-from oddlog.reports.elements import Markup, element
+from oddlog.reports.elements import Child, Markup, element
 from oddlog.reports.scales import SMALLEST_US, step_for
 from oddlog.reports.wording import at_us, length, number_name, plural, severity, span
 from oddlog.types import F64, I64, Incident, Templates
@@ -59,57 +59,53 @@ def domain(overview: Overview) -> Domain | None:
 def time_line(found: Detection, overview: Overview, drawn: Domain, n_cards: int) -> Markup:
     """Return lines, errors, oddities and scores over time, with the most pressing incidents marked."""
     step = step_for(drawn.high - drawn.low, COLUMNS, overview.width_us)
-    per = f"per {length(step / 1e6)}"
     rates = overview.rates.filter(pl.col("interval").is_between(drawn.low, drawn.high, closed="left"))
-    by_step = (
-        rates.with_columns(at=pl.col("interval") // step * step).group_by("at").agg(pl.sum("lines", "errors", "odd"))
-    )
-    rows = by_step.sort("at")
+    by_step = rates.group_by(at=pl.col("interval") // step * step).agg(pl.sum("lines", "errors", "odd")).sort("at")
     judged = _by_step(found.scores, step, drawn)
-    odd = {at: n for at, n, _ in judged if n}
-    n_odd, n_errors = sum(odd.values()), int(rows["errors"].sum())
-    scores = {at: ratio for at, _, ratio in judged if ratio is not None}
+    rows = [*_written(by_step, step), _odd(by_step, judged, step), _scored(judged, step)]
+    label = f"Lines, errors, odd windows and scores over time, {span(at_us(drawn.low), at_us(drawn.high))} UTC"
+    return charts.strips(rows, drawn.low, drawn.high, _flags(found.incidents[: min(MOST_FLAGS, n_cards)]), label)
 
-    def bars(
-        values: Mapping[int, float], noun: str, kind: str, base: Mapping[int, float] | None = None
-    ) -> list[charts.Bar]:
-        return [
-            charts.Bar(
-                at, at + step, n, f"{_interval(at, step)}: {plural(int(n), noun)}", kind, (base or {}).get(at, 0)
-            )
-            for at, n in sorted(values.items())
-            if n
-        ]
 
-    lines, errors, alone = (dict(zip(rows["at"], rows[name], strict=True)) for name in ("lines", "errors", "odd"))
+def _written(rates: pl.DataFrame, step: int) -> list[charts.Strip]:
+    """Return the lines of each interval, and those of them that tell of errors, if any does."""
+    n_lines, n_errors = int(rates["lines"].sum()), int(rates["errors"].sum())
+    lines = _bars(_column(rates, "lines"), step, "line")
+    strips = [charts.Strip(f"Lines {_per(step)}", plural(n_lines, "line"), lines)]
+    if n_errors:
+        errors = _bars(_column(rates, "errors"), step, "error", "error")
+        note = f"{plural(n_errors, 'line')} of level ERROR or above"
+        strips.append(charts.Strip(f"Errors {_per(step)}", note, errors))
+    return strips
+
+
+def _odd(rates: pl.DataFrame, judged: Sequence[tuple[int, int, float | None]], step: int) -> charts.Strip:
+    windows = {at: n for at, n, _ in judged}
+    alone = _column(rates, "odd")
     n_alone = sum(alone.values())
+    note: list[Child] = [
+        (_legend("odd"), f"{plural(sum(windows.values()), 'window')}   "),
+        (_legend("alone"), f"{plural(n_alone, 'line')} odd by {'itself' if n_alone == 1 else 'themselves'}"),
+    ]
+    bars = [
+        *_bars(windows, step, "odd window", "odd"),
+        *_bars(alone, step, "line odd by itself", "alone", base=windows, many="lines odd by themselves"),
+    ]
+    return charts.Strip(f"Odd {_per(step)}", note, bars)
+
+
+def _scored(judged: Sequence[tuple[int, int, float | None]], step: int) -> charts.Strip:
     dots = [
         charts.Bar(at, at + step, ratio, f"{_interval(at, step)}: {ratio:.2f} × threshold", "odd" if ratio > 1 else "")
-        for at, ratio in sorted(scores.items())
+        for at, _, ratio in judged
+        if ratio is not None
     ]
-    strips = [
-        charts.Strip(f"Lines {per}", plural(sum(lines.values()), "line"), bars(lines, "line", "")),
-        charts.Strip(
-            f"Errors {per}",
-            plural(n_errors, "line of level ERROR or above", "lines of level ERROR or above"),
-            bars(errors, "error", "error"),
-        ),
-        charts.Strip(
-            f"Odd {per}",
-            [
-                *(_legend("odd"), f"{plural(n_odd, 'window')}   "),
-                *(_legend("alone"), f"{plural(n_alone, 'line')} odd by {'itself' if n_alone == 1 else 'themselves'}"),
-            ],
-            [
-                *bars(odd, "odd window", "odd"),
-                *bars(alone, "line odd by itself", "alone", odd),
-            ],
-        ),
-        charts.Strip(
-            f"Highest score {per}, against the threshold", "above the line is odd", dots, (1.0, "threshold"), dots=True
-        ),
-    ]
-    flags = [
+    title = f"Highest score {_per(step)}, against the threshold"
+    return charts.Strip(title, "above the line is odd", dots, (1.0, "threshold"), dots=True)
+
+
+def _flags(incidents: Sequence[Incident]) -> list[charts.Flag]:
+    return [
         charts.Flag(
             *_span_us(one),
             str(rank),
@@ -117,11 +113,34 @@ def time_line(found: Detection, overview: Overview, drawn: Domain, n_cards: int)
             f"#i{rank}",
             severity(one),
         )
-        for rank, one in enumerate(found.incidents[: min(MOST_FLAGS, n_cards)], 1)
+        for rank, one in enumerate(incidents, 1)
         if one.start is not None
     ]
-    label = f"Lines, errors, odd windows and scores over time, {span(at_us(drawn.low), at_us(drawn.high))} UTC"
-    return charts.strips(strips, drawn.low, drawn.high, flags, label)
+
+
+def _bars(
+    values: Mapping[int, int],
+    step: int,
+    noun: str,
+    kind: str = "",
+    *,
+    base: Mapping[int, int] | None = None,
+    many: str = "",
+) -> list[charts.Bar]:
+    under = base or {}
+    return [
+        charts.Bar(at, at + step, n, f"{_interval(at, step)}: {plural(n, noun, many)}", kind, under.get(at, 0))
+        for at, n in sorted(values.items())
+        if n
+    ]
+
+
+def _column(rates: pl.DataFrame, name: str) -> dict[int, int]:
+    return dict(rates.select("at", name).iter_rows())
+
+
+def _per(step: int) -> str:
+    return f"per {length(step / 1e6).removeprefix('1 ')}"
 
 
 def _legend(kind: str) -> Markup:

@@ -296,7 +296,7 @@ def _together(overview: Overview, drawn: figures.Domain | None, model: Model) ->
     if drawn is None:
         return element("p", "No line has a time.", class_="note")
     step, found = figures.correlations(overview, drawn, model.context.templates)
-    per = length(step / 1e6)
+    per = length(step / 1e6).removeprefix("1 ")
     said = (
         f"Correlations of lines per {per} of each service (errors left out) with errors and measured numbers, after "
         "the slow rhythm was taken out. A correlation says that two things go along with each other, never that one "
