@@ -102,7 +102,7 @@ def main() -> None:
     lines, block, anomalous = read(arguments.data)
     for protocol in arguments.protocols.split(","):
         train, test = split(protocol, 0, lines, block, anomalous)
-        options = {"detectors": arguments.detectors.split(",")}
+        options = {"detectors": arguments.detectors.split(","), "rates": False}
         figures = run(train, test, anomalous, options, arguments.most, excuse=not arguments.sets_only)
         for n in AT:
             if n <= arguments.most:

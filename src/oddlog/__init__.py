@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from oddlog.model import Model as Model
     from oddlog.model import load as load
     from oddlog.pipeline import fit as fit
+    from oddlog.pipeline import update as update
 
 __version__ = "0.1.0"
-__all__ = ["Model", "__version__", "fit", "load"]
+__all__ = ["Model", "__version__", "fit", "load", "update"]
 
-_WHERE = {"fit": "oddlog.pipeline", "load": "oddlog.model", "Model": "oddlog.model"}
+_WHERE = {"fit": "oddlog.pipeline", "load": "oddlog.model", "Model": "oddlog.model", "update": "oddlog.pipeline"}
 
 
 def __getattr__(name: str) -> object:

@@ -64,6 +64,8 @@ class Model:
         Version of oddlog that learned it.
     rates : RatesView or None
         How many lines there usually are by minute; None where that is not watched.
+    memory : mapping of State
+        What it remembers of its training, for `oddlog.update` to go on from; see `pipeline.memory`.
 
     """
 
@@ -74,6 +76,7 @@ class Model:
     training: Mapping[str, Any] = field(default_factory=dict)
     made_by: str = __version__
     rates: RatesView | None = None
+    memory: Mapping[str, State] = field(default_factory=dict)
 
     @cached_property
     def id(self) -> str:
@@ -148,6 +151,7 @@ class Model:
             parts |= view.states()
         if self.rates is not None:
             parts |= self.rates.states()
+        parts |= self.memory
         files: dict[str, bytes] = {"templates.json": _templates_json(templates)}
         for part, state in parts.items():
             if state.arrays:
@@ -206,7 +210,8 @@ def load(folder: str | Path) -> Model:
         views = tuple(View.from_states(name, states, context) for name in head["views"])
         events = EventView.from_state(states["events"])
         rates = RatesView.from_states(states)
-        return Model(context, views, events, head["reading"], head["training"], head["oddlog"], rates)
+        memory = {part: state for part, state in states.items() if part.split(".")[0] == "memory"}
+        return Model(context, views, events, head["reading"], head["training"], head["oddlog"], rates, memory)
     except OddlogError:
         raise
     except Exception as error:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oddlog.cli import demo, detect, feedback, fit, look, mark, report, simulate
+from oddlog.cli import demo, detect, feedback, fit, look, mark, report, simulate, update
 
 app = typer.Typer(
     name="oddlog",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command("fit")(fit.fit)
 app.command("detect")(detect.detect)
+app.command("update")(update.update)
 app.add_typer(feedback.app, name="feedback")
 app.command("report")(report.report)
 app.add_typer(mark.app, name="mark")

@@ -34,6 +34,22 @@ def marks(model: Path) -> Marks:
     return found
 
 
+def require_other(old: Path, new: Path) -> None:
+    """Raise ConfigError if a new model were written over the one it goes on from."""
+    from oddlog.errors import ConfigError
+
+    if old.resolve() == new.resolve():
+        raise ConfigError(
+            f"{new} is the model to go on from, and is never changed.", "Name another place for the new one with -m."
+        )
+
+
+def hand_on(old: Path, new: Path) -> None:
+    """Give a new model the answers and the marks that hold for the old one."""
+    answers(new).take_in(answers(old).export())
+    marks(new).take_in(marks(old).export())
+
+
 def remember(model: Path, found: Detection) -> None:
     """Keep the incidents that were found, so that an answer can be given to their ids."""
     from oddlog.errors import ModelError

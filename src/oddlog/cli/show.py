@@ -207,10 +207,11 @@ def print_inside(model: Model) -> None:
 
     print_frame(pl.DataFrame(members_of(model)), "\nMembers")
     known = model.context.templates
+    first = (-known.count).argsort(kind="stable")[:SHOWN_TEMPLATES].tolist()  # an update puts new types behind
     rows = {
-        "lines": known.count[:SHOWN_TEMPLATES],
-        "level": [LEVELS[code] for code in known.level[:SHOWN_TEMPLATES]],
-        "template": known.text[:SHOWN_TEMPLATES],
+        "lines": known.count[first],
+        "level": [LEVELS[known.level[row]] for row in first],
+        "template": [known.text[row] for row in first],
     }
     print_frame(pl.DataFrame(rows), "\nMost frequent message types", right=("lines",))
     if model.training.get("numbers"):

@@ -165,11 +165,21 @@ class Marks:
         self._extend(change)
         return self.given[number - 1]
 
+    def export(self) -> list[Mark]:
+        """Return the marks that were not undone, as they were set."""
+        # One that was taken back and set again stands there twice.
+        return list(dict.fromkeys(one for one in self.given if one.name not in self.undone))
+
+    def take_in(self, marks: Iterable[Mark]) -> int:
+        """Set marks that were set elsewhere, without those that are there; return how many were new."""
+        new = [one for one in marks if not any(_same(one, there) for there in self.export())]
+        for one in new:
+            self.add(one)
+        return len(new)
+
     def standing(self) -> tuple[Mark, ...]:
         """Return the marks that hold, the oldest first; each ends where the next of its service begins."""
-        # One that was taken back and set again stands there twice.
-        held = dict.fromkeys(one for one in self.given if one.name not in self.undone)
-        marks = sorted(held, key=lambda one: one.time)
+        marks = sorted(self.export(), key=lambda one: one.time)
         ended = []
         for i, one in enumerate(marks):
             later = [other.time for other in marks[i + 1 :] if other.service == one.service and other.time > one.time]

@@ -18,5 +18,6 @@ No stage knows another; only this room knows their order. One file a leg of the 
 
 from oddlog.pipeline.detecting import Detection, detect
 from oddlog.pipeline.fitting import fit
+from oddlog.pipeline.updating import update
 
-__all__ = ["Detection", "detect", "fit"]
+__all__ = ["Detection", "detect", "fit", "update"]

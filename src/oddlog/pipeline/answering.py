@@ -113,6 +113,20 @@ class Overlay:
         self.deployed.take(windows.take(odd_to_model & (becomes == DEPLOYED)))
         return Judged(verdict, shown, hidden, odd, windows.take(odd_to_model & (becomes == USUAL)))
 
+    def usual(self, view: View, windows: Windows, odd: Bool) -> Bool:
+        """Return which windows [w] people have called usual; of other views than sessions only `odd` ones are asked."""
+        usual: Bool = self._becomes(view, windows, odd | (view.cut.by == "session")) == USUAL
+        return usual
+
+    def confirmed(self, view: View, windows: Windows, odd: Bool) -> Bool:
+        """Return which windows [w] people have confirmed; of other views than sessions only `odd` ones are asked."""
+        asked = np.flatnonzero(odd | (view.cut.by == "session"))
+        confirmed = np.zeros(len(windows), np.bool_)
+        confirmed[asked] = [
+            one is not None and one.answer == "anomalous" for one in self._answers(view, windows.take(asked))
+        ]
+        return confirmed
+
     def lines(self, lines: pl.DataFrame, judged: Judged) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Return the verdicts of a partition's lines after the answers: all of them, those to show, those covered.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Self
 
@@ -16,7 +16,7 @@ from oddlog.pipeline.views import Cut
 from oddlog.pipeline.watching import NumberColumns
 from oddlog.rates import Counting
 from oddlog.templates import Masked, mask
-from oddlog.types import I64, NO_TIME, Number, Tally
+from oddlog.types import F64, I64, NO_TIME, Number, Tally
 
 MOST_TYPES = 2_000_000  # distinct masked texts: 337 MB measured
 COMPACT_ROWS = 500_000
@@ -47,13 +47,14 @@ class Collected(ExitStack):
         numbers: Sequence[Number],
         tally: Tally,
         counting: Counting | None = None,
+        services: Sequence[str] = ("",),
     ) -> None:
         super().__init__()
         self.counting = counting
         self.plan = plan
         self._numbers = NumberColumns(numbers)
         self.tally = tally
-        self.services = Codes([""], what="services", tally=tally)
+        self.services = Codes(services, what="services", tally=tally)
         self.sources = Codes(what="sources", tally=tally)
         self.start_us: int = NO_TIME
         self.end_us: int = NO_TIME
@@ -128,6 +129,16 @@ class Collected(ExitStack):
             self._times = [np.concatenate(self._times)[::2].copy()]
             self._n_times = len(self._times[0])
             self._every *= 2
+
+    def recall_times(self, times_again: Callable[[int], I64], n: int) -> None:
+        """Add the times of `n` lines that an older model remembers, as densely as those of the lines read here."""
+        again = times_again(n // self._every)
+        self._times += [again] if len(again) else []
+
+    def quantiles(self, n: int) -> F64:
+        """Return `n` quantiles of the times of all lines; none if they have no times."""
+        every = np.concatenate([np.empty(0, np.int64), *self._times])
+        return np.quantile(every, np.linspace(0, 1, n)) if len(every) else np.empty(0)
 
     def fold_edges(self) -> I64:
         """Return the times that cut the lines into `FOLDS` stretches of about as many lines each."""

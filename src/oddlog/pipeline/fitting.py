@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ from oddlog.model import Model
 from oddlog.pipeline.collecting import FOLDS, Collected, folds
 from oddlog.pipeline.cutting import cut_windows, partitions
 from oddlog.pipeline.events import EventStore
-from oddlog.pipeline.gathering import Gathering, Rows, with_closing
+from oddlog.pipeline.gathering import Answered, Gathering, Rows, with_closing
 from oddlog.pipeline.labels import Labels, read_labels, require_match
 from oddlog.pipeline.learning import Learned, Recurring, learn_view
 from oddlog.pipeline.members import reads_counts
+from oddlog.pipeline.memory import MOST_TIMES, Memory, ViewMemory
 from oddlog.pipeline.planning import peek, plan
 from oddlog.pipeline.rates import RatesView, learn_rates
 from oddlog.pipeline.reading import Reading
@@ -34,7 +35,7 @@ from oddlog.pipeline.watching import choose_numbers
 from oddlog.pipeline.whole import WholeWindows
 from oddlog.rates import Counting
 from oddlog.templates import mine, with_embedding
-from oddlog.types import NO_TIME, OVERFLOW, Context, Tally, Templates, to_datetime
+from oddlog.types import F64, NO_TIME, OVERFLOW, Context, Tally, Templates, to_datetime
 from oddlog.windows import SessionChoice
 
 MOST_TOLD = 50  # candidates for numbers to watch that the model tells of
@@ -142,38 +143,30 @@ def fit(
             context = Context(templates, numbers, tuple(collected.services.names), seed)
             if not context.numbers:
                 candidates = tuple(name for name in candidates if name != "values")
-            fitting = _Fitting(collected, context, names, candidates, alarms, known, recurring, say)
-            rates_view, rates_facts = fitting.rates()
-            learned = {
-                name: fitting.view(name, cut, store) for (name, cut), store in zip(cuts, collected.stores, strict=True)
-            }
-            events = learn_event_view(fitting.by_type, templates.text, fitting.rate_of_lines())
+            fitting = Fitting(collected, context, names, candidates, alarms, known, recurring, say)
+            model = fitting.model(reading)
     if known is not None:
         require_match(known, fitting.matched, fitting.matched_anomalous, fitting.example, Path(str(labels)))
-    views = tuple(one.view for one in learned.values() if one.view is not None)
-    if not views:
-        raise TooLittleDataError(
-            f"Too little to learn from: {'; '.join(one.facts['says'] for one in learned.values())}.",
-            "Give more logs, or cut smaller windows: --session none --window 20.",
-        )
     training = {
-        "lines": reading.lines,
-        "records": collected.records,
-        "start": _iso(collected.start_us),
-        "end": _iso(collected.end_us),
-        "views": {name: one.facts for name, one in learned.items()},
+        **model.training,
         "numbers": judged[:MOST_TOLD],
-        "tally": {"counts": dict(reading.tally.counts), "examples": reading.tally.examples},
         "notes": [note for note in (missing, _unused_window(window, cuts)) if note],
-        "rates": rates_facts,
     }
-    facts = _reading_facts(reading, choice, cuts[0][1], entity, window)
-    return Model(context, views, events, facts, training, rates=rates_view)
+    return replace(model, reading=_reading_facts(reading, choice, cuts[0][1], entity, window), training=training)
 
 
 @dataclass
-class _Fitting:
-    """What the views of one fit share."""
+class Fitting:
+    """What the views of one fit share.
+
+    Attributes
+    ----------
+    older : Model or None
+        What is learned on from, with its `memory`.
+    answered : callable or None
+        Returns for the name of a view what labels its windows by what people have said.
+
+    """
 
     collected: Collected
     context: Context
@@ -183,13 +176,26 @@ class _Fitting:
     labels: Labels | None
     recurring: Recurring
     say: Say
+    older: Model | None = None
+    memory: Memory | None = None
+    answered: Callable[[str], Answered] | None = None
     matched: int = 0
     matched_anomalous: int = 0
     example: str = ""
+    remembered: dict[str, ViewMemory] = field(default_factory=dict)
+
+    @classmethod
+    def again(cls, collected: Collected, context: Context, older: Model, memory: Memory, say: Say) -> Fitting:
+        """Return a fit with the options of an older one, of what that remembers and what was collected."""
+        names, candidates = (tuple(memory.options[name]) for name in ("names", "candidates"))
+        recurring: Recurring = memory.options["recurring"]
+        return cls(collected, context, names, candidates, None, None, recurring, say, older, memory)
 
     def __post_init__(self) -> None:
         self.edges = self.collected.fold_edges()
         self.by_type = pl.DataFrame(schema={"template": pl.UInt32, "level": pl.UInt8, "fold": pl.Int64, "n": pl.Int64})
+        if self.memory is not None:
+            self.by_type = self.memory.by_type_in(folds(self.memory.times_again(FOLDS), self.edges))
         templates = self.context.templates
 
         def rows_of(keys: pl.Series) -> pl.Series:
@@ -198,32 +204,79 @@ class _Fitting:
 
         self.rows_of: Rows = rows_of
 
+    def model(self, reading: Reading) -> Model:
+        """Return the model; what was read and how is told by the caller.
+
+        Raises
+        ------
+        TooLittleDataError
+            If no view can be learned.
+
+        """
+        collected = self.collected
+        rates_view, rates_facts = self.rates()
+        learned = {
+            name: self.view(name, cut, store)
+            for (name, cut), store in zip(collected.plan, collected.stores, strict=True)
+        }
+        events = learn_event_view(self.by_type, self.context.templates.text, self.rate_of_lines())
+        views = tuple(one.view for one in learned.values() if one.view is not None)
+        if not views:
+            raise TooLittleDataError(
+                f"Too little to learn from: {'; '.join(one.facts['says'] for one in learned.values())}.",
+                "Give more logs, or cut smaller windows: --session none --window 20.",
+            )
+        training: dict[str, Any] = {
+            "lines": reading.lines,
+            "records": collected.records,
+            "start": _iso(collected.start_us),
+            "end": _iso(collected.end_us),
+            "views": {name: one.facts for name, one in learned.items()},
+            "tally": {"counts": dict(reading.tally.counts), "examples": reading.tally.examples},
+            "notes": [],
+            "rates": rates_facts,
+        }
+        options = {"names": self.names, "candidates": self.candidates, "recurring": self.recurring}
+        kept = {view.name: self.remembered[view.name] for view in views}
+        memory = Memory(kept, self.by_type, collected.quantiles(MOST_TIMES), options)
+        return Model(self.context, views, events, {}, training, rates=rates_view, memory=memory.states())
+
     def view(self, name: str, cut: Cut, store: EventStore) -> Learned:
         """Return the learned view; the first one also counts lines for `learn_event_view`."""
         tally, k = self.collected.tally, len(self.context.templates)
         span_us = (self.collected.start_us, self.collected.end_us)
         self.say(f"cutting {cut.noun}", store.rows)
-        if cut.by == "session":
+        if cut.by == "session" and self.older is None:
             cut = with_closing(store, cut, self.rows_of, span_us)
-        first = not len(self.by_type)
+        first = name == self.collected.plan[0][0]
         whole = None if all(map(reads_counts, (*self.names, *self.candidates))) else WholeWindows()
         gathering = Gathering(cut, k, self.edges, self.labels, by_entity=name == "entities", whole=whole)
+        if self.answered is not None:
+            gathering.answered = self.answered(name)
+        if self.memory is not None:
+            gathering.recall(self.memory.views[name])
         for events in partitions(store, self.rows_of):
             if first:
                 self._count_lines(events, k)
             gathering.add(cut_windows(events, cut, tally, span_us))
         gathered = gathering.gathered()
+        self.remembered[name] = ViewMemory.of(gathered, k)
         self.matched += gathering.matched
         self.matched_anomalous += int((gathered.label == 1).sum())
         self.example = self.example or gathering.example
         shares = None if gathering.stretches is None else usual_concentration(gathering.stretches, k)
         rate = self._rate(gathered.n_windows)
+        if self.older is not None:
+            old = next(view for view in self.older.views if view.name == name)
+            shares, rate = _widest(shares, old.usual.concentration, k), old.rate
         named = (self.names, rate, self.recurring, shares, self.say, self.candidates)
         return learn_view(name, cut, gathered, self.context, *named)
 
     def rates(self) -> tuple[RatesView | None, dict[str, Any]]:
         """Return the view of counts by minute, if there is to be one, and what is said of it."""
         counting, tally = self.collected.counting, self.collected.tally
+        if self.older is not None:
+            return self.older.rates, dict(self.older.training.get("rates", {}))
         if counting is None:
             return None, {"says": "not watched, as asked", "notes": []}
         self.say("learning rates", 0)
@@ -232,7 +285,7 @@ class _Fitting:
 
     def rate_of_lines(self) -> float:
         """Return the share of usual lines that may be called odd."""
-        return self._rate(self.collected.records)
+        return self._rate(self.collected.records) if self.older is None else self.older.events.threshold
 
     def _rate(self, n: float) -> float:
         """Return the false-alarm rate for `n` windows or lines: the alarms a day are shared out evenly."""
@@ -259,6 +312,16 @@ class _Fitting:
         )
         by = ["template", "level", "fold"]
         self.by_type = pl.concat([self.by_type, counted]).group_by(by).agg(pl.col("n").sum()).sort(by)
+
+
+def _widest(shares: F64 | None, old: F64, k: int) -> F64 | None:
+    """Return the larger of two usual concentrations of each type [k]; the types of the old one are the first."""
+    if shares is None:
+        return None
+    padded = np.full(k, np.nan)
+    padded[: len(old)] = old
+    widest: F64 = np.fmax(shares, padded)
+    return widest
 
 
 def _members(detectors: str | Sequence[str] | None) -> tuple[tuple[str, ...], tuple[str, ...], str]:

@@ -15,6 +15,7 @@ from oddlog.pipeline.distinct import MOST_WINDOWS, counts_hash, merged, sampled
 from oddlog.pipeline.events import EventStore
 from oddlog.pipeline.labels import UNKNOWN, Labels
 from oddlog.pipeline.learning import Gathered, apart_by
+from oddlog.pipeline.memory import ViewMemory
 from oddlog.pipeline.views import PARTIAL, Cut
 from oddlog.pipeline.whole import WholeWindows
 from oddlog.types import I8, I64, NO_TIME, U64, Bool, Tally, Windows
@@ -24,6 +25,7 @@ CLOSING_WINDOWS = 200_000
 CLOSING_EVENTS = 1_000_000  # learning when sessions are over needs about 200 bytes for each of these
 
 Rows = Callable[[pl.Series], pl.Series]
+Answered = Callable[[Windows], I8]
 
 
 def with_closing(store: EventStore, cut: Cut, rows_of: Rows, span_us: tuple[int, int]) -> Cut:
@@ -59,6 +61,8 @@ class Gathering:
         For entities: lines of each type by stretch of time, see `explain.stretch_sums`.
     whole : WholeWindows or None
         Where a detector reads more than types: a draw of the windows as they are.
+    answered : callable or None
+        Returns what people have said of windows [w]: 0 usual, 1 anomalous (such leave training), -1 nothing.
 
     """
 
@@ -69,6 +73,7 @@ class Gathering:
     by_entity: bool = False
     stretches: pl.DataFrame | None = None
     whole: WholeWindows | None = None
+    answered: Answered | None = None
     n_windows: float = 0.0
     n_open: float = 0.0
     sampled_from: int = 0
@@ -88,6 +93,7 @@ class Gathering:
         self.example = self.example or windows.key[0]
         label = np.full(len(windows), UNKNOWN, np.int8) if self.labels is None else self.labels.of(windows)
         self.matched += int((label != UNKNOWN).sum())
+        windows, label = self._heeded(windows, label)
         if self.by_entity:
             new = totals_by_stretch(windows, self.k)
             self.stretches = new if self.stretches is None else stretch_sums(pl.concat([self.stretches, new]))
@@ -97,6 +103,25 @@ class Gathering:
         self._keep(windows, counts_hash(windows, self.k), fold, label)
         if self._distinct > 4 * MOST_WINDOWS:
             self._merge()
+
+    def recall(self, remembered: ViewMemory) -> None:
+        """Take in what an older model remembers of the view."""
+        self.n_windows += remembered.n_windows
+        self.n_open += remembered.n_open
+        windows, label = self._heeded(remembered.counted.windows, remembered.counted.label)
+        if len(windows):
+            self._keep(windows, counts_hash(windows, self.k), folds(windows.start, self.edges), label)
+        if self.whole is not None and remembered.whole is not None:
+            windows, label = self._heeded(remembered.whole.windows, remembered.whole.label)
+            self.whole.add(windows, label, folds(windows.start, self.edges))
+
+    def _heeded(self, windows: Windows, label: I8) -> tuple[Windows, I8]:
+        """Return the windows that people have not called anomalous, with the labels they have given."""
+        if self.answered is None:
+            return windows, label
+        said = self.answered(windows)
+        kept = said != 1
+        return windows.take(kept), np.where(said == 0, said, label)[kept]
 
     def _finished(self, windows: Windows) -> Bool:
         finished: Bool = ~np.isin(windows.closed_by, PARTIAL)
