@@ -22,16 +22,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import polars as pl
 
-from oddlog.explain import leading
 from oddlog.feedback.answers import Answer, Standing, answered, apply
 from oddlog.incidents import pattern_of
-from oddlog.pipeline.distinct import counts_hash, distinct
+from oddlog.pipeline.episodes import Episode
 from oddlog.pipeline.known import Known
-from oddlog.pipeline.odd import MOST_ODD, OddWindows, patterns_of
+from oddlog.pipeline.odd import OddWindows, odd_index, patterns_of
 from oddlog.pipeline.since_deploy import SinceDeploy
 from oddlog.pipeline.views import View
 from oddlog.templates import Matcher
-from oddlog.types import I64, OVERFLOW, Bool, Incident, Windows, to_datetime
+from oddlog.types import I8, I64, OVERFLOW, Bool, Incident, Windows, to_datetime
 
 SHOWN, USUAL, MUTED, DEPLOYED = range(4)  # what becomes of an odd window or line
 _BECOMES = {"usual": USUAL, "mute": MUTED}
@@ -64,6 +63,15 @@ class Judged:
     def told(self) -> Windows:
         """Windows whose lines are told with them, and not by themselves."""
         return Windows.concat([self.shown.windows, self.hidden.windows])
+
+
+@dataclass(frozen=True)
+class Rated:
+    """What the rates view says after the answers: episodes to show, covered ones, and its verdicts."""
+
+    shown: list[Episode]
+    hidden: list[Episode]
+    scores: pl.DataFrame
 
 
 @dataclass
@@ -99,33 +107,32 @@ class Overlay:
             odd = OddWindows.of(view, windows, verdict)
             nothing = Windows.empty(windows.numbers.shape[1])
             return Judged(verdict, odd, OddWindows.of(view, nothing, verdict.clear()), odd, nothing)
-        verdict = self._confirmed(view, windows, verdict)
-        odd_to_model = verdict["is_anomaly"].to_numpy()
-        becomes = self._becomes(view, windows, odd_to_model)
-        verdict = _with_odd(verdict, odd_to_model & (becomes != USUAL))
+        odd, index, verdict = self._odd(view, windows, verdict)
+        becomes = self._becomes(odd)
+        still = verdict["is_anomaly"].to_numpy().copy()
+        still[index[becomes == USUAL]] = False
+        shown, hidden, odd_still, usual, deployed = (
+            odd.take(np.flatnonzero(mask))
+            for mask in (
+                becomes == SHOWN,
+                (becomes == USUAL) | (becomes == MUTED),
+                becomes != USUAL,
+                becomes == USUAL,
+                becomes == DEPLOYED,
+            )
+        )
+        self.deployed.take(deployed.windows)
+        shown = replace(shown, n_dropped=odd.n_dropped)
+        return Judged(_with_odd(verdict, still), shown, hidden, odd_still, usual.windows)
 
-        def those(mask: Bool) -> OddWindows:
-            return OddWindows.of(view, windows, _with_odd(verdict, odd_to_model & mask))
-
-        shown = those(becomes == SHOWN)
-        odd = those(becomes != USUAL) if (becomes >= MUTED).any() else shown
-        hidden = those((becomes == USUAL) | (becomes == MUTED))
-        self.deployed.take(windows.take(odd_to_model & (becomes == DEPLOYED)))
-        return Judged(verdict, shown, hidden, odd, windows.take(odd_to_model & (becomes == USUAL)))
-
-    def usual(self, view: View, windows: Windows, odd: Bool) -> Bool:
-        """Return which windows [w] people have called usual; of other views than sessions only `odd` ones are asked."""
-        usual: Bool = self._becomes(view, windows, odd | (view.cut.by == "session")) == USUAL
-        return usual
-
-    def confirmed(self, view: View, windows: Windows, odd: Bool) -> Bool:
-        """Return which windows [w] people have confirmed; of other views than sessions only `odd` ones are asked."""
-        asked = np.flatnonzero(odd | (view.cut.by == "session"))
-        confirmed = np.zeros(len(windows), np.bool_)
-        confirmed[asked] = [
-            one is not None and one.answer == "anomalous" for one in self._answers(view, windows.take(asked))
-        ]
-        return confirmed
+    def labels(self, view: View, windows: Windows) -> I8:
+        """Return what people have said of the windows [w] that `view` calls odd: 0 usual, 1 anomalous, -1 nothing."""
+        odd, index, _ = self._odd(view, windows, view.verdicts(windows))
+        label = np.full(len(windows), -1, np.int8)
+        label[index[self._becomes(odd) == USUAL]] = 0
+        said = [one is not None and one.answer == "anomalous" for one in self._answers(odd)]
+        label[index[np.array(said, np.bool_)]] = 1
+        return label
 
     def lines(self, lines: pl.DataFrame, judged: Judged) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Return the verdicts of a partition's lines after the answers: all of them, those to show, those covered.
@@ -146,6 +153,19 @@ class Overlay:
             _with_odd(lines, odd & covered),
         )
 
+    def rates(self, episodes: Sequence[Episode], told: Sequence[Incident], scores: pl.DataFrame) -> Rated:
+        """Return what the rates view says after the answers; `told` are the incidents of its episodes."""
+        said = [self.standing.incident(one) for one in told]
+        becomes = [SHOWN if one is None else _BECOMES.get(one.answer, SHOWN) for one in said]
+        odd = {key for one, what in zip(told, becomes, strict=True) if what != USUAL for key in one.keys}
+        usual = {key for one, what in zip(told, becomes, strict=True) if what == USUAL for key in one.keys} - odd
+        calm = pl.col("key").is_in(list(usual))
+        return Rated(
+            [one for one, what in zip(episodes, becomes, strict=True) if what == SHOWN],
+            [one for one, what in zip(episodes, becomes, strict=True) if what != SHOWN],
+            scores.with_columns(pl.col("is_anomaly") & ~calm) if usual else scores,
+        )
+
     def incidents(self, shown: Sequence[Incident], hidden: Sequence[Incident]) -> tuple[list[Incident], list[Incident]]:
         """Return the incidents to show and those that are covered, each with what was said of it."""
         shown, also_hidden = apply(self.standing, shown)
@@ -159,42 +179,35 @@ class Overlay:
         quiet = [one for one in candidates if one is not None and one.answer in _BECOMES]
         return answered(incident, quiet[0]) if quiet else incident
 
-    def _confirmed(self, view: View, windows: Windows, verdict: pl.DataFrame) -> pl.DataFrame:
-        """Return the verdicts with those odd again that only recur, where a person has confirmed their pattern."""
-        words = {given[-1].answer for given in self.standing.of_pattern.values()}
-        if not len(view.known.oddity) or "anomalous" not in words:
-            return verdict
-        calm = np.flatnonzero(~verdict["is_anomaly"].to_numpy())
-        bare = replace(view, known=Known.nothing()).verdicts(windows.take(calm))
-        suspect = np.flatnonzero(bare["is_anomaly"].to_numpy())
-        found = self._answers(view, windows.take(calm[suspect]))
-        confirmed = suspect[np.array([one is not None and one.answer == "anomalous" for one in found], np.bool_)]
-        place = np.arange(len(verdict))
-        place[calm[confirmed]] = len(verdict) + confirmed
-        return pl.concat([verdict, bare])[place]
+    def _odd(self, view: View, windows: Windows, verdict: pl.DataFrame) -> tuple[OddWindows, I64, pl.DataFrame]:
+        """Return the odd windows, where they stand [x], and all verdicts, with those odd again that were confirmed.
 
-    def _becomes(self, view: View, windows: Windows, odd: Bool) -> I64:
-        """Return what becomes of each window [w] that is odd."""
-        becomes = np.full(len(windows), SHOWN)
-        index = np.flatnonzero(odd)
-        found = self._answers(view, windows.take(index))
-        becomes[index] = [SHOWN if one is None else _BECOMES.get(one.answer, SHOWN) for one in found]
-        unanswered = index[np.array([one is None for one in found], np.bool_)]
-        becomes[unanswered] = self._without_excused(view, windows.take(unanswered))
+        What was odd again and again in training is no news; where a person has confirmed its pattern, it is.
+        """
+        words = {given[-1].answer for given in self.standing.of_pattern.values()}
+        if len(view.known.oddity) and "anomalous" in words:
+            calm = np.flatnonzero(~verdict["is_anomaly"].to_numpy())
+            bare = replace(view, known=Known.nothing()).verdicts(windows.take(calm))
+            found = self._answers(OddWindows.of(view, windows.take(calm), bare))
+            said = np.array([one is not None and one.answer == "anomalous" for one in found], np.bool_)
+            confirmed = odd_index(bare)[said]
+            place = np.arange(len(verdict))
+            place[calm[confirmed]] = len(verdict) + confirmed
+            verdict = pl.concat([verdict, bare])[place]
+        return OddWindows.of(view, windows, verdict), odd_index(verdict), verdict
+
+    def _becomes(self, odd: OddWindows) -> I64:
+        """Return what becomes of each odd window [x]."""
+        found = self._answers(odd)
+        becomes = np.array([SHOWN if one is None else _BECOMES.get(one.answer, SHOWN) for one in found], np.int64)
+        unanswered = np.flatnonzero(np.array([one is None for one in found], np.bool_))
+        becomes[unanswered] = self._without_excused(odd.view, odd.windows.take(unanswered))
         return becomes
 
-    def _answers(self, view: View, windows: Windows) -> list[Answer | None]:
-        """Return the answer to each window's pattern [w]; of very many windows only to the first `MOST_ODD`."""
-        if view.cut.by == "session":
-            first, inverse = distinct(counts_hash(windows, OVERFLOW))
-            patterns = patterns_of(self.matcher, view, windows.take(first), [])
-            named = [patterns[i] for i in inverse.tolist()]
-        else:
-            some = windows.take(np.arange(min(len(windows), MOST_ODD)))
-            named = patterns_of(self.matcher, view, some, [leading(one) for one in view.oddities(some)])
-            named += [""] * (len(windows) - len(some))
-        ends = windows.end.tolist()
-        return [self.standing.pattern(one, to_datetime(end)) for one, end in zip(named, ends, strict=True)]
+    def _answers(self, odd: OddWindows) -> list[Answer | None]:
+        """Return the answer to each odd window's pattern [x]."""
+        patterns, ends = patterns_of(self.matcher, odd), odd.windows.end.tolist()
+        return [self.standing.pattern(one, to_datetime(end)) for one, end in zip(patterns, ends, strict=True)]
 
     def _without_excused(self, view: View, windows: Windows) -> I64:
         """Return what becomes of each window [w] for the excused types in it.

@@ -18,7 +18,7 @@ from oddlog.pipeline.answering import Overlay, hidden_notes
 from oddlog.pipeline.collecting import words_of
 from oddlog.pipeline.cutting import cut_windows, partitions
 from oddlog.pipeline.deployments import Finding
-from oddlog.pipeline.episodes import Episode, episodes_of, sample
+from oddlog.pipeline.episodes import Episode, episodes_of, incident_of, sample
 from oddlog.pipeline.events import Codes, EventStore, event_columns
 from oddlog.pipeline.merging import Merging
 from oddlog.pipeline.odd import MOST_ODD
@@ -241,8 +241,11 @@ class _Detecting:
                 if self.collector is not None:
                     self.collector.add_view(view.name, view.cut.noun, verdicts[-1])
         if judged is not None:
-            verdicts.append(judged.scores)
-            merging.add_episodes(self.episodes, judged)
+            told = [incident_of(one, judged, self.model.context.templates, self.model.id) for one in self.episodes]
+            rated = overlay.rates(self.episodes, told, judged.scores)
+            verdicts.append(rated.scores)
+            merging.add_episodes(rated.shown, judged)
+            covered.add_episodes(rated.hidden, judged)
         every = pl.concat(verdicts, rechunk=True)
         verdicts.clear()  # 90 bytes a window, which need not stand here twice
         order = every.select(pl.arg_sort_by("start", "key", nulls_last=True, maintain_order=True)).to_series()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -163,8 +163,8 @@ class Fitting:
     ----------
     older : Model or None
         What is learned on from, with its `memory`.
-    answered : callable or None
-        Returns for the name of a view what labels its windows by what people have said.
+    answered : mapping
+        By view, what labels its windows by what people have said.
 
     """
 
@@ -178,7 +178,7 @@ class Fitting:
     say: Say
     older: Model | None = None
     memory: Memory | None = None
-    answered: Callable[[str], Answered] | None = None
+    answered: Mapping[str, Answered] = field(default_factory=dict)
     matched: int = 0
     matched_anomalous: int = 0
     example: str = ""
@@ -251,8 +251,7 @@ class Fitting:
         first = name == self.collected.plan[0][0]
         whole = None if all(map(reads_counts, (*self.names, *self.candidates))) else WholeWindows()
         gathering = Gathering(cut, k, self.edges, self.labels, by_entity=name == "entities", whole=whole)
-        if self.answered is not None:
-            gathering.answered = self.answered(name)
+        gathering.answered = self.answered.get(name)
         if self.memory is not None:
             gathering.recall(self.memory.views[name])
         for events in partitions(store, self.rows_of):

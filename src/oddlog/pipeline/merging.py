@@ -144,7 +144,7 @@ class Merging:
 
     def _of_windows(self, odd: OddWindows, told: set[int]) -> list[_Found]:
         """Return the incidents of one view; templates they lead with are added to `told`."""
-        patterns = patterns_of(self.matcher, odd.view, odd.windows, odd.lead)
+        patterns = patterns_of(self.matcher, odd)
         severity = self._severity(odd)
         told.update(o.template for one in odd.lead for o in one if o.seen)
         incident = group(patterns, [[f"{kind}:{row}" for kind, row in one] for one in odd.signs], odd.windows.start)

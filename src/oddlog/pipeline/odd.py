@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,11 +37,7 @@ class OddWindows:
     @classmethod
     def of(cls, view: View, windows: Windows, verdict: pl.DataFrame) -> OddWindows:
         """Return the odd ones among `windows` [w], given their verdicts."""
-        index = np.flatnonzero(verdict["is_anomaly"].to_numpy())
-        score = verdict["score"].to_numpy()
-        dropped = max(len(index) - MOST_ODD, 0)
-        if dropped:
-            index = np.sort(index[np.argsort(-score[index], kind="stable")[:MOST_ODD]])
+        index, score = odd_index(verdict), verdict["score"].to_numpy()
         odd = windows.take(index)
         member_p = view.member_p(odd)
         return cls(
@@ -51,7 +48,7 @@ class OddWindows:
             view.oddities(odd),
             remarks_of(view.members, member_p, view.rate, odd),
             member_p,
-            dropped,
+            int(verdict["is_anomaly"].sum()) - len(index),
         )
 
     @classmethod
@@ -129,12 +126,31 @@ class OddWindows:
         return frame.sort("window_score", descending=True).unique(["source", "line"], keep="first", maintain_order=True)
 
 
-def patterns_of(matcher: Matcher, view: View, windows: Windows, lead: Sequence[Sequence[Oddity]]) -> list[str]:
-    """Return each window's pattern [w]: all types of a session, the odd types (`lead`) of another window."""
-    if view.cut.by != "session":
-        return [pattern_of(matcher.key_of(o.template) for o in one) for one in lead]
+def odd_index(verdict: pl.DataFrame) -> I64:
+    """Return where the odd windows stand among the verdicts [x], in that order: the oddest, if there are too many."""
+    index = np.flatnonzero(verdict["is_anomaly"].to_numpy())
+    if len(index) <= MOST_ODD:
+        return index
+    score = verdict["score"].to_numpy()
+    return np.sort(index[np.argsort(-score[index], kind="stable")[:MOST_ODD]])
+
+
+def patterns_of(matcher: Matcher, odd: OddWindows) -> list[str]:
+    """Return each window's pattern [w]: all types of a session, the types that make another window odd.
+
+    A window that is odd by none of its types has the pattern of what members remark on, kind by kind: its types are
+    those of any usual window, and an answer to them would hold for all of these.
+    """
+    windows = odd.windows
     key = {row: matcher.key_of(row) for row in np.unique(windows.template).tolist()}
-    return [
-        pattern_of(key[row] for row in np.unique(windows.template[a:b]).tolist())
-        for a, b in zip(windows.offsets[:-1], windows.offsets[1:], strict=True)
-    ]
+    session = odd.view.cut.by == "session"
+    patterns = []
+    for lead, remarks, (start, end) in zip(odd.lead, odd.remarks, pairwise(windows.offsets.tolist()), strict=True):
+        if not lead and remarks:
+            said = sorted({f"{one.kind}:{key.get(one.template, 0):016x}" for one in remarks})
+            patterns.append(hashlib.blake2b("\n".join(said).encode(), digest_size=8).hexdigest())
+        elif session:
+            patterns.append(pattern_of(key[row] for row in np.unique(windows.template[start:end]).tolist()))
+        else:
+            patterns.append(pattern_of(matcher.key_of(o.template) for o in lead))
+    return patterns

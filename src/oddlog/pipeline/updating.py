@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,10 @@ from oddlog.model import Model
 from oddlog.pipeline.answering import Overlay
 from oddlog.pipeline.collecting import Collected
 from oddlog.pipeline.fitting import Fitting
-from oddlog.pipeline.labels import UNKNOWN
 from oddlog.pipeline.memory import PART, Memory
 from oddlog.pipeline.reading import Reading
-from oddlog.pipeline.views import View
 from oddlog.templates import Matcher, mine
-from oddlog.types import I8, OVERFLOW, Context, Tally, Templates, Windows
+from oddlog.types import OVERFLOW, Context, Tally, Templates
 
 MOST_ROWS = 100_000  # types of a model
 
@@ -100,7 +99,7 @@ def update(
         fitting = Fitting.again(collected, context, model, memory, say)
         if answers is not None:
             overlay = Overlay(answers.standing(), Matcher(templates))
-            fitting.answered = _Answered({view.name: view for view in model.views}, overlay).labels
+            fitting.answered = {view.name: partial(overlay.labels, view) for view in model.views}
         new = fitting.model(reading)
     return replace(new, reading=_reading(learned, reading), training=_training(model, new))
 
@@ -132,27 +131,6 @@ def grown(old: Templates, collected: Collected, tally: Tally) -> Templates:
 def _mined(types: pl.DataFrame, most: int, tally: Tally) -> Templates:
     columns = (types["n"].to_numpy(), types["level"].to_numpy())
     return mine(types["key"].to_numpy(), types["text"], *columns, max_rows=max(most, 0), tally=tally)
-
-
-@dataclass(frozen=True)
-class _Answered:
-    """What people have said of windows, as labels to learn from."""
-
-    views: Mapping[str, View]
-    overlay: Overlay
-
-    def labels(self, name: str) -> Callable[[Windows], I8]:
-        """Return what labels the windows [w] of a view: 0 usual, 1 anomalous, -1 nothing was said."""
-        view = self.views[name]
-
-        def of(windows: Windows) -> I8:
-            odd = view.verdicts(windows)["is_anomaly"].to_numpy()
-            label = np.full(len(windows), UNKNOWN, np.int8)
-            label[self.overlay.usual(view, windows, odd)] = 0
-            label[self.overlay.confirmed(view, windows, odd)] = 1
-            return label
-
-        return of
 
 
 def _reading(learned: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
