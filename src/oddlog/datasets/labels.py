@@ -83,8 +83,10 @@ def read_labels(folder: Path | str) -> LabelledIncidents:
 
 
 def _incidents(found: list[dict[str, Any]]) -> pl.DataFrame:
-    # the shop's name neither group nor period: all of its incidents come today
-    rows = [{"group": "", "period": "today", "expected_reasons": []} | one for one in found]
+    # those of the shop have neither group nor period: all of them come today
+    rows: list[dict[str, Any]] = [
+        {"group": "", "period": "today", "expected_reasons": [], "entity": one.get("address")} | one for one in found
+    ]
     texts = {**INCIDENTS, "start": pl.String(), "end": pl.String()}
     frame = pl.DataFrame([{name: row.get(name) for name in INCIDENTS} for row in rows], schema=texts)
     times = [pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC") for name in ("start", "end")]

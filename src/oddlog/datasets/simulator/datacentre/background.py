@@ -15,6 +15,7 @@ from oddlog.datasets.simulator.datacentre.effects import (
     Raised,
     Silent,
     Skewed,
+    Span,
     Told,
 )
 from oddlog.datasets.simulator.datacentre.estate import HOSTS
@@ -198,7 +199,7 @@ class Background:
             if (raised.message, raised.value) != (name, value) or raised.host not in _hosts(name):
                 continue
             there = (host == _hosts(name).index(raised.host)) & raised.span.holds(time_us)
-            new = np.where(there, np.maximum(drawn, raised.span.between(raised.low, raised.high, time_us)), drawn)
+            new = np.where(there, raised.span.between(drawn, raised.high, time_us), drawn)
             if raising.number:
                 seen = new - drawn >= NOTICEABLE_TENTHS if value in _TENTHS else new >= NOTICEABLE * drawn
                 mark = np.where(there & seen, raising.number * 2 + 1, mark)
@@ -241,9 +242,12 @@ def usage(draws: Draws, rhythm: Rhythm, host: I64, time_us: I64) -> dict[str, I6
     }
 
 
-def tell(entries: Entries, draws: Draws, told: Told, number: int, begin: int, end: int) -> None:
-    """Write what is told from `begin` to before `end`."""
-    time_us = np.array([at for at in told.times_us if begin <= at < end], np.int64)
+def tell(entries: Entries, draws: Draws, told: Told, number: int, span: Span, silent: tuple[Silent, ...]) -> None:
+    """Write what is told in `span` by those who are not silent."""
+    time_us = np.array([at for at in told.times_us if span.start_us <= at < span.end_us], np.int64)
+    for one in silent:
+        if told.message.service in one.services and one.host in {"", told.host}:
+            time_us = time_us[~one.span.holds(time_us)]
     if len(time_us) == 0:
         return
     given = tuple({"host": told.host, **told.given}.items())

@@ -42,7 +42,7 @@ class Span:
         """Return whether each time [n] lies inside."""
         return (time_us >= self.start_us) & (time_us < self.end_us)
 
-    def between(self, low: int, high: int, time_us: I64) -> I64:
+    def between(self, low: int | I64, high: int, time_us: I64) -> I64:
         """Return the value [n] on the straight line from `low` at the start to `high` at the end."""
         past = np.clip(time_us, self.start_us, self.end_us) - self.start_us
         return low + (high - low) * (past // 1_000_000) // max((self.end_us - self.start_us) // 1_000_000, 1)
@@ -97,7 +97,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Extra:
-    """Requests that would not have come otherwise: `n` of them, spread over the span.
+    """Requests that would not have come otherwise: `n` of them, spread over the span, taking the course `how`.
 
     `user` and `client` are fixed where not negative; what is sent is `size` times as large.
     """
@@ -109,6 +109,7 @@ class Extra:
     client: int = -1
     size: int = 1
     copies: int = 1  # each is repeated so often, within seconds
+    how: Callable[[Scenario], Scenario] = same
 
 
 @dataclass(frozen=True)
@@ -124,13 +125,12 @@ class Told:
 
 @dataclass(frozen=True)
 class Raised:
-    """A figure that a host reports again and again drifts from `low` to `high`, in tenths for percentages."""
+    """A figure that a host reports again and again drifts from what is usual to `high`, in tenths for percentages."""
 
     span: Span
     message: str
     host: str
     value: str
-    low: int
     high: int
 
 

@@ -19,8 +19,8 @@ from oddlog.datasets.simulator.datacentre.effects import (
 )
 from oddlog.datasets.simulator.datacentre.estate import HOSTS, PRIMARY
 from oddlog.datasets.simulator.datacentre.messages import MESSAGES
-from oddlog.datasets.simulator.datacentre.requests import fail, served_by, slowed, without
-from oddlog.datasets.simulator.datacentre.scene import BY_ONE, Kind, Scene, hosts_of
+from oddlog.datasets.simulator.datacentre.requests import BY_NAME, fail, served_by, slowed, through, without
+from oddlog.datasets.simulator.datacentre.scene import BY_ONE, Kind, Scene, hosts_of, said
 from oddlog.datasets.simulator.datacentre.values import ADDRESSES, N_USERS
 from oddlog.datasets.simulator.messages import Message
 
@@ -65,10 +65,10 @@ def slow_responses(scene: Scene) -> Incident:
     """Lay out a service, or one host of it, that takes many times as long as usual."""
     service = scene.next(("identity", "tracking", "pricing", "search", "documents", "billing", "postgres", "storage"))
     times = scene.number(5, 14)
-    host = scene.one(HOSTS[service]) if len(served_by(service)) > 4 and scene.one((False, True)) else ""  # noqa: PLR2004 -- enough requests for one host
-    span = scene.meets(served_by(service), 100 // len(HOSTS[service]) if host else 100)
+    host = scene.one(("", *HOSTS[service])) if service in {"identity", "tracking", "storage"} else ""  # the busiest
+    span = scene.meets(through(service), 100 // len(HOSTS[service]) if host else 100)
     slow = (service, times * ONCE, times * ONCE)
-    change = Change(span, served_by(service), slowed(service), slow=slow, host=(service, host) if host else None)
+    change = Change(span, through(service), slowed(service), slow=slow, host=(service, host) if host else None)
     where = f"{service} on {host}" if host else service
     return Incident(
         "slow-responses", f"{where} takes {times} times as long as usual.", span, (service, "portal", "web"),
@@ -88,15 +88,15 @@ def exhaustion(scene: Scene) -> Incident:
         killed = Told(MESSAGES["system.oom"], (rise.end_us,), host, {"service": service})
         again = Told(MESSAGES["system.restarted"], (broken.end_us,), host, {"service": service})
         effects: tuple[Effect, ...] = (
-            Raised(rise, "agent.usage", host, "memory", 0, 1_000), killed, again,
+            Raised(rise, "agent.usage", host, "memory", 1_000), killed, again,
             Change(broken, served_by(service), fail(service), (70, 70), host=(service, host)),
         )  # fmt: skip
         what = f"The memory of {host} fills until {service} is killed."
     elif of == "connections":
         service, host = "postgres", PRIMARY[0]
         effects = (
-            Raised(rise, "postgres.pool", host, "connections", 60, 500),
-            Raised(rise, "agent.usage", host, "sockets", 60, 520),
+            Raised(rise, "postgres.pool", host, "connections", 500),
+            Raised(rise, "agent.usage", host, "sockets", 520),
             Told(MESSAGES["postgres.slots"], scene.within(broken, 12), host),
             Change(broken, served_by(service), fail(service), (70, 70)),
         )
@@ -104,7 +104,7 @@ def exhaustion(scene: Scene) -> Incident:
     else:
         service, host = "storage", scene.one(HOSTS["storage"])
         effects = (
-            Raised(rise, "agent.usage", host, "disk", 0, 1_000),
+            Raised(rise, "agent.usage", host, "disk", 1_000),
             Told(MESSAGES["storage.full"], scene.within(broken, 12), host),
             Change(broken, served_by(service), fail(service), (70, 70), host=(service, host)),
         )
@@ -129,10 +129,10 @@ def missing_steps(scene: Scene) -> Incident:
     )
     share = scene.one((60, 100))
     span = scene.meets(scenarios, share)
-    service = message.split(".")[0]
+    services = tuple(dict.fromkeys((message.split(".")[0], BY_NAME[scenarios[0]].services[0])))
     return Incident(
-        "missing-steps", f"'{MESSAGES[message].text}' is missing in {share} % of its requests.", span, (service,),
-        hosts_of(service), "", ("missing_event", "count_off", "unexpected_event"),
+        "missing-steps", f"'{said(message)}' is missing in {share} % of its requests.", span, services,
+        hosts_of(*services), "", ("missing_event", "count_off", "unexpected_event"),
         (Change(span, scenarios, without(message), (share, share)),),
     )  # fmt: skip
 
@@ -152,15 +152,18 @@ def ramp(scene: Scene) -> Incident:
     span = Span(scene.start_us, scene.start_us + 6 * 60 * MINUTE_US)
     if scene.next((True, False)):
         service, times = scene.one(("search", "pricing", "documents")), scene.number(5, 8)
-        change = Change(span, served_by(service), slowed(service), slow=(service, ONCE, times * ONCE))
-        what = f"Within six hours {service} becomes {times} times as slow."
+        host = "" if service == "search" else scene.one(HOSTS[service])
+        slow = (service, ONCE, times * ONCE)
+        change = Change(span, through(service), slowed(service), slow=slow, host=(service, host) if host else None)
+        what = f"Within six hours {service}{f' on {host}' if host else ''} becomes {times} times as slow."
         expected: tuple[str, ...] = ("ramp", "out_of_range", "rate")
     else:
-        service, share = scene.one(("search", "pricing", "booking")), scene.number(30, 50)
+        service, share, host = scene.one(("search", "pricing", "booking")), scene.number(30, 50), ""
         change = Change(span, served_by(service), fail(service), (0, share))
         what = f"Within six hours the share of requests that fail in {service} rises to {share} %."
         expected = ("ramp", "error_share", "rate", "unexpected_event", "missing_event")
-    return Incident("ramp", what, span, (service, "portal", "web"), hosts_of(service), "", expected, (change,))
+    hosts, services = (host,) if host else hosts_of(service), (service, "portal", "web")
+    return Incident("ramp", what, span, services, hosts, host, expected, (change,))
 
 
 KNOWN: tuple[Kind, ...] = (

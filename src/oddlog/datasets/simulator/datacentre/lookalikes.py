@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from oddlog.datasets.simulator.datacentre.effects import MINUTE_US, START_US, Effect, Period, Raised, Silent, Span, Told
+from oddlog.datasets.simulator.datacentre.effects import (
+    MINUTE_US,
+    START_US,
+    Effect,
+    Extra,
+    Period,
+    Raised,
+    Silent,
+    Span,
+    Told,
+)
 from oddlog.datasets.simulator.datacentre.estate import HOSTS, services_on
 from oddlog.datasets.simulator.datacentre.messages import LIFECYCLE, MESSAGES, ODDMENTS
+from oddlog.datasets.simulator.datacentre.requests import FAILURES, fail, served_by
 from oddlog.datasets.simulator.datacentre.rhythm import BURST_MINUTES, DAY_MINUTES, Rhythm
 from oddlog.datasets.simulator.draws import Draws
 from oddlog.datasets.simulator.messages import Message
@@ -54,15 +65,26 @@ _MAINTAINED = ("db-03", "stor-03", "app-08", "mq-02")
 
 def look_alikes(period: Period, rhythm: Rhythm, draws: Draws) -> list[Harmless]:
     """Return what must not be reported in a period, in the order of time."""
-    found = [Harmless(kind, period.name, what, period.span) for kind, what in _EVERYWHERE]
+    found = [
+        Harmless(kind, period.name, what, period.span, _single(period) if kind == "single-failure" else ())
+        for kind, what in _EVERYWHERE
+    ]
     found += _deployments(period, draws)
     found.append(_maintenance(period, draws))
     found += _rare(period, rhythm, draws)
     found += _backups(period)
+    found += _resets(period, rhythm, draws)
     for minute in bursts(period):
         what = "Three times as many people as usual."
         found.append(Harmless("burst", period.name, what, Span.minutes(START_US, minute, minute + BURST_MINUTES)))
     return sorted(found, key=lambda one: one.span.start_us)
+
+
+def _single(period: Period) -> tuple[Extra, ...]:
+    """Return failures of each service: what happens now and then happens a few times however short the period."""
+    n = 3 if period.name == "train" else 1
+    span = Span(period.span.start_us, period.span.end_us - 60 * MINUTE_US)
+    return tuple(Extra(span, served_by(service)[0], n, how=fail(service)) for service in FAILURES)
 
 
 def bursts(period: Period) -> tuple[int, ...]:
@@ -126,9 +148,9 @@ def _maintenance(period: Period, draws: Draws) -> Harmless:
 
 
 def _rare(period: Period, rhythm: Rhythm, draws: Draws) -> Iterator[Harmless]:
-    """Yield rare lines: every second one is never seen before today."""
+    """Yield rare lines: every fourth one is never seen before today."""
     for position, message in enumerate(ODDMENTS):
-        fresh = position % 2 == 0
+        fresh = position % 4 == 0
         if fresh and period.name == "train":
             continue
         for _ in range(1 + _one(draws, 3)):
@@ -140,11 +162,25 @@ def _rare(period: Period, rhythm: Rhythm, draws: Draws) -> Iterator[Harmless]:
             yield Harmless(kind, period.name, f"{message.service} says something rare.", Span(at, at + 1), (told,))
 
 
+def _resets(period: Period, rhythm: Rhythm, draws: Draws) -> Iterator[Harmless]:
+    """Yield moments in which a mobile network loses many visitors at once; two or three a day, in busy hours."""
+    n = max((period.last - period.first) * 5 // (2 * DAY_MINUTES), 1)
+    for position in range(n):
+        minute = rhythm.at((position * 1_000 + _one(draws, 1_000)) // n, period.first, period.last - 10)
+        span = Span.minutes(START_US, minute, minute + 2 + _one(draws, 5))
+        times = span.start_us + draws.below(span.end_us - span.start_us, 8 + _one(draws, 18))
+        told = tuple(
+            Told(MESSAGES["proxy.reset"], (at,), HOSTS["proxy"][at % len(HOSTS["proxy"])], odd=False)
+            for at in sorted(times.tolist())
+        )
+        yield Harmless("lost-connections", period.name, "A mobile network loses many visitors at once.", span, told)
+
+
 def _backups(period: Period) -> Iterator[Harmless]:
     """Yield the nightly backups, which keep a replica busy."""
     for day in range(period.first // DAY_MINUTES, -(-period.last // DAY_MINUTES)):
         span = Span.minutes(START_US, day * DAY_MINUTES + 90, day * DAY_MINUTES + 130)
         host = HOSTS["postgres"][1]
-        busy = Raised(span, "agent.usage", host, "cpu", 620, 640)
+        busy = Raised(span, "agent.usage", host, "cpu", 700)
         if period.first <= day * DAY_MINUTES + 90 < period.last:
             yield Harmless("backup", period.name, f"{host} is busy with its backup.", span, (busy,))

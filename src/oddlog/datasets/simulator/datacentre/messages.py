@@ -342,7 +342,9 @@ ODDMENTS: tuple[Message, ...] = tuple(
         ("proxy", "WARNING", "cookie of {big} bytes refused"),
     )
 )
-"""Rare, harmless, and half of them never seen before today."""
+"""Rare, harmless, and some of them never seen before today."""
 
 MESSAGES: dict[str, Message] = {**_TIERS, **_FLOOR}
 """Message types by name."""
+ON_PRIMARY = frozenset(MESSAGES[f"postgres.{name}"] for name in ("commit", "rollback", "lock"))
+"""Only the first database takes writes; any of them is read."""

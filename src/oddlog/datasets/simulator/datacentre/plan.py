@@ -24,8 +24,8 @@ _INTERVALS = (60, 120, 300, 600, 900, 1_800, 3_600)
 
 _REQUESTS = {"train": (20, 40), "today": (25, 80)}
 """How many requests an incident meets, from and to."""
-_EVERY_HOURS = {"known in train": 60, "known": 32, "unknown": 48}
-"""Each kind comes once in so many hours, one to three times a period."""
+_EVERY = {"known in train": (80, 240_000), "known": (32, 60_000), "unknown": (48, 90_000)}
+"""Each kind comes once in so many hours and entries, one to three times a period."""
 _MARGIN = 40
 """Minutes at the begin and at the end of a period in which nothing goes wrong."""
 _RAMP_MINUTES = 6 * 60
@@ -87,9 +87,11 @@ class Plan:
         usage = len(HOSTS["agent"]) * minutes * 60 // usage_s
         background = round(entries * BACKGROUND_SHARE)
         rhythm = Rhythm(minutes, entries - usage - background, (*bursts(train), *bursts(today)))
+        density = entries / minutes
         laying = _Laying(rhythm, draws)
-        laid = list(laying.incidents(train, KNOWN * _repeats(train, "known in train"))) if known_in_training else []
-        laid += laying.incidents(today, KNOWN * _repeats(today, "known") + UNKNOWN * _repeats(today, "unknown"))
+        learned = KNOWN * _repeats(train, density, "known in train") if known_in_training else ()
+        found = KNOWN * _repeats(today, density, "known") + UNKNOWN * _repeats(today, density, "unknown")
+        laid = (*laying.incidents(train, learned), *laying.incidents(today, found))
         planned = tuple(Planned(number, *one) for number, one in enumerate(laid, start=1))
         harmless = tuple(one for period in (train, today) for one in look_alikes(period, rhythm, draws))
         return cls(train, today, rhythm, planned, harmless, background, usage_s)
@@ -101,8 +103,10 @@ def _usage_interval(entries: int, minutes: int) -> int:
     return next(fitting, _INTERVALS[-1])
 
 
-def _repeats(period: Period, what: str) -> int:
-    return max(1, min(3, (period.last - period.first) // 60 // _EVERY_HOURS[what]))
+def _repeats(period: Period, density: float, what: str) -> int:
+    hours, entries = _EVERY[what]
+    minutes = period.last - period.first
+    return max(1, min(3, minutes // 60 // hours, round(minutes * density) // entries))
 
 
 class _Laying:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 
@@ -10,15 +11,15 @@ import polars as pl
 
 from oddlog.datasets.simulator.datacentre.effects import ONCE, Silent, Skewed
 from oddlog.datasets.simulator.datacentre.estate import HOSTS, SERVICES
-from oddlog.datasets.simulator.datacentre.messages import MESSAGES
+from oddlog.datasets.simulator.datacentre.messages import MESSAGES, ON_PRIMARY
 from oddlog.datasets.simulator.datacentre.pages import Entries
 from oddlog.datasets.simulator.datacentre.rendering import Given, names_in
 from oddlog.datasets.simulator.datacentre.requests import Scenario
-from oddlog.datasets.simulator.datacentre.values import VALUES, addresses, trace_ids, users
+from oddlog.datasets.simulator.datacentre.values import VALUES, addresses, decimals, trace_ids, users
 from oddlog.datasets.simulator.draws import Draws
 from oddlog.datasets.simulator.messages import Message
 from oddlog.datasets.simulator.steps import ALWAYS, Step
-from oddlog.types import I64
+from oddlog.types import I64, Bool
 
 _AGENTS = pl.Series(
     ["Mozilla/5.0 (X11; Linux x86_64)", "Mozilla/5.0 (iPhone)", "courier-app/4.2", "partner-client/2.0"]
@@ -105,7 +106,6 @@ class Traces:
         """Return the host that serves each trace [n] in `service`, as a position in its hosts."""
         hosts = HOSTS[service]
         shift = np.uint64(3 * SERVICES.index(service) % 60)
-        # reads go to any database, and so do the few writes: who is primary plays no part in the lines
         at = ((self.host_bits >> shift) % np.uint64(len(hosts))).astype(np.int64)
         for silent in self._away:
             if silent.host in hosts:
@@ -114,108 +114,137 @@ class Traces:
         return at
 
 
-def write(
-    entries: Entries,
-    draws: Draws,
-    scenario: Scenario,
-    traces: Traces,
-    slow: tuple[str, I64] | None = None,
-    skewed: tuple[tuple[int, Skewed], ...] = (),
-) -> I64:
-    """Write every line of `traces` [n] as `scenario` goes; return the number of the incident of each.
+@dataclass(frozen=True)
+class _Turn:
+    """Lines [e] of one message type: which traces write them, when, and how long after the line before."""
+
+    message: Message
+    given: Given
+    direct: bool
+    rows: I64
+    at: I64
+    took: I64
+
+
+class Writer:
+    """Writes requests.
 
     Parameters
     ----------
-    entries : Entries
-        Where to.
     draws : Draws
         Where durations and values come from.
-    scenario : Scenario
-        The steps.
-    traces : Traces
-        The requests.
-    slow : tuple, optional
-        A service, and how many sixteenths of its usual time it takes for each trace [n].
     skewed : tuple
         Wrong clocks, each with the number of its incident.
 
     """
-    at = traces.requests.start.copy()
-    number = traces.requests.number
-    for count, skew in skewed:
-        number = np.where((number == 0) & _served_on(traces, scenario, skew), count, number)
-    everyone = np.arange(len(traces))
-    path = {"method": scenario.method, "path": scenario.path}
-    for step in scenario.steps:
-        given = tuple({**path, **{name: str(value) for name, value in step.given.items()}}.items())
-        for message, rows in _turns(draws, step, everyone):
-            took = draws.latency(round(step.ms * 1_000), len(rows))
-            if slow and message.service == slow[0]:
-                took = took * slow[1][rows] // ONCE
-            at[rows] += took
-            _write_step(entries, draws, message, given, traces, rows, at[rows], took, number[rows], step.direct, skewed)
-    return number
 
+    def __init__(self, draws: Draws, skewed: tuple[tuple[int, Skewed], ...]) -> None:
+        self._draws, self._skewed = draws, skewed
 
-def _turns(draws: Draws, step: Step, everyone: I64) -> list[tuple[Message, I64]]:
-    """Return what a step writes and for which traces, a repetition after the other."""
-    n = len(everyone)
-    if step.chance >= ALWAYS and step.most == 1:
-        return [(MESSAGES[step.message], everyone)]
-    happens = draws.chance(step.chance, n)
-    copies = draws.below(step.most, n) + 1
-    turns = [(MESSAGES[step.message], everyone[happens & (copies > copy)]) for copy in range(step.most)]
-    if step.otherwise:
-        turns.append((MESSAGES[step.otherwise], everyone[~happens]))
-    return [(message, rows) for message, rows in turns if len(rows)]
+    def write(self, entries: Entries, scenario: Scenario, traces: Traces, slow: tuple[str, I64] | None = None) -> I64:
+        """Write every line of `traces` [n] as `scenario` goes.
 
+        Parameters
+        ----------
+        entries : Entries
+            Where to.
+        scenario : Scenario
+            The steps.
+        traces : Traces
+            The requests.
+        slow : tuple, optional
+            A service, and how many sixteenths of its usual time it takes for each trace [n].
 
-def _served_on(traces: Traces, scenario: Scenario, skew: Skewed) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Return whether a line of each trace [n] comes from the host with the wrong clock."""
-    found = np.zeros(len(traces), np.bool_)
-    for service in scenario.services:
-        if skew.host in HOSTS[service]:
-            found |= traces.host(service) == HOSTS[service].index(skew.host)
-    return found & skew.span.holds(traces.requests.start)
+        Returns
+        -------
+        number : I64 [n]
+            The incident of each trace, 0 where it meets none: some never come to the slow service, or the wrong clock.
 
+        """
+        turns = list(self._turns(scenario, traces, slow))
+        number = traces.requests.number.copy()
+        if slow:
+            met = np.zeros(len(traces), np.bool_)
+            for turn in turns:
+                met[turn.rows] |= turn.message.service == slow[0]
+            number[~met] = 0
+        for count, skew in self._skewed:
+            for turn in turns:
+                there = turn.rows[self._wrong(skew, turn, traces)]
+                number[there] = np.where(number[there] == 0, count, number[there])
+        for turn in turns:
+            self._write(entries, turn, traces, number)
+        return number
 
-def _write_step(
-    entries: Entries,
-    draws: Draws,
-    message: Message,
-    given: Given,
-    traces: Traces,
-    rows: I64,
-    at: I64,
-    took: I64,
-    number: I64,
-    direct: bool,
-    skewed: tuple[tuple[int, Skewed], ...],
-) -> None:
-    """Write a line [e] for each of the `rows` [e] of `traces`, at `at`, `took` after the one before."""
-    host = traces.host(message.service)[rows]
-    elapsed = np.maximum((at - traces.requests.start[rows]) // 1_000, 1)
-    columns = {
-        "took": pl.Series(np.maximum(took // 1_000, 1)),
-        "elapsed": pl.Series(elapsed),
-        "host": pl.Series(HOSTS[message.service]).gather(host),
-    }
-    for name in names_in(message, given, traced=True):
-        if name in columns or name == "ts":
-            continue
-        if name in VALUES and not VALUES[name].of_trace:
-            columns[name] = VALUES[name].draw(draws, len(rows))
-        else:
-            columns[name] = traces.value(name).gather(rows)
-    if message.service == "web":
-        columns |= {name: traces.value(name).gather(rows) for name in ("user", "agent")}
-        columns["seconds"] = pl.select(
-            pl.concat_str(pl.Series(elapsed // 1_000), _MILLIS.gather(elapsed % 1_000))
-        ).to_series()
-    stamp, shown = at, np.full(len(rows), direct)
-    for count, skew in skewed:
-        if skew.host in HOSTS[message.service]:
-            wrong = (host == HOSTS[message.service].index(skew.host)) & (number == count)
+    def _turns(self, scenario: Scenario, traces: Traces, slow: tuple[str, I64] | None) -> Iterator[_Turn]:
+        """Yield what each step writes for which traces, a repetition after the other."""
+        at = traces.requests.start.copy()
+        path = {"method": scenario.method, "path": scenario.path}
+        for step in scenario.steps:
+            given = tuple({**path, **{name: str(value) for name, value in step.given.items()}}.items())
+            for message, rows in self._chosen(step, len(traces)):
+                took = self._draws.latency(round(step.ms * 1_000), len(rows))
+                if slow and message.service == slow[0]:
+                    took = took * slow[1][rows] // ONCE
+                at[rows] += took
+                yield _Turn(message, given, step.direct, rows, at[rows], took)
+
+    def _chosen(self, step: Step, n: int) -> Iterator[tuple[Message, I64]]:
+        everyone = np.arange(n)
+        if step.chance >= ALWAYS and step.most == 1:
+            yield MESSAGES[step.message], everyone
+            return
+        happens = self._draws.chance(step.chance, n)
+        copies = self._draws.below(step.most, n) + 1
+        for before in range(step.most):
+            yield MESSAGES[step.message], everyone[happens & (copies > before)]
+        if step.otherwise:
+            yield MESSAGES[step.otherwise], everyone[~happens]
+
+    def _wrong(self, skew: Skewed, turn: _Turn, traces: Traces) -> Bool:
+        """Return which lines [e] come from the host with the wrong clock while it is wrong."""
+        hosts = HOSTS[turn.message.service]
+        if skew.host not in hosts:
+            return np.zeros(len(turn.rows), np.bool_)
+        there: Bool = _host(turn, traces) == hosts.index(skew.host)
+        return there & skew.span.holds(traces.requests.start[turn.rows])
+
+    def _write(self, entries: Entries, turn: _Turn, traces: Traces, number: I64) -> None:
+        if len(turn.rows) == 0:
+            return
+        stamp, shown = turn.at, np.full(len(turn.rows), turn.direct)
+        for _, skew in self._skewed:
+            wrong = self._wrong(skew, turn, traces)
             stamp, shown = np.where(wrong, stamp + skew.shift_us, stamp), shown | wrong
-    mark = np.where(number > 0, number * 2 + shown, 0)
-    entries.add(message, given, columns, arrived=at, stamp=stamp, mark=mark, traced=True)
+        of = number[turn.rows]
+        mark = np.where(of > 0, of * 2 + shown, 0)
+        columns = self._columns(turn, traces)
+        entries.add(turn.message, turn.given, columns, arrived=turn.at, stamp=stamp, mark=mark, traced=True)
+
+    def _columns(self, turn: _Turn, traces: Traces) -> dict[str, pl.Series]:
+        """Return the values in the lines of a turn [e]."""
+        rows, service = turn.rows, turn.message.service
+        elapsed = np.maximum((turn.at - traces.requests.start[rows]) // 1_000, 1)
+        columns = {
+            "took": pl.Series(np.maximum(turn.took // 1_000, 1)),
+            "elapsed": pl.Series(elapsed),
+            "host": pl.Series(HOSTS[service]).gather(_host(turn, traces)),
+        }
+        for name in names_in(turn.message, turn.given, traced=True):
+            if name in columns or name == "ts":
+                continue
+            if name in VALUES and not VALUES[name].of_trace:
+                columns[name] = VALUES[name].draw(self._draws, len(rows))
+            else:
+                columns[name] = traces.value(name).gather(rows)
+        if service == "web":
+            columns |= {name: traces.value(name).gather(rows) for name in ("user", "agent")}
+            columns["seconds"] = decimals(elapsed, 1_000, _MILLIS)
+        return columns
+
+
+def _host(turn: _Turn, traces: Traces) -> I64:
+    """Return where the lines of a turn [e] come from, as positions in the hosts of the service."""
+    if turn.message in ON_PRIMARY:
+        return np.zeros(len(turn.rows), np.int64)
+    return traces.host(turn.message.service)[turn.rows]

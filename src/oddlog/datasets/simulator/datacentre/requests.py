@@ -49,8 +49,8 @@ class Scenario:
 
     @cached_property
     def services(self) -> tuple[str, ...]:
-        """Who takes part, in the order of the first line."""
-        return tuple(dict.fromkeys(MESSAGES[step.message].service for step in self.steps))
+        """Who takes part, at least sometimes, in the order of the first line."""
+        return tuple(dict.fromkeys(service for step in self.steps for service in _writers(step)))
 
     @cached_property
     def failing(self) -> tuple[str, ...]:
@@ -58,6 +58,11 @@ class Scenario:
         ends = next((i for i, step in enumerate(self.steps) if step.message == "portal.answered"), len(self.steps))
         before = {MESSAGES[step.message].service for step in self.steps[:ends]}
         return tuple(s for s in self.services if s in before and s in FAILURES)
+
+
+def _writers(step: Step) -> tuple[str, ...]:
+    """Return the services that may write a step."""
+    return tuple(MESSAGES[name].service for name in (step.message, step.otherwise) if name)
 
 
 _ACCEPT = (_s("portal.accepted", 0),)
@@ -183,9 +188,9 @@ def slowed(service: str) -> Callable[[Scenario], Scenario]:
     waiting = {service, "portal", "web"}
 
     def marked(scenario: Scenario) -> Scenario:
-        first = next(i for i, step in enumerate(scenario.steps) if MESSAGES[step.message].service == service)
+        first = next(i for i, step in enumerate(scenario.steps) if service in _writers(step))
         steps = (
-            replace(step, direct=i >= first and MESSAGES[step.message].service in waiting)
+            replace(step, direct=i >= first and not waiting.isdisjoint(_writers(step)))
             for i, step in enumerate(scenario.steps)
         )
         return replace(scenario, steps=tuple(steps))
@@ -202,6 +207,11 @@ def into(other: str) -> Callable[[Scenario], Scenario]:
         return replace(BY_NAME[other], steps=tuple(steps))
 
     return instead
+
+
+def through(service: str) -> tuple[str, ...]:
+    """Return the scenarios that come, at least sometimes, to `service`."""
+    return tuple(scenario.name for scenario in SCENARIOS if service in scenario.services)
 
 
 def served_by(service: str) -> tuple[str, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from oddlog.datasets.simulator.datacentre.effects import MINUTE_US, Incident, Span
 from oddlog.datasets.simulator.datacentre.estate import HOSTS
+from oddlog.datasets.simulator.datacentre.messages import MESSAGES
 from oddlog.datasets.simulator.datacentre.rhythm import Rhythm
 from oddlog.datasets.simulator.datacentre.values import ADDRESSES, N_HOMES
 from oddlog.datasets.simulator.draws import Draws
@@ -82,6 +84,11 @@ class Scene:
 def hosts_of(*services: str) -> tuple[str, ...]:
     """Return where `services` run."""
     return tuple(dict.fromkeys(host for service in services for host in HOSTS[service]))
+
+
+def said(message: str) -> str:
+    """Return what a message says, its values left out, for a person."""
+    return re.sub(r"\{\w+\}", "…", MESSAGES[message].text)
 
 
 Kind = Callable[[Scene], Incident]

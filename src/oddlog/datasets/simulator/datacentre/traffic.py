@@ -20,18 +20,19 @@ from oddlog.datasets.simulator.datacentre.effects import (
     Raised,
     Silent,
     Skewed,
+    Span,
     Told,
 )
 from oddlog.datasets.simulator.datacentre.estate import HOSTS
 from oddlog.datasets.simulator.datacentre.pages import Entries
 from oddlog.datasets.simulator.datacentre.plan import Plan
-from oddlog.datasets.simulator.datacentre.requesting import Requests, Traces, write
+from oddlog.datasets.simulator.datacentre.requesting import Requests, Traces, Writer
 from oddlog.datasets.simulator.datacentre.requests import BY_NAME, SCENARIOS, Scenario, fail
 from oddlog.datasets.simulator.datacentre.values import visitors
 from oddlog.datasets.simulator.draws import Draws
 from oddlog.types import I64, Bool
 
-FAILS_PERCENT = 0.15
+FAILS_PERCENT = 0.25
 """Usual requests of which a service fails, one at a time."""
 SLOW_PERCENT = 0.25
 """Usual requests that take long somewhere, one at a time."""
@@ -67,17 +68,20 @@ class Traffic:
         self._changes = [(n, e) for n, e in effects if isinstance(e, Change)]
         self._extras = [(n, e) for n, e in effects if isinstance(e, Extra)]
         self._told = [(n, e) for n, e in effects if isinstance(e, Told)]
-        self._skewed = tuple((n, e) for n, e in effects if isinstance(e, Skewed))
+        skewed = tuple((n, e) for n, e in effects if isinstance(e, Skewed))
         self._silent = tuple(e for _, e in effects if isinstance(e, Silent))
         raised = tuple(Raising(n, e) for n, e in effects if isinstance(e, Raised))
-        self._background = Background(plan, draws, raised, self._silent, self._skewed)
+        self._background = Background(plan, draws, raised, self._silent, skewed)
+        self._writer = Writer(draws, skewed)
 
     def write(self, first: int, last: int, entries: Entries) -> Iterator[Batch]:
         """Write minutes `first` to before `last`; yield the traces that were written."""
         begin, end = (START_US + minute * MINUTE_US for minute in (first, last))
         self._background.write(first, last, entries)
         for number, told in self._told:
-            tell(entries, self._draws, told, number, begin, end)
+            if told.times_us[0] >= end or told.times_us[-1] < begin:
+                continue
+            tell(entries, self._draws, told, number, Span(begin, end), self._silent)
         for scenario in SCENARIOS:
             yield from self._usual(scenario, first, last, entries)
         for number, extra in self._extras:
@@ -175,7 +179,7 @@ class Traffic:
                 continue
             some = traces.take(at, requests.take(at))
             factor = (slow[0], slow[1][at]) if slow and course is not scenario else None
-            number = write(entries, self._draws, course, some, factor, self._skewed)
+            number = self._writer.write(entries, course, some, factor)
             yield Batch(scenario.name, some.ids, number)
 
     def _additional(self, number: int, extra: Extra, begin: int, end: int, entries: Entries) -> Iterator[Batch]:
@@ -191,8 +195,9 @@ class Traffic:
         client = np.full(n, extra.client) if extra.client >= 0 else client
         start = start + wait + self._draws.below(max(every // 2, 1), n)
         requests = Requests(start, user, client, np.full(n, number))
-        steps = tuple(replace(step, direct=True) for step in BY_NAME[extra.scenario].steps)
-        scenario = replace(BY_NAME[extra.scenario], steps=steps)
+        requests = requests.take(np.flatnonzero(~self._missing(BY_NAME[extra.scenario], start)))
+        course = extra.how(BY_NAME[extra.scenario])
+        scenario = replace(course, steps=tuple(replace(step, direct=True) for step in course.steps))
         yield from self._written(scenario, requests, entries, size=extra.size)
 
     def _written(
@@ -207,5 +212,5 @@ class Traffic:
         if len(requests) == 0:
             return
         traces = Traces(self._draws, requests, self._silent, size)
-        number = write(entries, self._draws, scenario, traces, slow, self._skewed)
+        number = self._writer.write(entries, scenario, traces, slow)
         yield Batch(scenario.name, traces.ids, number)

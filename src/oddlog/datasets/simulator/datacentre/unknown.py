@@ -6,8 +6,8 @@ from oddlog.datasets.simulator.datacentre.effects import MINUTE_US, Change, Extr
 from oddlog.datasets.simulator.datacentre.estate import HOSTS
 from oddlog.datasets.simulator.datacentre.kinds import exhaustion, ramp, silent_service
 from oddlog.datasets.simulator.datacentre.messages import MESSAGES
-from oddlog.datasets.simulator.datacentre.requests import early, expired, into, pressed, repeated, served_by
-from oddlog.datasets.simulator.datacentre.scene import BY_ONE, Kind, Scene, hosts_of
+from oddlog.datasets.simulator.datacentre.requests import early, expired, into, pressed, repeated, served_by, through
+from oddlog.datasets.simulator.datacentre.scene import BY_ONE, Kind, Scene, hosts_of, said
 from oddlog.datasets.simulator.datacentre.values import ADDRESSES, N_USERS
 
 
@@ -23,7 +23,7 @@ def wrong_order(scene: Scene) -> Incident:
     )
     span = scene.meets(scenarios)
     services = tuple(dict.fromkeys((message.split(".")[0], before.split(".")[0])))
-    what = f"'{MESSAGES[message].text}' no longer waits for '{MESSAGES[before].text}'."
+    what = f"'{said(message)}' no longer waits for '{said(before)}'."
     change = Change(span, scenarios, early(message, before))
     return Incident("wrong-order", what, span, services, hosts_of(*services), "", ("unexpected_event",), (change,))
 
@@ -52,9 +52,10 @@ def retry_storm(scene: Scene) -> Incident:
 
 def clock_jump(scene: Scene) -> Incident:
     """Lay out a host whose clock is some minutes off; its lines arrive when they always do."""
-    host, service = scene.next((("work-03", "scans"), ("app-04", "identity"), ("app-07", "tracking")))
+    hosts = (("work-03", "scans"), ("app-04", "identity"), ("app-08", "search"), ("app-07", "tracking"))
+    host, service = scene.next(hosts)
     minutes = scene.one((-11, -4, 3, 7))
-    span = scene.meets(served_by(service), 100 // len(HOSTS[service]))
+    span = scene.meets(through(service), 100 // len(HOSTS[service]))
     skewed = Skewed(span, host, minutes * MINUTE_US)
     what = f"The clock of {host} is {abs(minutes)} minutes {'fast' if minutes > 0 else 'slow'}."
     expected = ("unexpected_event", "missing_event", "count_off")
@@ -112,7 +113,7 @@ def replication_lag(scene: Scene) -> Incident:
     """Lay out a replica that falls behind, further and further."""
     host, span = scene.one(HOSTS["postgres"][1:]), scene.lasts(90, 180)
     behind = scene.number(40, 300)
-    raised = Raised(span, "postgres.lag", host, "lag", 40, behind * 1_000)
+    raised = Raised(span, "postgres.lag", host, "lag", behind * 1_000)
     what = f"{host} falls behind by {behind} s."
     return Incident("replication-lag", what, span, ("postgres",), (host,), host, ("out_of_range", "ramp"), (raised,))
 
