@@ -9,7 +9,7 @@ Each is granted the threshold that is best on the labels themselves. What is fla
 - per incident: of the ten-minute windows (of one service) that are flagged, the share that meets an incident of
   that service is the precision; the share of incidents that meet a flagged window is the recall.
 
-    python benchmarks/simulator_difficulty.py --entries 1000000 --days 14 --seed 0
+    python benchmarks/simulator_difficulty.py --entries 1000000 --days 14 --seeds 5
 """
 
 from __future__ import annotations
@@ -121,19 +121,22 @@ def _incidents(hits: pl.DataFrame, labels: LabelledIncidents) -> Iterator[float]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--days", type=float, default=14)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=5)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        made = simulate_datacentre(Path(folder) / "dc", entries=asked.entries, days=asked.days, seed=asked.seed)
-        best = judged(made.folder)
-    print(f"{made.lines:,} entries, {asked.days:g} days, seed {asked.seed}: best F1")
-    print(f"| shortcut | {' | '.join(f'per {way}' for way in WAYS)} |")
-    print(f"|---|{'---|' * len(WAYS)}")
-    for shortcut in SHORTCUTS:
-        print(f"| {shortcut} | {' | '.join(f'{best[shortcut, way]:.2f}' for way in WAYS)} |")
+    print(f"| seed | entries | odd in training | odd today | shortcut | {' | '.join(f'per {way}' for way in WAYS)} |")
+    print(f"|---|---|---|---|---|{'---|' * len(WAYS)}")
+    for seed in range(asked.seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            made = simulate_datacentre(Path(folder) / "dc", entries=asked.entries, days=asked.days, seed=seed)
+            best = judged(made.folder)
+            labels = read_labels(made.folder)
+            odd = " | ".join(f"{labels.of(period).lines.height:,}" for period in ("train", "today"))
+        for shortcut in SHORTCUTS:
+            scores = " | ".join(f"{best[shortcut, way]:.2f}" for way in WAYS)
+            print(f"| {seed} | {made.lines:,} | {odd} | {shortcut} | {scores} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -234,3 +234,13 @@ def test_stopped_between_the_two_renames_the_old_model_comes_back(
     assert answer.code == 128 + number
     assert (folder / "manifest.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.model"]
+
+
+def test_simulate_writes_a_data_centre_in_the_shape_that_is_asked_for(command: Command, tmp_path: Path):
+    words = ("--system", "datacentre", "--entries", "30000", "--days", "2", "--incidents-in-training", "none")
+    answer = command("simulate", tmp_path / "dc", *words, "--as", "access")
+    assert answer.code == 0
+    assert answer.err == ""
+    assert "with their labels" in answer.out
+    assert {path.name for path in tmp_path.glob("dc/*/*")} == {"web.log"}
+    assert '"GET /parcels/P' in (tmp_path / "dc/today/web.log").read_text()

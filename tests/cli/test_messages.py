@@ -99,6 +99,22 @@ MESSAGES = [
     ),
     (("simulate", "{tmp}/shop", "--lines", "5"), "A simulation of 5 lines is too small. Ask for 20000 or more."),
     (
+        ("simulate", "{tmp}/dc", "--system", "datacenter"),
+        "There is no system 'datacenter'. Did you mean 'datacentre'? There are: datacentre, shop.",
+    ),
+    (
+        ("simulate", "{tmp}/dc", "--as", "syslog"),
+        "--as and --incidents-in-training are for the data centre. Add: --system datacentre.",
+    ),
+    (
+        ("simulate", "{tmp}/dc", "--system", "datacentre", "--entries", "5000", "--days", "2"),
+        "5000 entries are too few for 2.0 days. Ask for 30000 or more, or fewer days.",
+    ),
+    (
+        ("simulate", "{tmp}/dc", "--system", "datacentre", "--as", "sislog"),
+        "There is no shape 'sislog'. Did you mean 'syslog'? There are: access, all, json, syslog.",
+    ),
+    (
         ("--config", "{tmp}/no.toml", *FIT),
         "The configuration {tmp}/no.toml cannot be read: No such file or directory. Check the path.",
     ),

@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 
 from oddlog.datasets import read_labels, simulate_datacentre
+from oddlog.datasets.simulator import datacentre as datacentre_room
 from oddlog.datasets.simulator.datacentre.estate import HOSTS
+from oddlog.datasets.simulator.datacentre.messages import LIFECYCLE, MESSAGES, ODDMENTS
 from oddlog.datasets.simulator.datacentre.plan import Plan
 from oddlog.datasets.simulator.datacentre.unknown import NEW_MESSAGES
 from oddlog.datasets.simulator.draws import Draws
 from oddlog.errors import ConfigError
 from oddlog.types import LEVELS
 
+SOURCE = Path(datacentre_room.__file__).parent
 KNOWN = {
     "error-spike", "failed-log-ins", "slow-responses", "exhaustion", "missing-steps", "silent-service", "ramp",
 }  # fmt: skip
@@ -30,6 +33,13 @@ UNKNOWN = {
 
 def when(record):
     return datetime.fromisoformat(record["ts"])
+
+
+def pattern_of(text):
+    parts = [re.escape(part) if i % 2 == 0 else part for i, part in enumerate(re.split(r"\{(\w+)\}", text))]
+    for i in range(1, len(parts), 2):
+        parts[i] = f"(?P<{parts[i]}>.+)"
+    return re.compile("".join(parts))
 
 
 def masked(record):
@@ -61,6 +71,28 @@ def test_each_record_has_time_level_service_host_and_message_and_stands_in_its_s
             assert record["host"] in HOSTS[service]
             assert record["msg"]
             assert "{" not in record["msg"]
+
+
+def test_each_line_is_one_of_the_known_messages_and_its_fields_repeat_what_the_text_says(datacentre):
+    written_by = defaultdict(list)
+    for message in (*MESSAGES.values(), *ODDMENTS):
+        written_by[message.service, message.level].append(pattern_of(message.text))
+    for level, text, _ in LIFECYCLE:
+        for service in HOSTS:
+            written_by[service, level].append(pattern_of(text))
+    setting = pattern_of("setting 'upstream.{service}' is missing, release default is used")
+    for record in datacentre.records("t"):
+        patterns = [*written_by[record["service"], record["level"]], setting]
+        said = next((match.groupdict() for p in patterns if (match := p.fullmatch(record["msg"]))), None)
+        assert said is not None, record
+        for name in said.keys() & record.keys() - {"service"}:
+            assert str(record[name]) == said[name], record
+
+
+def test_no_message_is_without_anyone_who_writes_it():
+    source = "".join(path.read_text() for path in SOURCE.glob("*.py") if path.name != "messages.py")
+    built = {f"{service}.certificate" for service in ("identity", "billing", "documents")}  # named in `expired`
+    assert {name for name in MESSAGES if f'"{name}"' not in source} - built <= {"postgres.commit", "postgres.rollback"}
 
 
 def test_training_is_the_first_seventy_percent_of_the_time(datacentre):

@@ -49,7 +49,6 @@ _TIERS: dict[str, Message] = {
             "status",
             "duration_ms=elapsed",
         ),
-        slow=("WARNING", "request took {elapsed} ms, most of it in {upstream}", "upstream", "duration_ms=elapsed"),
         limit=("INFO", "client {client} used {used} of 600 calls this minute", "client"),
         again=("WARNING", "call to {upstream} will be tried again, attempt {attempt}", "upstream", "attempt"),
         flags=("INFO", "{small} feature switches read, 0 changed"),
