@@ -81,13 +81,16 @@ def test_types_of_alike_texts_still_differ():
     assert len(np.unique(found, axis=0)) == 6
 
 
-def test_numbers_are_scaled_as_they_say_and_absent_ones_are_zero():
+def test_numbers_are_scaled_as_they_say_and_absent_ones_stand_in_the_middle():
     numbers = (Number("duration", "ms", "log"), Number("share"))
     values = np.array([[0, 0.5], [np.e - 1, np.nan], [np.nan, 1.0], [np.e**2 - 1, 0.0]], np.float32)
     batch = replace(windows([[0, 1, 2, 3]]), numbers=values)
     fused = Fused.learn(batch, shop(numbers))
     measured = fused.measured(batch, np.zeros(4, np.int64), np.arange(4))[:, :4].round(6)
-    assert measured.tolist() == [[0, 0.5, 1, 1], [1, 0, 1, 0], [0, 1, 0, 1], [2, 0, 1, 1]]
+    nan = np.nan
+    assert np.array_equal(measured, [[0, 0.5, 1, 1], [1, nan, 1, 0], [nan, 1, 0, 1], [2, 0, 1, 1]], equal_nan=True)
+    assert column(fused, batch, "numbers: duration (log)")[2] == 0.0
+    assert column(fused, batch, "numbers: duration (log)")[3] == pytest.approx(1 / (np.sqrt(2 / 3) + 0.1), abs=1e-4)
     assert "numbers: duration (log)" in fused.names
     assert column(fused, batch, "numbers: has share")[1] < 0 < column(fused, batch, "numbers: has share")[0]
 
@@ -95,9 +98,16 @@ def test_numbers_are_scaled_as_they_say_and_absent_ones_are_zero():
 def test_one_wild_number_is_cut_at_ten_deviations():
     batch = replace(windows([[0] * 50]), numbers=np.ones((50, 1), np.float32))
     fused = Fused.learn(batch, shop((Number("size"),)))
-    wild = replace(windows([[0, 0]]), numbers=np.array([[1e30], [-np.inf]], np.float32))
-    assert column(fused, wild, "numbers: size") == [FURTHEST, pytest.approx(-10.0)]
+    wild = replace(windows([[0, 0, 0]]), numbers=np.array([[1e30], [-1e30], [np.inf]], np.float32))
+    assert column(fused, wild, "numbers: size") == [FURTHEST, -FURTHEST, 0.0]
     assert np.isfinite(all_of(fused, wild)).all()
+
+
+def test_a_number_that_training_never_held_is_absent_all_the_same():
+    usual = replace(windows([[0, 1]]), numbers=np.full((2, 1), np.nan, np.float32))
+    fused = Fused.learn(usual, shop((Number("size"),)))
+    assert column(fused, usual, "numbers: size") == [0.0, 0.0]
+    assert column(fused, replace(usual, numbers=np.ones((2, 1), np.float32)), "numbers: has size") == [10.0, 10.0]
 
 
 def test_the_gap_is_that_to_the_event_before_in_the_same_window():

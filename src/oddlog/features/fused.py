@@ -6,7 +6,7 @@ text        embedding of the template (its main directions among the types of tr
             in training, and whether it is unseen; the same for all events of a type
 level       one column a level
 service     signs hashed from the name, and whether it is unseen; only where there are several
-numbers     value (logarithm where the scale says so; 0 where absent) and whether there is one
+numbers     value (logarithm where the scale says so; the mean where absent) and whether there is one
 time        gap to the event before, rate so far; hour of the day where training saw two days, day of the week
             where it saw two weeks
 place       whether the event is the first of its window
@@ -137,7 +137,8 @@ class Fused:
             Positions of the events.
 
         """
-        measured = (self.measured(windows, first, event) - self.mean) / self.std
+        # an absent number stands where the present ones have their middle
+        measured = np.nan_to_num((self.measured(windows, first, event) - self.mean) / self.std, nan=0.0)
         return np.concatenate(
             [
                 self.of_type[np.minimum(windows.template[event], len(self.of_type) - 1)],
@@ -149,10 +150,10 @@ class Fused:
         )
 
     def measured(self, windows: Windows, first: I64, event: I64) -> F64:
-        """Return numbers, times and place of some events as they are [x, y]."""
+        """Return numbers (NaN = absent), times and place of some events as they are [x, y]."""
         value = windows.numbers[event].astype(np.float64)[:, : len(self.log)]
         there = np.isfinite(value)
-        value = np.where(there, value, 0.0)
+        value = np.where(there, value, np.nan)
         value = np.where(self.log, np.sign(value) * np.log1p(np.abs(value)), value)
         columns = [value, there.astype(np.float64), self._times(windows.time_us, first, event)]
         return np.concatenate([*columns, (event == first)[:, None].astype(np.float64)], axis=1)
@@ -257,11 +258,11 @@ def _held(row: NDArray[Any], weight: F64, n: int) -> F64:
 
 
 def _moments(values: F64, weight: F64) -> tuple[F64, F64]:
-    """Return weighted mean and standard deviation + 0.1 of each column [x]."""
-    if not weight.sum():
-        return np.zeros(values.shape[1]), np.ones(values.shape[1])
-    mean = weight @ values / weight.sum()
-    square = weight @ (values - mean) ** 2 / weight.sum()
+    """Return weighted mean and standard deviation + 0.1 of what each column holds [x]; of nothing 0 and 0.1."""
+    there = np.isfinite(values)
+    total = np.maximum(weight @ there, np.finfo(np.float64).tiny)
+    mean = weight @ np.where(there, values, 0.0) / total
+    square = weight @ np.where(there, values - mean, 0.0) ** 2 / total
     return mean, np.sqrt(square) + FLOOR
 
 

@@ -189,8 +189,8 @@ def test_budgets_of_epochs_and_cells_are_counted_not_measured():
     trained(replace(RECIPE, steps=10_000, epochs=50, rate=1e-4, patience=10**6), say=say)
     assert steps == {400}  # 50 x 8 batches
     steps.clear()
-    trained(replace(RECIPE, cells=160), say=say)
-    assert steps == {20}  # of 8 cells each
+    trained(replace(RECIPE, steps=10_000, cells=4, epochs=50, rate=1e-4, patience=10**6), say=say)
+    assert steps == {800}  # 50 x 16 batches
     steps.clear()
     trained(replace(RECIPE, steps=1_000, epochs=1, rate=1e-4, patience=10**6), say=say)
     assert steps == {training.FEWEST_STEPS}

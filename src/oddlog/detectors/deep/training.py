@@ -43,14 +43,14 @@ class Recipe:
     rate : float
         Learning rate of the first step; it falls linearly to 1 % of it.
     batch : int
-        Examples of a step.
+        Examples of a step at most.
+    cells : int
+        Of a step at most: its examples x the longest of them.
     steps : int
-        Steps of Adam at most.
+        Steps of Adam at most. With `cells` the budget of time, counted and not measured, so that the same training
+        gives the same network on any machine.
     epochs : int
         Times that each example is looked at, at most (but `FEWEST_STEPS` are always taken).
-    cells : int
-        Steps of sequences (padding included) that are looked at in all, at most: the budget of time, counted and
-        not measured, so that the same training gives the same network on any machine.
     patience : int
         Validations without a better loss after which it ends.
     clip : float
@@ -62,9 +62,9 @@ class Recipe:
 
     rate: float = 3e-3
     batch: int = 128
+    cells: int = 4_096
     steps: int = 2_000
     epochs: int = 200
-    cells: int = 8_000_000
     patience: int = 5
     clip: float = 1.0
     seed: int = 0
@@ -182,7 +182,7 @@ class _Training:
         self.recipe, self.say = recipe, say or (lambda _step, _steps, _loss: None)
         self.adam = torch.optim.Adam(model.parameters(), lr=recipe.rate, fused=True)
         per_epoch = list(_epoch(examples, recipe, 0))
-        self.steps = _planned(per_epoch, examples.length, recipe)
+        self.steps = min(recipe.steps, max(FEWEST_STEPS, recipe.epochs * len(per_epoch)))
         self.every = min(max(len(per_epoch), 50), max(1, self.steps // 10))  # steps from validation to validation
         self.step, self.history = 0, History()
         self.kept = weights_of(model)
@@ -352,16 +352,9 @@ def _epoch(examples: Examples, recipe: Recipe, epoch: int) -> Iterator[I64]:
     """Return the batches of one epoch: of like length, mixed anew within and among each other."""
     draw = np.random.default_rng([recipe.seed, epoch])
     mixed = draw.permutation(len(examples))
-    found = [mixed[index] for index in batches(examples.length[mixed], recipe.batch)]
+    found = [mixed[index] for index in batches(examples.length[mixed], recipe.batch, recipe.cells)]
     for i in draw.permutation(len(found)):
         yield found[i]
-
-
-def _planned(per_epoch: list[I64], length: I64, recipe: Recipe) -> int:
-    """Return how many steps the budgets allow."""
-    cells = sum(max(1, int(length[index].max())) * len(index) for index in per_epoch) / len(per_epoch)
-    epochs = max(FEWEST_STEPS, recipe.epochs * len(per_epoch))
-    return max(1, min(recipe.steps, epochs, int(recipe.cells / cells)))
 
 
 def _fingerprint(model: nn.Module, examples: Examples, recipe: Recipe) -> str:
