@@ -27,7 +27,7 @@ class ConvolutionalAutoencoder(Reconstruction):
     patience : int
         Validations without a better loss after which training ends.
     top : int
-        How many of a window's worst steps make its score, the mean of their errors.
+        How many of a window's worst steps make its score, the mean of their errors; 0: all.
     seed : int, optional
         Of weights and batches; without it that of the context.
     checkpoints : path, optional
@@ -53,7 +53,7 @@ class ConvolutionalAutoencoder(Reconstruction):
         batch: int = 128,
         steps: int = 1_500,
         patience: int = 5,
-        top: int = 1,
+        top: int = 0,
         seed: int | None = None,
         checkpoints: str | Path = "",
         progress: Callable[[int, int, float], None] | None = None,

@@ -16,7 +16,7 @@ class LstmAutoencoder(Reconstruction):
     end of a window that is over. An LSTM reads the window, its last state is narrowed to a summary, and a second
     LSTM restores each event from the summary and the events before it. Trained on usual windows (mean squared
     error, Adam, early stopping). An event's score is its mean squared error, features weighted by group; a window's
-    is that of its worst step, its end included.
+    is the mean over its steps, its end included.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class LstmAutoencoder(Reconstruction):
     patience : int
         Validations without a better loss after which training ends.
     top : int
-        How many of a window's worst steps make its score, the mean of their errors.
+        How many of a window's worst steps make its score, the mean of their errors; 0: all.
     seed : int, optional
         Of weights and batches; without it that of the context.
     checkpoints : path, optional
@@ -56,7 +56,7 @@ class LstmAutoencoder(Reconstruction):
         batch: int = 128,
         steps: int = 1_500,
         patience: int = 5,
-        top: int = 1,
+        top: int = 0,
         seed: int | None = None,
         checkpoints: str | Path = "",
         progress: Callable[[int, int, float], None] | None = None,

@@ -74,7 +74,7 @@ class NextEvent:
     Each event is a token (its type; one slot for the rarest types, one for unseen ones), with a mark before the
     first and, in windows that are over, one after the last. An LSTM learns the probability of each next token from
     the distinct usual windows, weighted by the square root of how many they stand for. An event's score is its
-    negative log-likelihood; a window's is the mean of its three highest, its end included.
+    negative log-likelihood; a window's is its highest, its end included.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class NextEvent:
         batch: int = 128,
         steps: int = 1_500,
         patience: int = 5,
-        top: int = 3,
+        top: int = 1,
         seed: int | None = None,
         checkpoints: str | Path = "",
         progress: Callable[[int, int, float], None] | None = None,

@@ -33,6 +33,7 @@ MAX_VALIDATION = 2_500
 """Windows that decide when to stop."""
 MAX_STEPS = 64
 """Events that are restored from one summary; longer windows are cut into pieces."""
+ALL = 1 << 62
 MULTIPLE = 4
 """Sequences are padded to a multiple of so many steps: the convolutions halve them twice."""
 END = 3.0
@@ -112,9 +113,9 @@ class Reconstruction:
         return self
 
     def score(self, windows: Windows) -> Scores:
-        """Return the mean error of each window's worst steps, and each event's error."""
+        """Return the mean error of each window's steps (of the `top` worst), and each event's error."""
         event, end = self._errors(windows)
-        return Scores(mean_of_top(*with_ends(event, end, windows), self.top), event)
+        return Scores(mean_of_top(*with_ends(event, end, windows), self.top or ALL), event)
 
     def state(self) -> State:
         """Return the weights, the yardsticks of the features, and the graph derived from the weights."""
