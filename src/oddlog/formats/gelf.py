@@ -25,12 +25,13 @@ class Gelf(JsonLines):
     def named(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         """Return the fields under their names without the underscore, the version left out."""
         of_kind = first_of(frame, "version").is_in(_VERSIONS) & first_of(frame, "short_message").is_not_null()
-        # what the sender calls like a field of the specification keeps its underscore
-        reserved = {_NAMES.get(key, key) for key in frame.columns if not key.startswith("_")}
-        names: dict[str, str] = {}
-        for key in frame.columns:
-            bare = _NAMES.get(key, key.removeprefix("_"))
-            free = not key.startswith("_") or (bare not in reserved and bare not in frame.columns)
-            names[key] = bare if free else key
-        kind = chosen(frame, {"kind": of_kind.fill_null(value=False)}).to_series()
-        return frame.rename(names).drop("version", strict=False), kind
+        plain = {_NAMES.get(key, key) for key in frame.columns if not key.startswith("_")}
+        columns: dict[str, pl.Expr] = {}
+        for key in sorted(frame.columns, key=lambda key: key in _NAMES):  # fields of the specification win
+            bare = key.removeprefix("_")
+            # what the sender calls like a field of the specification keeps its underscore
+            name = key if key.startswith("_") and (bare in plain or bare in columns) else _NAMES.get(key, bare)
+            columns[name] = pl.col(key)
+        columns.pop("version", None)
+        kind = {"kind": of_kind.fill_null(value=False)}
+        return chosen(frame, columns), chosen(frame, kind).to_series()
