@@ -84,7 +84,9 @@ def _judge(found: Format, sample: pl.Series, year: int) -> tuple[float, float]:
     return (LOWEST_CONFIDENCE if found.name == "plain" else float(plausible.mean() or 0.0)), share_ok  # type: ignore[arg-type]
 
 
-def detect_format(sample: pl.Series, *, year: int, names: Sequence[str] | None = None) -> Detected:
+def detect_format(
+    sample: pl.Series, *, year: int, names: Sequence[str] | None = None, alternatives: bool = True
+) -> Detected:
     """Return the most specific format that reads nearly as many of the lines as any does.
 
     Parameters
@@ -96,6 +98,9 @@ def detect_format(sample: pl.Series, *, year: int, names: Sequence[str] | None =
         Year of the first line, for formats that do not write one.
     names : sequence of str, optional
         Only these formats are considered; a single one is taken however badly it fits.
+    alternatives : bool
+        Also say which other formats would read some of the lines. Without them the search ends at the first one
+        that no other can outdo, the same as is found with them.
 
     Raises
     ------
@@ -110,6 +115,8 @@ def detect_format(sample: pl.Series, *, year: int, names: Sequence[str] | None =
         bound = candidate.bind(lines, year=year) if isinstance(candidate, Bindable) else candidate
         if bound is not None:
             judged.append((bound, *_judge(bound, lines, year)))
+            if not alternatives and judged[-1][1] >= max(NEARLY, ENOUGH):
+                break  # a confidence is 1 at most
     return _choose(judged, candidates)
 
 

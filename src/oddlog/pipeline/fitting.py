@@ -27,7 +27,7 @@ from oddlog.pipeline.labels import Labels, read_labels, require_match
 from oddlog.pipeline.learning import Learned, Recurring, learn_view
 from oddlog.pipeline.members import reads_counts
 from oddlog.pipeline.memory import MOST_TIMES, Memory, ViewMemory
-from oddlog.pipeline.planning import peek, plan
+from oddlog.pipeline.planning import look, plan
 from oddlog.pipeline.rates import RatesView, learn_rates
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.views import USUAL_RATE, Cut, View, learn_event_view
@@ -128,7 +128,7 @@ def fit(
     if train_share != 1.0:
         reading.until = _time_at_share(paths, reading, train_share)
     with closing(reading):
-        head, records = peek(reading.records(paths))
+        head, records = look(reading, paths)
         if not len(head):
             raise TooLittleDataError("No record is left to learn from.", "Loosen --exclude, --since and --until.")
         cuts, choice = plan(head, session, entity, window)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
 from oddlog.config import parse_window
+from oddlog.pipeline.reading import STDIN, Reading
 from oddlog.pipeline.views import Cut
 from oddlog.windows import SessionChoice, find_session, parse_session, session_keys
 
@@ -17,6 +19,17 @@ NO_SESSION = SessionChoice("none")
 DEFAULT_STRETCH_US = 60_000_000
 DEFAULT_ENTITY_STRETCH_US = 600_000_000
 DEFAULT_LINES = 100
+LEAST_BESIDE = 0.05  # share of lines without a session from which on they are cut into windows of their own
+
+Paths = str | Path | Sequence[str | Path]
+
+
+def look(reading: Reading, paths: Paths) -> tuple[pl.DataFrame, Iterator[pl.DataFrame]]:
+    """Return records to plan by, and an iterator that yields all of them; see `Reading.sample` for several sources."""
+    several = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    if STDIN not in several and len(reading.sources(paths)) > 1:
+        return reading.sample(paths, SAMPLE_RECORDS), reading.records(paths)
+    return peek(reading.records(paths))
 
 
 def peek(records: Iterator[pl.DataFrame], most: int = SAMPLE_RECORDS) -> tuple[pl.DataFrame, Iterator[pl.DataFrame]]:
@@ -55,11 +68,13 @@ def plan(head: pl.DataFrame, session: str, entity: str, window: str) -> tuple[li
     asked_stretch = parse_window(window) if window else None
     unasked: tuple[Literal["time", "count"], int] = ("count", DEFAULT_LINES)
     cuts: list[tuple[str, Cut]] = []
-    if choice.kind != "none":
-        cuts.append(("sessions", Cut("session", choice)))
-    else:
-        stretch = asked_stretch or (("time", DEFAULT_STRETCH_US) if timed else unasked)
+    stretch = asked_stretch or (("time", DEFAULT_STRETCH_US) if timed else unasked)
+    if choice.kind == "none":
         cuts.append(("windows", Cut(stretch[0], choice, stretch[1])))
+    else:
+        cuts.append(("sessions", Cut("session", choice)))
+        if session_of(head, choice).null_count() >= LEAST_BESIDE * len(head):
+            cuts.append(("windows", Cut(stretch[0], NO_SESSION, stretch[1], beside=choice)))
     if entity:
         who = parse_session(entity) or NO_SESSION
         session_keys(head.head(1), who)
@@ -69,11 +84,18 @@ def plan(head: pl.DataFrame, session: str, entity: str, window: str) -> tuple[li
 
 
 def group_of(records: pl.DataFrame, name: str, cut: Cut) -> pl.Series:
-    """Return what the windower groups each record by: its session, its entity, or its service."""
-    kind, value = cut.choice.kind, cut.choice.value
-    if kind == "field" and not {value, f"f.{value}"} & set(records.columns):
+    """Return what the windower groups each record by: its session, its entity, or its service; null for none."""
+    if cut.choice.kind != "none":
+        return session_of(records, cut.choice)
+    group = (records["service"] if name == "windows" else pl.repeat("", len(records), eager=True)).alias("session")
+    if cut.beside is None:
+        return group
+    return group.fill_null("").set(session_of(records, cut.beside).is_not_null(), None)
+
+
+def session_of(records: pl.DataFrame, choice: SessionChoice) -> pl.Series:
+    """Return the session of each record, null where it names none."""
+    if choice.kind == "field" and not {choice.value, f"f.{choice.value}"} & set(records.columns):
         # Another source has the field (`plan` made sure of that): these lines name no session.
         return pl.Series("session", [None], dtype=pl.String).new_from_index(0, len(records))
-    if kind != "none":
-        return session_keys(records, cut.choice).alias("session")
-    return (records["service"] if name == "windows" else pl.repeat("", len(records), eager=True)).alias("session")
+    return session_keys(records, choice).alias("session")

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -29,6 +29,8 @@ STDIN = "-"
 PASSED_OVER = "sources passed over"
 MOST_TOLD = 10  # sources that are named one by one when they cannot be read; all are counted
 ANY_LINE = frozenset({"plain", "timestamp"})  # formats that read (nearly) every line: knowing them tells nothing
+MOST_SAMPLED = 200  # sources whose beginnings are looked at to find what ties lines together
+LEAST_OF_SOURCE = 500  # lines of each
 KNOWN_ENOUGH = 0.9  # share of a sample that a format the model knows must read to be taken without a search
 
 _log = logging.getLogger("oddlog")
@@ -72,6 +74,7 @@ class Reading:
     places: Places = field(default_factory=Places)
     _spool: BinaryIO | None = None
     _told: int = 0
+    _step: int = 8 << 20  # bytes of a block
 
     def records(self, paths: str | Path | Sequence[str | Path]) -> Iterator[pl.DataFrame]:
         """Yield frames of cleaned records. A source that cannot be read is told, counted and passed over.
@@ -100,6 +103,43 @@ class Reading:
             yield from islice((frame for frame in self._source(source) if len(frame)), 1)
 
         return list(self._every(paths, first))
+
+    def sample(self, paths: str | Path | Sequence[str | Path], most: int) -> pl.DataFrame:
+        """Return about `most` records from the beginnings of all sources, of a time that they share.
+
+        What ties lines together stands in several sources at once: requests pass through services that each write a
+        file of their own. So the longest beginning of time is taken of which all lines have been read.
+        """
+        quiet = replace(
+            self, tally=Tally(), lines=0, places=Places(), progress=None, _told=MOST_TOLD + 1, _step=1 << 18
+        )
+        return _shared_time(*quiet.beginnings(paths, most), most)
+
+    def beginnings(
+        self, paths: str | Path | Sequence[str | Path], most: int
+    ) -> tuple[list[pl.DataFrame], list[datetime]]:
+        """Return the first records of each source, together about `most`, and the last time of each broken off.
+
+        Of very many sources some are taken.
+        """
+        sources = _spread(self.sources(paths), MOST_SAMPLED)
+        each = max(most // len(sources), LEAST_OF_SOURCE)
+        exclusions = [Exclusion(one) for one in (self.exclude, self.also_exclude) if one]
+        frames: list[pl.DataFrame] = []
+        ends: list[datetime] = []
+
+        def beginning(source: str) -> Iterator[pl.DataFrame]:
+            n = 0
+            for frame in self._source(source):
+                yield frame.select(pl.exclude("text"))
+                n += len(frame)
+                if n >= each:
+                    ends.extend(frame["time"].drop_nulls().tail(1).to_list())
+                    return
+
+        for _, frame in self._every(sources, beginning):
+            frames.append(self._kept(frame, exclusions))
+        return frames, ends
 
     def _every(
         self, paths: str | Path | Sequence[str | Path], read: Callable[[str], Iterator[pl.DataFrame]]
@@ -226,7 +266,7 @@ class Reading:
     def _blocks(self, source: str, tally: Tally) -> Iterator[pl.DataFrame]:
         """Yield a source's lines; standard input is kept in a temporary file, since it may be read again."""
         if source != STDIN:
-            return read_blocks(source, tally)
+            return read_blocks(source, tally, block_bytes=self._step)
         if self._spool is None:
             self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
             shutil.copyfileobj(sys.stdin.buffer, self._spool)
@@ -240,10 +280,10 @@ class Reading:
             return detect_format(sample, year=year, names=[self.format])
         telling = [name for name in self.known_formats if name not in ANY_LINE]
         with suppress(FormatError):  # none of the known formats can read these lines: look among all
-            known = detect_format(sample, year=year, names=telling) if telling else None
+            known = detect_format(sample, year=year, names=telling, alternatives=False) if telling else None
             if known is not None and known.share_ok >= KNOWN_ENOUGH:
                 return known
-        return detect_format(sample, year=year)
+        return detect_format(sample, year=year, alternatives=False)
 
     def _kept(self, records: pl.DataFrame, exclusions: Sequence[Exclusion]) -> pl.DataFrame:
         before = len(records)
@@ -257,6 +297,24 @@ class Reading:
             records = exclusion.kept(records)
         self.tally.add("records left out by --exclude", before - len(records))
         return records
+
+
+def _spread(names: Sequence[str], most: int) -> list[str]:
+    """Return at most `most` of the names, evenly spread."""
+    return [names[i * len(names) // most] for i in range(most)] if len(names) > most else list(names)
+
+
+def _shared_time(frames: Sequence[pl.DataFrame], ends: Sequence[datetime], most: int) -> pl.DataFrame:
+    """Return the records up to the earliest of `ends` that leaves enough of them, in order of time, at most `most`."""
+    records = pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+    if not len(records):
+        return records
+    for end in sorted(ends):
+        kept = records.filter((pl.col("time") <= end).fill_null(value=True))
+        if len(kept) >= min(most, len(records)) // 5:
+            records = kept
+            break
+    return records.sort("time", nulls_last=True, maintain_order=True).head(most)
 
 
 def _name(source: str) -> str:

@@ -46,12 +46,16 @@ NEWS = "new-event"  # the one member whose opinion of an unfinished window is wo
 
 @dataclass(frozen=True)
 class Cut:
-    """How a view's windows are cut: by what (`choice`), into sessions, stretches of time or counts of lines."""
+    """How a view's windows are cut: by what (`choice`), into sessions, stretches of time or counts of lines.
+
+    `beside` is the choice of another view: then only lines that name no session there are cut.
+    """
 
     by: Literal["session", "time", "count"]
     choice: SessionChoice
     size: int = 0
     closing: Closing | None = None
+    beside: SessionChoice | None = None
 
     @property
     def noun(self) -> str:
@@ -188,7 +192,8 @@ class View:
             "threshold": self.threshold,
             "by": self.cut.by,
             "size": self.cut.size,
-            "choice": {"kind": self.cut.choice.kind, "value": self.cut.choice.value},
+            "choice": _told(self.cut.choice),
+            "beside": None if self.cut.beside is None else _told(self.cut.beside),
             "has_closing": closing is not None,
         }
         if self.rate != USUAL_RATE:  # so that models of before there was a rate keep their id
@@ -206,14 +211,15 @@ class View:
         """Rebuild."""
         meta = states[name].meta
         closing = Closing.from_state(states[f"{name}.closing"]) if meta["has_closing"] else None
-        choice = SessionChoice(meta["choice"]["kind"], meta["choice"]["value"])
+        choice = SessionChoice(**meta["choice"])
+        beside = SessionChoice(**meta["beside"]) if meta.get("beside") else None
         members = tuple(
             plugins.load("oddlog.detectors", member).from_state(states[f"{name}.{member}"], context)
             for member in meta["members"]
         )
         return cls(
             name,
-            Cut(meta["by"], choice, meta["size"], closing),
+            Cut(meta["by"], choice, meta["size"], closing, beside),
             members,
             Calibrator.from_state(states[f"{name}.calibration"]),
             meta["threshold"],
@@ -221,6 +227,10 @@ class View:
             Known.from_state(states[f"{name}.known"]),
             meta.get("rate", USUAL_RATE),
         )
+
+
+def _told(choice: SessionChoice) -> dict[str, str]:
+    return {"kind": choice.kind, "value": choice.value}
 
 
 def _falls_short(found: list[Oddity]) -> bool:
