@@ -5,7 +5,7 @@ import pytest
 
 from oddlog.datasets.simulator.shop.plan import MINUTE_US, Period, Plan
 from oddlog.datasets.simulator.shop.scenarios import BY_NAME, SCENARIOS
-from oddlog.datasets.simulator.shop.values import times
+from oddlog.datasets.simulator.tables import times
 
 
 def said(*time_us):

@@ -26,7 +26,7 @@ from oddlog.datasets.simulator.datacentre.plan import Plan
 from oddlog.datasets.simulator.datacentre.rendering import SHAPES, style_of
 from oddlog.datasets.simulator.datacentre.traffic import Traffic
 from oddlog.datasets.simulator.draws import Draws
-from oddlog.datasets.simulator.shop.labels import write_json
+from oddlog.datasets.simulator.tables import write_json
 from oddlog.datasets.simulator.writing import LogFiles, file_name, written_aside
 from oddlog.errors import ConfigError, did_you_mean
 from oddlog.types import Tally

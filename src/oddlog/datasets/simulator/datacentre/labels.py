@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
-
-import numpy as np
+from typing import Any
 
 from oddlog.datasets.simulator.datacentre.plan import Plan, Planned
 from oddlog.datasets.simulator.datacentre.traffic import Batch
-from oddlog.datasets.simulator.shop.values import times
+from oddlog.datasets.simulator.tables import Tables, iso
 from oddlog.types import I64, Tally
 
 
-class Labels:
+class Labels(Tables):
     """The label files, written as the logs are.
 
     Parameters
@@ -29,26 +25,13 @@ class Labels:
     """
 
     def __init__(self, folder: Path, plan: Plan) -> None:
-        self._stack = ExitStack()
-        self._folder = folder
+        super().__init__(folder)
         self._by_number = {one.number: one for one in plan.incidents}
-        self._keys = self._table("labels.csv", "key", "label")
-        self._traces = self._table("traces.csv", "key", "period", "scenario", "incident")
-        self._lines = self._table("labels_lines.csv", "source", "line", "incident", "kind", "direct")
+        self._keys = self.table("labels.csv", "key", "label")
+        self._traces = self.table("traces.csv", "key", "period", "scenario", "incident")
+        self._lines = self.table("labels_lines.csv", "source", "line", "incident", "kind", "direct")
         self.traces: Counter[int] = Counter()
         self.lines: Counter[int] = Counter()
-
-    def _table(self, name: str, *columns: str) -> Any:
-        file = self._stack.enter_context((self._folder / name).open("w", encoding="utf-8", newline=""))
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns)
-        return table
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
 
     def add_traces(self, period: str, batch: Batch) -> None:
         """Write the traces of a batch."""
@@ -71,11 +54,6 @@ class Labels:
             for number, n in sorted(counts.items()):
                 kind = self._by_number[number].incident.kind if number else "usual"
                 tally.add(f"{what}: {kind}", n)
-
-
-def iso(time_us: int) -> str:
-    """Return ISO 8601 in UTC, as in the logs."""
-    return times(np.array([time_us]))[0]
 
 
 def incidents(plan: Plan, labels: Labels) -> list[dict[str, Any]]:

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from oddlog.datasets.simulator.draws import Draws
-from oddlog.datasets.simulator.shop.labels import Labels, harmless, incidents, write_json
+from oddlog.datasets.simulator.shop.labels import Labels, harmless, incidents
 from oddlog.datasets.simulator.shop.messages import SERVICES
 from oddlog.datasets.simulator.shop.plan import MINUTE_US, Period, Plan
 from oddlog.datasets.simulator.shop.traffic import Traffic
+from oddlog.datasets.simulator.tables import write_json
 from oddlog.datasets.simulator.writing import LogFiles, blank_pages, file_name, written_aside
 from oddlog.errors import ConfigError
 from oddlog.types import Tally

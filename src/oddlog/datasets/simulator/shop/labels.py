@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
-
-import numpy as np
+from typing import Any
 
 from oddlog.datasets.simulator.shop.messages import HOSTS
 from oddlog.datasets.simulator.shop.plan import BURST_MINUTES, MINUTE_US, Period, Plan
 from oddlog.datasets.simulator.shop.traffic import ATTACK_MARK, STORM_MARK, Batch
-from oddlog.datasets.simulator.shop.values import ATTACKER, OFFICE, times
+from oddlog.datasets.simulator.shop.values import ATTACKER, OFFICE
+from oddlog.datasets.simulator.tables import Tables, iso
 from oddlog.types import I64, Tally
 
 KINDS = {0: "", STORM_MARK: "error-storm", ATTACK_MARK: "log-in-attack"}
@@ -54,7 +50,7 @@ class Incident:
     lines: int
 
 
-class Labels:
+class Labels(Tables):
     """The label files, written as the logs are.
 
     Parameters
@@ -65,28 +61,18 @@ class Labels:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._stack = ExitStack()
-        self._folder = folder
-        self._keys = self._table("labels.csv", "key", "label")
-        self._lines = self._table("labels_lines.csv", "source", "line", "kind")
-        self._traces = self._table("traces.csv", "key", "period", "scenario", "incident")
+        super().__init__(folder)
+        self._keys = self.table("labels.csv", "key", "label")
+        self._lines = self.table("labels_lines.csv", "source", "line", "kind")
+        self._traces = self.table("traces.csv", "key", "period", "scenario", "incident")
         self._clients: set[str] = set()
         self.traces = dict.fromkeys(KINDS, 0)
         self.lines = dict.fromkeys(KINDS, 0)
 
-    def _table(self, name: str, *columns: str) -> Any:
-        file = self._stack.enter_context((self._folder / name).open("w", encoding="utf-8", newline=""))
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns)
-        return table
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        clients = self._table("labels_clients.csv", "key", "label")
+    def __exit__(self, *end: object) -> None:
+        clients = self.table("labels_clients.csv", "key", "label")
         clients.writerows((client, int(client == ATTACKER)) for client in sorted(self._clients))
-        self._stack.close()
+        super().__exit__(*end)
 
     def add_traces(self, period: Period, batch: Batch) -> None:
         """Write the traces of a batch."""
@@ -108,16 +94,6 @@ class Labels:
         for code, kind in KINDS.items():
             tally.add(f"traces: {kind or 'usual'}", self.traces[code])
             tally.add(f"lines: {kind or 'usual'}", self.lines[code])
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` for people and machines."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def iso(time_us: int) -> str:
-    """Return ISO 8601 in UTC, as in the logs."""
-    return times(np.array([time_us]))[0]
 
 
 def incidents(plan: Plan, labels: Labels) -> list[dict[str, Any]]:

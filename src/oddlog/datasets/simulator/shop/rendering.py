@@ -13,8 +13,9 @@ from oddlog.datasets.simulator.draws import Draws
 from oddlog.datasets.simulator.messages import Message
 from oddlog.datasets.simulator.shop.messages import FIELD_VALUE, HOSTS, MESSAGES, NUMERIC, SERVICES
 from oddlog.datasets.simulator.shop.scenarios import Scenario
-from oddlog.datasets.simulator.shop.values import VALUES, clients, times, trace_ids, users
+from oddlog.datasets.simulator.shop.values import VALUES, clients, trace_ids, users
 from oddlog.datasets.simulator.steps import ALWAYS
+from oddlog.datasets.simulator.tables import times
 from oddlog.datasets.simulator.writing import Pages
 from oddlog.types import I64
 

@@ -124,9 +124,3 @@ def trace_ids(draws: Draws, n: int) -> list[str]:
     """Return 16 hexadecimal digits each [n]."""
     raw: U64 = draws.raw(n)
     return [f"{bits:016x}" for bits in raw.tolist()]
-
-
-def times(time_us: I64) -> list[str]:
-    """Return ISO 8601 in UTC with microseconds [n]."""
-    text: list[str] = np.datetime_as_string(time_us.astype("datetime64[us]"), unit="us", timezone="UTC").tolist()
-    return text
