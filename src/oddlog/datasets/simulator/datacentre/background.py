@@ -159,30 +159,35 @@ class Background:
         host, time_us = host[talks], time_us[talks]
         if len(time_us) == 0:
             return
-        message = MESSAGES[name]
-        mark = np.zeros(len(time_us), np.int64)
-        columns: dict[str, pl.Series] = {"host": pl.Series(_hosts(name)).gather(host)}
-        figures = usage(self._draws, self._plan.rhythm, host, time_us) if name == "agent.usage" else {}
-        for value in names_in(message, (), traced=False):
-            if value in {"ts", "host"}:
-                continue
-            if value == "took":
-                columns[value] = pl.Series(np.maximum(self._draws.latency(240_000, len(host)) // 1_000, 1))
-                continue
-            drawn = figures[value] if value in figures else VALUES[value].draw(self._draws, len(host))
-            if isinstance(drawn, pl.Series) and drawn.dtype == pl.Int64:
-                drawn = drawn.to_numpy()
-            if not isinstance(drawn, pl.Series):
-                drawn, mark = self._drift(name, value, host, time_us, drawn, mark)
-                drawn = tenths(drawn) if value in _TENTHS else pl.Series(drawn)
-            columns[value] = drawn
+        columns, mark = self._columns(name, host, time_us)
         stamp = time_us
         for number, skew in self._skewed:
             if skew.host in _hosts(name):
                 wrong = (host == _hosts(name).index(skew.host)) & skew.span.holds(time_us)
                 stamp = np.where(wrong, stamp + skew.shift_us, stamp)
                 mark = np.where(wrong, number * 2 + 1, mark)
-        entries.add(message, (), columns, arrived=time_us, stamp=stamp, mark=mark, traced=False)
+        entries.add(MESSAGES[name], (), columns, arrived=time_us, stamp=stamp, mark=mark, traced=False)
+
+    def _columns(self, name: str, host: I64, time_us: I64) -> tuple[dict[str, pl.Series], I64]:
+        """Return the values in lines [e], and their marks."""
+        n = len(time_us)
+        mark = np.zeros(n, np.int64)
+        columns = {"host": pl.Series(_hosts(name)).gather(host)}
+        figures = usage(self._draws, self._plan.rhythm, host, time_us) if name == "agent.usage" else {}
+        for value in names_in(MESSAGES[name], (), traced=False):
+            if value in {"ts", "host"}:
+                continue
+            if value in figures:
+                drawn = figures[value]
+            else:
+                series = _value(self._draws, value, n)
+                if series.dtype != pl.Int64:
+                    columns[value] = series
+                    continue
+                drawn = series.to_numpy()
+            drawn, mark = self._drift(name, value, host, time_us, drawn, mark)
+            columns[value] = tenths(drawn) if value in _TENTHS else pl.Series(drawn)
+        return columns, mark
 
     def _gagged(self, name: str, host: I64, time_us: I64) -> Bool:
         gagged = np.zeros(len(time_us), np.bool_)
@@ -216,6 +221,13 @@ def _hosts(name: str) -> tuple[str, ...]:
     if name == "postgres.lag":
         return hosts[1:]
     return hosts[1:2] if name.startswith("postgres.backup") else hosts
+
+
+def _value(draws: Draws, name: str, n: int) -> pl.Series:
+    """Return a value of lines [n] that belong to no request."""
+    if name == "took":
+        return pl.Series(np.maximum(draws.latency(240_000, n) // 1_000, 1))
+    return VALUES[name].draw(draws, n)
 
 
 def usage(draws: Draws, rhythm: Rhythm, host: I64, time_us: I64) -> dict[str, I64]:
@@ -253,9 +265,7 @@ def tell(entries: Entries, draws: Draws, told: Told, number: int, span: Span, si
     given = tuple({"host": told.host, **told.given}.items())
     columns: dict[str, pl.Series] = {}
     for name in names_in(told.message, given, traced=False):
-        if name == "took":
-            columns[name] = pl.Series(np.maximum(draws.latency(240_000, len(time_us)) // 1_000, 1))
-        elif name != "ts":
-            columns[name] = VALUES[name].draw(draws, len(time_us))
+        if name != "ts":
+            columns[name] = _value(draws, name, len(time_us))
     mark = np.full(len(time_us), number * 2 + 1 if number and told.odd else 0)
     entries.add(told.message, given, columns, arrived=time_us, stamp=time_us, mark=mark, traced=False)
