@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from oddlog.config import as_time, load_config, parse_duration, parse_false_alarms, parse_time, parse_window
+from oddlog.config import (
+    as_time,
+    load_config,
+    load_options,
+    parse_duration,
+    parse_false_alarms,
+    parse_time,
+    parse_window,
+    write_options,
+)
 from oddlog.errors import ConfigError
 
 KNOWN = {"fit": {"session", "false_alarms", "train_share"}, "detect": {"fail_on_anomaly"}}
@@ -96,3 +105,22 @@ def test_what_is_no_time_is_refused():
 def test_a_caller_may_give_a_time_or_nothing():
     assert as_time("") is None
     assert as_time(datetime(2026, 3, 1, tzinfo=UTC)) == datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def test_options_of_detectors_are_read_as_they_were_written(tmp_path: Path):
+    options = {"lstm": {"width": 48, "rate": 0.005}, "next-event": {"min_steps": 3, "plain": True, "mode": 'a"b'}}
+    assert load_options(config(tmp_path, write_options(options))) == options
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[fit]\nseed = 1\n", "holds 'fit', which is no detector's table. Write [detector.lstm]."),
+        ("[detector]\nwidth = 3\n", "holds 'width', which is no detector's table."),
+        ("[detector", "is not TOML"),
+    ],
+)
+def test_what_is_no_detector_s_options_is_told(tmp_path: Path, text: str, said: str):
+    with pytest.raises(ConfigError) as error:
+        load_options(config(tmp_path, text))
+    assert said in str(error.value)

@@ -15,6 +15,7 @@ An option on the command line wins over the environment (``ODDLOG_FIT_SESSION``)
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -46,12 +47,7 @@ def load_config(path: Path, known: Mapping[str, AbstractSet[str]]) -> dict[str, 
         If the file cannot be read, is no TOML, or names a command or an option that does not exist.
 
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"The configuration {path} cannot be read: {error.strerror}.", "Check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration {path} is not TOML: {error}.", "Mend that line.") from error
+    tables = _toml(path)
     options: dict[str, dict[str, Any]] = {}
     for command, table in tables.items():
         if command not in known or not isinstance(table, dict):
@@ -64,6 +60,49 @@ def load_config(path: Path, known: Mapping[str, AbstractSet[str]]) -> dict[str, 
                 raise ConfigError(f"{path} sets '{name}', which [{command}] does not have.", did_you_mean(name, names))
             options[command][option] = value
     return options
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"The configuration {path} cannot be read: {error.strerror}.", "Check the path.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration {path} is not TOML: {error}.", "Mend that line.") from error
+
+
+def load_options(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the options of each detector from a TOML file with a table ``[detector.NAME]`` for each.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is no TOML, or holds anything else.
+
+    """
+    tables = _toml(path)
+    of_detectors = tables.pop("detector", {})
+    odd = [*tables, *(name for name, table in of_detectors.items() if not isinstance(table, dict))]
+    if odd:
+        raise ConfigError(f"{path} holds '{odd[0]}', which is no detector's table.", "Write [detector.lstm].")
+    return {
+        name: {option.replace("-", "_"): value for option, value in of.items()} for name, of in of_detectors.items()
+    }
+
+
+def write_options(options: Mapping[str, Mapping[str, bool | float | str]]) -> str:
+    """Return the text that `load_options` reads.
+
+    >>> print(write_options({"lstm": {"width": 48, "rate": 0.005}}), end="")
+    [detector.lstm]
+    width = 48
+    rate = 0.005
+    """
+    lines: list[str] = []
+    for name, chosen in options.items():
+        lines += [*([""] if lines else []), f"[detector.{name}]"]
+        lines += [f"{option.replace('_', '-')} = {json.dumps(value)}" for option, value in chosen.items()]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def parse_duration(text: str) -> float:

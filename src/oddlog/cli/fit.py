@@ -18,6 +18,12 @@ def fit(
     entity: Annotated[str, typer.Option(help="Watch each value of this field on its own: client, user, host …")] = "",
     window: Annotated[str, typer.Option(help="Where there are no sessions (and for --entity): 60s or 100 lines.")] = "",
     detectors: Annotated[str, typer.Option(help="Comma-separated; the default members if not given.")] = "",
+    options: Annotated[
+        Path | None, typer.Option(help="TOML file with a table [detector.NAME] for each, as `oddlog tune` writes it.")
+    ] = None,
+    checkpoints: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints: a fit that was ended goes on from there.")
+    ] = None,
     false_alarms: Annotated[str, typer.Option(help="False alarms you accept: 5/day.")] = "",
     labels: Annotated[
         Path | None, typer.Option(help="CSV key,label: anomalies leave training and choose the threshold.")
@@ -42,6 +48,7 @@ def fit(
     """
     from oddlog import pipeline
     from oddlog.cli import prepare, show
+    from oddlog.config import load_options
     from oddlog.model import check_destination
 
     prepare()
@@ -54,6 +61,8 @@ def fit(
             entity=entity,
             window=window,
             detectors=[name.strip() for name in detectors.split(",") if name.strip()] or None,
+            options=None if options is None else load_options(options),
+            checkpoints=checkpoints or "",
             false_alarms=false_alarms,
             labels=labels,
             exclude=exclude,

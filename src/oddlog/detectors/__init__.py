@@ -51,6 +51,11 @@ def create(name: str, seed: int = 0, **options: Any) -> Detector:
     return detector
 
 
+def takes(name: str, parameter: str) -> bool:
+    """Return whether the constructor of a detector has this parameter."""
+    return parameter in inspect.signature(plugins.load("oddlog.detectors", name)).parameters
+
+
 def installed(names: tuple[str, ...] = DEFAULT) -> tuple[tuple[str, ...], str]:
     """Return those of `names` that can be fitted here, and what the missing ones need ("" if none is missing).
 

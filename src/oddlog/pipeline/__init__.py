@@ -12,6 +12,7 @@ No stage knows another; only this room knows their order. One file a leg of the 
     learning    windows → a view       trimming, members, calibration, threshold
     rates       counts → a view        what is usual by minute, what is odd
     fitting     fit                    all of these in order
+    usual       paths → windows        what a fit learns from, for searches
     detecting   detect                 windows → scores → verdicts → incidents
     episodes    odd counts → incidents what is odd together; `rates_reasons` says why
 """

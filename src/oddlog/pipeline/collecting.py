@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from typing import Self
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
 
+from oddlog.errors import TooLittleDataError
+from oddlog.features.text import embed
 from oddlog.incidents import alarming
 from oddlog.pipeline.events import Codes, EventStore, event_columns
-from oddlog.pipeline.planning import group_of
+from oddlog.pipeline.planning import group_of, look, plan
+from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.views import Cut
-from oddlog.pipeline.watching import NumberColumns
+from oddlog.pipeline.watching import NumberColumns, choose_numbers
 from oddlog.rates import Counting
-from oddlog.templates import Masked, mask
-from oddlog.types import F64, I64, NO_TIME, Number, Tally
+from oddlog.templates import Masked, mask, mine, with_embedding
+from oddlog.types import F64, I64, NO_TIME, Context, Number, Tally, Templates
+from oddlog.windows import SessionChoice
 
 MOST_TYPES = 2_000_000  # distinct masked texts: 337 MB measured
 COMPACT_ROWS = 500_000
@@ -158,3 +164,52 @@ def folds(time_us: I64, edges: I64) -> I64:
     if not len(edges):
         return np.arange(len(time_us)) * FOLDS // max(len(time_us), 1)
     return np.searchsorted(edges, time_us, side="right").astype(np.int64)
+
+
+@dataclass(frozen=True)
+class First:
+    """What the first pass over the records leaves: events in stores, templates, how windows are to be cut."""
+
+    collected: Collected
+    context: Context
+    cuts: list[tuple[str, Cut]]
+    choice: SessionChoice
+    judged: list[dict[str, Any]]
+
+
+@contextmanager
+def first_pass(
+    paths: str | Path | Sequence[str | Path],
+    reading: Reading,
+    session: str,
+    entity: str,
+    window: str,
+    seed: int,
+    say: Callable[[str, int], None],
+    *,
+    rates: bool,
+) -> Iterator[First]:
+    """Read everything once; the stores live as long as the block."""
+    with closing(reading):
+        head, records = look(reading, paths)
+        if not len(head):
+            raise TooLittleDataError("No record is left to learn from.", "Loosen --exclude, --since and --until.")
+        cuts, choice = plan(head, session, entity, window)
+        numbers, judged = choose_numbers(head)
+        del head  # 80 MB of lines that have served
+        counting = Counting(reading.tally, entity) if rates else None
+        with Collected(cuts, numbers, reading.tally, counting) as collected:
+            for block in records:
+                collected.add(block)
+            say("mining templates", 0)
+            templates = _templates(collected, reading.tally)
+            context = Context(templates, numbers, tuple(collected.services.names), seed)
+            yield First(collected, context, cuts, choice, judged)
+
+
+def _templates(collected: Collected, tally: Tally) -> Templates:
+    types = collected.types()
+    templates = mine(
+        types["key"].to_numpy(), types["text"], types["n"].to_numpy(), types["level"].to_numpy(), tally=tally
+    )
+    return with_embedding(templates, embed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,28 +13,23 @@ import polars as pl
 
 from oddlog import plugins
 from oddlog.config import as_time, parse_false_alarms
-from oddlog.detectors import CANDIDATES, DEFAULT, installed
+from oddlog.detectors import CANDIDATES, DEFAULT, create, installed, takes
 from oddlog.errors import ConfigError, TooLittleDataError
 from oddlog.explain import usual_concentration
-from oddlog.features.text import embed
 from oddlog.model import Model
-from oddlog.pipeline.collecting import FOLDS, Collected, folds
+from oddlog.pipeline.collecting import FOLDS, Collected, first_pass, folds
 from oddlog.pipeline.cutting import cut_windows, partitions
 from oddlog.pipeline.events import EventStore
 from oddlog.pipeline.gathering import Answered, Gathering, Rows, with_closing
 from oddlog.pipeline.labels import Labels, read_labels, require_match
-from oddlog.pipeline.learning import Learned, Recurring, learn_view
+from oddlog.pipeline.learning import Learned, Options, Recurring, learn_view
 from oddlog.pipeline.members import reads_counts
 from oddlog.pipeline.memory import MOST_TIMES, Memory, ViewMemory
-from oddlog.pipeline.planning import look, plan
 from oddlog.pipeline.rates import RatesView, learn_rates
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.views import USUAL_RATE, Cut, View, learn_event_view
-from oddlog.pipeline.watching import choose_numbers
 from oddlog.pipeline.whole import WholeWindows
-from oddlog.rates import Counting
-from oddlog.templates import mine, with_embedding
-from oddlog.types import F64, NO_TIME, OVERFLOW, Context, Tally, Templates, to_datetime
+from oddlog.types import F64, NO_TIME, OVERFLOW, Context, to_datetime
 from oddlog.windows import SessionChoice
 
 MOST_TOLD = 50  # candidates for numbers to watch that the model tells of
@@ -52,6 +46,8 @@ def fit(
     entity: str = "",
     window: str = "",
     detectors: str | Sequence[str] | None = None,
+    options: Options | None = None,
+    checkpoints: str | Path = "",
     false_alarms: str | float = "",
     labels: str | Path | None = None,
     exclude: str = "",
@@ -81,6 +77,11 @@ def fit(
         Where there are no sessions, and for entities: a duration ("60s") or a number of lines ("100").
     detectors : str or sequence of str
         Members of the verdict, and no others; if None the default ones, and candidates that are fitted and shown.
+    options : mapping, optional
+        By detector, what goes to its constructor: ``{"lstm": {"width": 48}}``.
+    checkpoints : path
+        A folder in which what takes minutes to train leaves checkpoints. A fit that was ended and is begun again on
+        the same logs, with the same options, goes on from them to the same model.
     false_alarms : str or float
         How many a day are accepted ("5/day"); 1 in 1,000 windows if empty.
     labels : path
@@ -112,6 +113,9 @@ def fit(
     """
     say = progress or (lambda _what, _n: None)
     names, candidates, missing = _members(detectors)
+    options = {name: dict(chosen) for name, chosen in (options or {}).items()}
+    for name, chosen in options.items():
+        create(name, seed, **chosen)  # what it does not take is told before anything is read
     if recurring not in ("usual", "odd"):
         raise ConfigError(f"What recurs is taken as 'usual' or 'odd', not as '{recurring}'.", "Write --recurring odd.")
     alarms = None if false_alarms == "" else float(parse_false_alarms(str(false_alarms)))
@@ -127,32 +131,21 @@ def fit(
     )
     if train_share != 1.0:
         reading.until = _time_at_share(paths, reading, train_share)
-    with closing(reading):
-        head, records = look(reading, paths)
-        if not len(head):
-            raise TooLittleDataError("No record is left to learn from.", "Loosen --exclude, --since and --until.")
-        cuts, choice = plan(head, session, entity, window)
-        numbers, judged = choose_numbers(head)
-        del head  # 80 MB of lines that have served
-        counting = Counting(reading.tally, entity) if rates else None
-        with Collected(cuts, numbers, reading.tally, counting) as collected:
-            for block in records:
-                collected.add(block)
-            say("mining templates", 0)
-            templates = _templates(collected, reading.tally)
-            context = Context(templates, numbers, tuple(collected.services.names), seed)
-            if not context.numbers:
-                candidates = tuple(name for name in candidates if name != "values")
-            fitting = Fitting(collected, context, names, candidates, alarms, known, recurring, say)
-            model = fitting.model(reading)
+    with first_pass(paths, reading, session, entity, window, seed, say, rates=rates) as first:
+        if not first.context.numbers:
+            candidates = tuple(name for name in candidates if name != "values")
+        fitting = Fitting(first.collected, first.context, names, candidates, alarms, known, recurring, say)
+        fitting.options, fitting.checkpoints = options, str(checkpoints)
+        model = fitting.model(reading)
     if known is not None:
         require_match(known, fitting.matched, fitting.matched_anomalous, fitting.example, Path(str(labels)))
     training = {
         **model.training,
-        "numbers": judged[:MOST_TOLD],
-        "notes": [note for note in (missing, _unused_window(window, cuts)) if note],
+        "numbers": first.judged[:MOST_TOLD],
+        "notes": [note for note in (missing, _unused_window(window, first.cuts)) if note],
     }
-    return replace(model, reading=_reading_facts(reading, choice, cuts[0][1], entity, window), training=training)
+    facts = _reading_facts(reading, first.choice, first.cuts[0][1], entity, window)
+    return replace(model, reading=facts, training=training)
 
 
 @dataclass
@@ -163,6 +156,10 @@ class Fitting:
     ----------
     older : Model or None
         What is learned on from, with its `memory`.
+    options : mapping
+        By detector, what goes to its constructor.
+    checkpoints : str
+        Folder that training leaves its checkpoints in, if any.
     answered : mapping
         By view, what labels its windows by what people have said.
 
@@ -178,6 +175,8 @@ class Fitting:
     say: Say
     older: Model | None = None
     memory: Memory | None = None
+    options: Options = field(default_factory=dict)
+    checkpoints: str = ""
     answered: Mapping[str, Answered] = field(default_factory=dict)
     matched: int = 0
     matched_anomalous: int = 0
@@ -189,7 +188,8 @@ class Fitting:
         """Return a fit with the options of an older one, of what that remembers and what was collected."""
         names, candidates = (tuple(memory.options[name]) for name in ("names", "candidates"))
         recurring: Recurring = memory.options["recurring"]
-        return cls(collected, context, names, candidates, None, None, recurring, say, older, memory)
+        options: Options = memory.options.get("options", {})
+        return cls(collected, context, names, candidates, None, None, recurring, say, older, memory, options)
 
     def __post_init__(self) -> None:
         self.edges = self.collected.fold_edges()
@@ -236,13 +236,35 @@ class Fitting:
             "notes": [],
             "rates": rates_facts,
         }
-        options = {"names": self.names, "candidates": self.candidates, "recurring": self.recurring}
+        options = {
+            "names": self.names,
+            "candidates": self.candidates,
+            "recurring": self.recurring,
+            "options": self.options,
+        }
         kept = {view.name: self.remembered[view.name] for view in views}
         memory = Memory(kept, self.by_type, collected.quantiles(MOST_TIMES), options)
         return Model(self.context, views, events, {}, training, rates=rates_view, memory=memory.states())
 
     def view(self, name: str, cut: Cut, store: EventStore) -> Learned:
         """Return the learned view; the first one also counts lines for `learn_event_view`."""
+        k = len(self.context.templates)
+        cut, gathering = self.gathering(name, cut, store)
+        gathered = gathering.gathered()
+        self.remembered[name] = ViewMemory.of(gathered, k)
+        self.matched += gathering.matched
+        self.matched_anomalous += int((gathered.label == 1).sum())
+        self.example = self.example or gathering.example
+        shares = None if gathering.stretches is None else usual_concentration(gathering.stretches, k)
+        rate = self._rate(gathered.n_windows)
+        if self.older is not None:
+            old = next(view for view in self.older.views if view.name == name)
+            shares, rate = _widest(shares, old.usual.concentration, k), old.rate
+        named = (self.names, rate, self.recurring, shares, self.say, self.candidates, self._options_of(name))
+        return learn_view(name, cut, gathered, self.context, *named)
+
+    def gathering(self, name: str, cut: Cut, store: EventStore) -> tuple[Cut, Gathering]:
+        """Return how windows are cut, sessions with when they are over, and the windows that came of it."""
         tally, k = self.collected.tally, len(self.context.templates)
         span_us = (self.collected.start_us, self.collected.end_us)
         self.say(f"cutting {cut.noun}", store.rows)
@@ -258,18 +280,15 @@ class Fitting:
             if first:
                 self._count_lines(events, k)
             gathering.add(cut_windows(events, cut, tally, span_us))
-        gathered = gathering.gathered()
-        self.remembered[name] = ViewMemory.of(gathered, k)
-        self.matched += gathering.matched
-        self.matched_anomalous += int((gathered.label == 1).sum())
-        self.example = self.example or gathering.example
-        shares = None if gathering.stretches is None else usual_concentration(gathering.stretches, k)
-        rate = self._rate(gathered.n_windows)
-        if self.older is not None:
-            old = next(view for view in self.older.views if view.name == name)
-            shares, rate = _widest(shares, old.usual.concentration, k), old.rate
-        named = (self.names, rate, self.recurring, shares, self.say, self.candidates)
-        return learn_view(name, cut, gathered, self.context, *named)
+        return cut, gathering
+
+    def _options_of(self, view: str) -> Options:
+        """Return the options of each member, with where it leaves its checkpoints."""
+        if not self.checkpoints:
+            return self.options
+        folder = {"checkpoints": str(Path(self.checkpoints) / view)}
+        leaving = {name for name in (*self.names, *self.candidates) if takes(name, "checkpoints")}
+        return {**self.options, **{name: {**self.options.get(name, {}), **folder} for name in leaving}}
 
     def rates(self) -> tuple[RatesView | None, dict[str, Any]]:
         """Return the view of counts by minute, if there is to be one, and what is said of it."""
@@ -361,14 +380,6 @@ def _time_at_share(paths: str | Path | Sequence[str | Path], reading: Reading, s
     if not isinstance(cut, datetime):
         raise ConfigError("--train-share needs times, and these lines have none.", "Split the files yourself.")
     return cut
-
-
-def _templates(collected: Collected, tally: Tally) -> Templates:
-    types = collected.types()
-    templates = mine(
-        types["key"].to_numpy(), types["text"], types["n"].to_numpy(), types["level"].to_numpy(), tally=tally
-    )
-    return with_embedding(templates, embed)
 
 
 def _reading_facts(reading: Reading, choice: SessionChoice, cut: Cut, entity: str, window: str) -> dict[str, Any]:

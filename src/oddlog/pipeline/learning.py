@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 
 from oddlog.calibration import Calibrator, lowest_rate
+from oddlog.detectors import takes
 from oddlog.detectors.trim import trim
-from oddlog.errors import UserError
+from oddlog.errors import TooLittleDataError, UserError
 from oddlog.explain import Usual, oddities
 from oddlog.pipeline.distinct import counts_hash, kept_apart
 from oddlog.pipeline.joining import Judged, hold, judge
@@ -24,6 +26,7 @@ from oddlog.types import F64, I8, I64, U64, Bool, Context, Windows
 FEWEST_WINDOWS = 10
 FEWEST_FOR_CANDIDATES = 100  # below, 15 % of the windows are too few to tell rare from common
 Recurring = Literal["usual", "odd"]
+Options = Mapping[str, Mapping[str, Any]]  # of detectors by name: what goes to their constructors
 VALIDATION_SHARE = 0.15  # of the time, at its end: where labels choose the threshold
 
 
@@ -122,11 +125,12 @@ class _Usual:
         place = np.where(place >= 0, at[place], -1)[usual]
         return cls(counted, index, fold, whole.windows, usual, whole.fold, place)
 
-    def fit(self, name: str, context: Context) -> Member:
+    def fit(self, name: str, context: Context, options: Options) -> Member:
         """Return the fitted member."""
+        of_it = options.get(name, {})
         if reads_counts(name):
-            return fit_member(name, self.counted, self.fold, context)
-        return fit_member(name, self.whole, self.whole_fold, context)
+            return fit_member(name, self.counted, self.fold, context, of_it)
+        return fit_member(name, self.whole, self.whole_fold, context, of_it)
 
 
 def learn_view(
@@ -140,10 +144,11 @@ def learn_view(
     concentration: F64 | None,
     say: Callable[[str, int], None],
     candidates: Sequence[str] = (),
+    options: Options = MappingProxyType({}),
 ) -> Learned:
     """Trim, fit, calibrate; a view of too few windows is not learned, and the facts say so.
 
-    `names` vote; `candidates` are fitted and shown.
+    `names` vote; `candidates` are fitted and shown; `options` go to the constructors of detectors by name.
     """
     labelled = gathered.label == 1
     facts: dict[str, Any] = {
@@ -167,7 +172,7 @@ def learn_view(
     keep = ~labelled
     keep[~labelled] = kept
     usual = _Usual.of(gathered, keep, k)
-    members = _fitted(usual, context, names, candidates, cut, facts, say)
+    members = _fitted(usual, context, names, candidates, options, cut, facts, say)
     judged: dict[str, Judged] = {}
     if shown := [member.name for member in members if member.name not in names]:
         say(f"trying {', '.join(shown)} on corrupted {cut.noun}", 0)
@@ -202,11 +207,33 @@ def learn_view(
     return Learned(view, facts)
 
 
+def whole_usual(gathered: Gathered, cut: Cut, context: Context) -> Windows:
+    """Return the whole windows that are left to learn from when what looks odd is trimmed.
+
+    Raises
+    ------
+    TooLittleDataError
+        If they are too few.
+
+    """
+    usual = Windows.empty()
+    if len(gathered.windows):
+        keep, _ = trim(gathered.windows, context, gathered.label)
+        usual = _Usual.of(gathered, keep, len(context.templates)).whole
+    if len(usual) < FEWEST_FOR_CANDIDATES:
+        raise TooLittleDataError(
+            f"{len(usual):,} usual {cut.noun} are too few to search with (at least {FEWEST_FOR_CANDIDATES}).",
+            "Give more logs, or cut smaller windows: --session none --window 20.",
+        )
+    return usual
+
+
 def _fitted(
     usual: _Usual,
     context: Context,
     names: Sequence[str],
     candidates: Sequence[str],
+    options: Options,
     cut: Cut,
     facts: dict[str, Any],
     say: Callable[[str, int], None],
@@ -215,7 +242,7 @@ def _fitted(
     members = []
     for name in names:
         say(f"learning {name} on {cut.noun}", 0)
-        members.append(usual.fit(name, context))
+        members.append(usual.fit(name, context, _told(name, options, cut, say)))
     for name in candidates:
         say(f"learning {name} on {cut.noun}", 0)
         try:
@@ -225,10 +252,21 @@ def _fitted(
                     f"(at least {FEWEST_FOR_CANDIDATES})."
                 )
                 continue
-            members.append(usual.fit(name, context))
+            members.append(usual.fit(name, context, _told(name, options, cut, say)))
         except UserError as error:
             facts["notes"].append(f"{name} is not learned: {error}")
     return members
+
+
+def _told(name: str, options: Options, cut: Cut, say: Callable[[str, int], None]) -> Options:
+    """Return the options with the telling of how training goes, for those who train for long."""
+    if not takes(name, "progress"):
+        return options
+
+    def progress(step: int, steps: int, loss: float) -> None:
+        say(f"learning {name} on {cut.noun}: step {step:,} of {steps:,}, loss {loss:.4g}", 0)
+
+    return {**options, name: {**options.get(name, {}), "progress": progress}}
 
 
 def _with_labels(

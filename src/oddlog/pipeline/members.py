@@ -12,8 +12,11 @@ its p-values stand on the last 15 % of the windows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -81,34 +84,37 @@ def shares(weight: F64) -> I64:
     return share
 
 
-def fit_member(name: str, windows: Windows, folds: I64, context: Context) -> Member:
+def fit_member(
+    name: str, windows: Windows, folds: I64, context: Context, options: Mapping[str, Any] = MappingProxyType({})
+) -> Member:
     """Fit a member to usual windows [w], in order of time, counted or whole as it `reads_counts`."""
-    return (_held_out if is_held_out(name) else _in_folds)(name, windows, folds, context)
+    new = partial(create, name, context.seed, **options)
+    if is_held_out(name):
+        return _held_out(name, new, windows, context)
+    return _in_folds(name, new, windows, folds, context)
 
 
-def _in_folds(name: str, windows: Windows, folds: I64, context: Context) -> Member:
+def _in_folds(name: str, new: Callable[[], Detector], windows: Windows, folds: I64, context: Context) -> Member:
     made: list[Detector] = []
 
     def make() -> Detector:
-        made.append(create(name, context.seed))
+        made.append(new())
         return made[-1]
 
-    detector = create(name, context.seed).fit(windows, context)
+    detector = new().fit(windows, context)
     scores = crossfit(make, windows, context, folds=folds)
     early = made[-1] if made else detector
     asked = np.full(len(windows), len(made) > 0)
     return Member(name, detector, early, scores, asked, reads_counts(name), Tail.fit(scores, windows.weight))
 
 
-def _held_out(name: str, windows: Windows, folds: I64, context: Context) -> Member:  # noqa: ARG001 - time alone counts
+def _held_out(name: str, new: Callable[[], Detector], windows: Windows, context: Context) -> Member:
     share = shares(windows.weight)
     once, of_window = _once_a_share(name, windows, share, context)
     part = np.empty(len(once), np.int64)
     part[of_window] = share
     validation = once.take(part == STOPPED_BY)
-    detector = create(name, context.seed).fit(
-        once.take(part == LEARNED_FROM), context, validation=validation if len(validation) else None
-    )
+    detector = new().fit(once.take(part == LEARNED_FROM), context, validation=validation if len(validation) else None)
     scores, asked = np.full(len(once), np.nan), share == HELD_OUT
     scores[part == HELD_OUT] = detector.score(once.take(part == HELD_OUT)).window
     scores = scores[of_window]
