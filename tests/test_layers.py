@@ -28,6 +28,7 @@ MAY = {
     | {"types", "errors", "config", "plugins", "thresholds", "rates", "detectors", "model", "feedback"},
     "model": {"types", "errors", "pipeline"},
     "reports": STAGES | {"types", "errors", "pipeline", "model"},
+    "training": {"types", "errors", "plugins", "detectors"},
     "testing": {"types", "errors", "formats", "detectors"},
 }
 HEAVY = ("torch", "sklearn", "onnx", "onnxscript", "scipy", "pandas", "pyarrow")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oddlog.cli import demo, detect, feedback, fit, look, mark, report, simulate, update
+from oddlog.cli import demo, detect, feedback, fit, look, mark, report, simulate, tune, update
 
 app = typer.Typer(
     name="oddlog",
@@ -18,6 +18,7 @@ app = typer.Typer(
     context_settings={"auto_envvar_prefix": "ODDLOG", "help_option_names": ["-h", "--help"]},
 )
 app.command("fit")(fit.fit)
+app.command("tune")(tune.tune)
 app.command("detect")(detect.detect)
 app.command("update")(update.update)
 app.add_typer(feedback.app, name="feedback")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -45,6 +45,14 @@ class LstmAutoencoder(Reconstruction):
     """
 
     name: ClassVar[Literal["lstm", "cnn"]] = "lstm"
+    search: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "width": (16, 24, 32, 48, 64),
+        "summary": (8, 16, 32),
+        "layers": (1, 2),
+        "rate": (1e-3, 2e-3, 5e-3, 1e-2),
+        "batch": (32, 64, 128),
+    }
+    """What `oddlog tune` tries; the loss on the validation windows is alike for all of it."""
 
     def __init__(
         self,

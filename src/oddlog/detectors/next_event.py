@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import onnxruntime as ort
@@ -108,6 +108,14 @@ class NextEvent:
     needs: Literal["usual", "labels"] = "usual"
     calibrates: Literal["folds", "holdout"] = "holdout"
     requires: tuple[str, ...] = ("torch", "onnx")
+    search: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "embedding": (16, 32, 64),
+        "width": (32, 64, 96, 128),
+        "layers": (1, 2),
+        "rate": (1e-3, 3e-3, 5e-3, 1e-2),
+        "batch": (32, 64, 128),
+    }
+    """What `oddlog tune` tries; the loss on the validation windows is alike for all of it."""
 
     _columns: Columns
     _weights: dict[str, F32]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import onnxruntime as ort
@@ -62,6 +62,13 @@ class DenseAutoencoder:
     needs: Literal["usual", "labels"] = "usual"
     calibrates: Literal["folds", "holdout"] = "holdout"
     requires: tuple[str, ...] = ("torch", "onnx")
+    search: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "width": (32, 64, 128),
+        "code": (4, 8, 16),
+        "rate": (1e-3, 3e-3, 1e-2),
+        "batch": (64, 128, 256),
+    }
+    """What `oddlog tune` tries; the loss on the validation windows is alike for all of it."""
 
     training: dict[str, Any]
     """How training went: steps taken, the best one, its loss, why it ended."""
