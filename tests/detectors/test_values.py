@@ -97,6 +97,18 @@ def test_a_constant_number_that_changes_is_odd_and_by_more_the_more_it_changes()
     assert 2 < event[1] < 3 < event[2]
 
 
+def test_what_many_usual_values_are_is_never_odd_however_many_were_learned_from():
+    # 0, 1 or 2, a third each: the largest is no tail, and nothing about it depends on how many there were
+    scores = []
+    for n in (300, 400, 5_000):
+        usual = numbered([[(0, float(i % 3))] for i in range(n)])
+        fitted = ParameterValues().fit(usual, of((CODE,)))
+        scores.append(fitted.score(numbered([[(0, 0.0)], [(0, 1.0)], [(0, 2.0)]])).window.max())
+        assert fitted.score(numbered([[(0, 3.0)]])).window[0] >= np.log10(n)
+    assert max(scores) - min(scores) < 0.01
+    assert max(scores) < 0.5
+
+
 def test_a_type_with_too_few_values_is_measured_by_the_number_of_all_types():
     usual = numbered([[(0, float(10 + i % 10))] for i in range(100)] + [[(1, 13.0)]] * 19)
     fitted = ParameterValues().fit(usual, of((CODE,)))

@@ -3,8 +3,8 @@
 ::
 
     -log10 p                                                      .
-       3                                                      .     exponential beyond the 98 % quantile
-                                                          .
+       3                                                      .     exponential beyond the 98 % quantile; beyond all
+                                                          .         n values seen at least log10(n + 1)
      1.4 .                                            .             2 * 2 % of the usual values are as far out
            .                                      .
        0       .        .        .        .   .                     the median
@@ -51,11 +51,13 @@ class Ranges:
     below, above : F64 [p]
         Where the tails begin: the 2 % and the 98 % quantile.
     share_below, share_above : F64 [p]
-        Of the values, beyond these.
+        Of the values, at or beyond these.
     scale_below, scale_above : F64 [p]
         Of the exponential tails.
     mean, deviation : F64 [p]
         Of the values between the tails' beginnings (those beyond count as these).
+    least, most, values : F64 [p]
+        The smallest and the largest one seen, and how many there were.
 
     """
 
@@ -75,6 +77,9 @@ class Ranges:
     scale_above: F64
     mean: F64
     deviation: F64
+    least: F64
+    most: F64
+    values: F64
 
     def __len__(self) -> int:
         return len(self.row)
@@ -128,7 +133,10 @@ class Ranges:
         scaled = self._scaled(value, at)
         high = _beyond(scaled, self.centre[at], self.above[at], self.share_above[at], self.scale_above[at])
         low = _beyond(-scaled, -self.centre[at], -self.below[at], self.share_below[at], self.scale_below[at])
-        return np.where(scaled >= self.centre[at], high, low)
+        surprise = np.where(scaled >= self.centre[at], high, low)
+        # A value beyond n others is as likely as 1 / (n + 1), whatever the tail says.
+        beyond = (scaled > self.most[at]) | (scaled < self.least[at])
+        return np.where(beyond, np.maximum(surprise, np.log10(self.values[at] + 1)), surprise)
 
     def standardised(self, value: F64, at: I64) -> F64:
         """Return each value [x] in standard deviations from the mean, cut at `MOST_Z`."""
@@ -164,6 +172,9 @@ class _Range:
     scale_above: float
     mean: float
     deviation: float
+    least: float
+    most: float
+    values: float
 
     @classmethod
     def of(cls, value: F64, weight: F64, *, is_log: bool, spread: float) -> Self:
@@ -187,12 +198,15 @@ class _Range:
             centre,
             start,
             end,
-            (float(weight[lower].sum()) + 0.5) / (total + 1),
-            (float(weight[upper].sum()) + 0.5) / (total + 1),
+            float(weight[scaled <= start].sum()) / total,
+            float(weight[scaled >= end].sum()) / total,
             max(_scale(start - scaled[lower], weight[lower]), finest),
             max(_scale(scaled[upper] - end, weight[upper]), finest),
             mean,
             max(deviation, finest),
+            float(scaled[0]),
+            float(scaled[-1]),
+            total,
         )
 
     def as_floats(self) -> tuple[float, ...]:
