@@ -80,6 +80,15 @@ def test_a_member_that_takes_what_is_late_for_odd_does_not():
     assert told.false_alarms[1] > 0.5
 
 
+def test_the_voters_alone_are_measured_by_all_windows_and_a_held_out_member_by_the_held_out_ones():
+    members, trial = trial_of(cycles(), "pairs")
+    assert not isinstance(trial, str)
+    assert trial.can.sum(1).tolist() == [3_700, 300]
+    assert trial.rate(np.array([True, False]), 1e-4) == 2.5 / 3_700
+    assert trial.rate(np.array([True, True]), 1e-4) == 2.5 / 300
+    assert judge(members, ["pairs"], trial, 1e-4, N)["pairs"].rate == 2.5 / 300
+
+
 def test_of_two_that_know_the_same_one_joins(monkeypatch: pytest.MonkeyPatch):
     class Twin(Fake):
         name = "twin"
@@ -119,7 +128,8 @@ def test_a_loss_of_one_kind_is_not_made_good_by_another():
     # p = 10^-2.2 of the voter alone is odd at 1 in 100, the mean of it and of nothing is not
     twins = {"drop": np.tile([[2.2 * np.log(10)], [0.0]], 60), "swap": np.tile([[0.0], [30.0]], 60)}
     half = np.ones(2_000)
-    trial = Trial(usual[:, :2_000], half, usual[:, 2_000:], half, twins, [member.tail for member in members])
+    can, tails = np.ones((2, 2_000), np.bool_), [member.tail for member in members]
+    trial = Trial(usual[:, :2_000], can, half, usual[:, 2_000:], half, twins, tails)
     told = judge(members, ["pairs"], trial, 0.01, 1e9)["pairs"]
     assert told.detected == {"drop": (1.0, 0.0), "swap": (0.0, 1.0)}
     assert told.why == "of corrupted windows +0.0% found; at least +2% are asked for"

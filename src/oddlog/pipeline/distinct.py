@@ -7,7 +7,7 @@ import numpy as np
 from oddlog.types import F64, I64, U64, Windows
 
 MOST_WINDOWS = 200_000  # distinct windows a fit takes; beyond, a sample of them, which is stated
-MOST_EVENTS = 1_000_000  # of whole windows a fit takes: 25 bytes each, and 4 for each number
+MOST_EVENTS = 500_000  # of whole windows a fit takes: 25 bytes each, and 4 for each number
 COUNTED = frozenset({"template"})  # what a detector reads that only counts types
 CODED = frozenset({"template", "order", "level", "service"})  # what can be told alike; times and numbers never are
 

@@ -76,9 +76,11 @@ class Trial:
     Attributes
     ----------
     setting : F64 [m, a]
-        Scores of the usual windows that set the thresholds; the earlier half of those held out.
+        Scores of the usual windows that set thresholds: all but those of the later half of what is held out.
+    can : Bool [m, a]
+        Which of them each member was asked about without having learned from them.
     asked : F64 [m, b]
-        Of the later half.
+        Scores of the later half.
     twins : mapping of F64 [m, x]
         Of their corrupted twins, by kind.
     setting_weight, asked_weight : F64
@@ -89,19 +91,21 @@ class Trial:
     """
 
     setting: F64
+    can: Bool
     setting_weight: F64
     asked: F64
     asked_weight: F64
     twins: dict[str, F64]
     tails: Sequence[Tail]
 
-    def rate(self, rate: float) -> float:
-        """Return the rate that the setting half can hold."""
-        return max(rate, lowest_rate(float(self.setting_weight.sum())))
+    def rate(self, votes: Bool, rate: float) -> float:
+        """Return `rate`, or the lowest one that the windows of these voters can hold."""
+        return max(rate, lowest_rate(float(self.setting_weight[self.can[votes].all(0)].sum())))
 
     def outcome(self, votes: Bool, rate: float) -> tuple[dict[str, float], float]:
         """Return the share of each kind of twins that those who vote find at `rate`, and their false alarms."""
-        verdict = Calibrator().fit_verdict(self.tails, votes, self.setting, self.setting_weight)
+        use = self.can[votes].all(0)
+        verdict = Calibrator().fit_verdict(self.tails, votes, self.setting[:, use], self.setting_weight[use])
         threshold = verdict.threshold(rate)
 
         def odd(scores: F64) -> Bool:
@@ -127,15 +131,14 @@ def hold(members: Sequence[Member], whole: Windows, fold: I64, place: I64, k: in
         Templates of the model.
 
     """
-    late = (shares(whole.weight) == HELD_OUT) & (fold == fold.max(initial=0))
-    for member in members:
-        late &= (place >= 0) & member.asked[place] if member.counts else member.asked
+    can = np.stack([(place >= 0) & one.asked[place] if one.counts else one.asked for one in members])
+    late = (shares(whole.weight) == HELD_OUT) & (fold == fold.max(initial=0)) & can.all(0)
     index = np.flatnonzero(late)
     weight = whole.weight[index]
     if weight.sum() < LEAST_JUDGED:
         return f"{weight.sum():,.0f} held-out windows are too few to judge by (at least {LEAST_JUDGED:,.0f})"
     later = np.cumsum(weight) - weight / 2 >= weight.sum() / 2
-    setting, asked = index[~later], index[later]
+    asked = index[later]
     masked = np.ones(len(whole), np.bool_)
     masked[asked] = False
     tails = [
@@ -151,7 +154,9 @@ def hold(members: Sequence[Member], whole: Windows, fold: I64, place: I64, k: in
     }
     if not twins:
         return "no kind of corruption makes enough windows that are not usual ones again"
-    return Trial(scores[:, setting], whole.weight[setting], scores[:, asked], whole.weight[asked], twins, tails)
+    return Trial(
+        scores[:, masked], can[:, masked], whole.weight[masked], scores[:, asked], whole.weight[asked], twins, tails
+    )
 
 
 def judge(
@@ -175,13 +180,11 @@ def judge(
     """
     if isinstance(trial, str):
         return {name: Judged(joined=False, why=trial) for name in candidates}
-    at_rate = trial.rate(rate)
     votes = np.array([member.name not in candidates for member in members])
     judged: dict[str, Judged] = {}
     left = [i for i, member in enumerate(members) if member.name in candidates]
     while left:
-        without = trial.outcome(votes, at_rate)
-        tried = {i: _judged(trial, votes, i, without, at_rate) for i in left}
+        tried = {i: _judged(trial, votes, i, rate) for i in left}
         for i in left:
             tried[i] = _with_room(tried[i], members[i].name, rate, n_whole)
         judged |= {members[i].name: one for i, one in tried.items()}
@@ -198,9 +201,11 @@ def _gain(detected: dict[str, tuple[float, float]]) -> float:
     return float(np.mean([found - before for before, found in detected.values()]))
 
 
-def _judged(trial: Trial, votes: Bool, i: int, without: tuple[dict[str, float], float], rate: float) -> Judged:
+def _judged(trial: Trial, votes: Bool, i: int, rate: float) -> Judged:
     more = votes.copy()
     more[i] = True
+    rate = trial.rate(more, rate)
+    without = trial.outcome(votes, rate)
     found, false = trial.outcome(more, rate)
     detected = {kind: (before, found[kind]) for kind, before in without[0].items()}
     gain, worst = _gain(detected), min(detected, key=lambda kind: detected[kind][1] - detected[kind][0])

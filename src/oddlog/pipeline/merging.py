@@ -16,10 +16,10 @@ from oddlog.model import Model
 from oddlog.pipeline.closeups import Closeups
 from oddlog.pipeline.episodes import Episode, incident_of, is_same, lines_of, together
 from oddlog.pipeline.events import Codes
-from oddlog.pipeline.odd import MOST_ODD, OddWindows, patterns_of
+from oddlog.pipeline.odd import MOST_ODD, OddWindows, patterns_of, told_of
 from oddlog.pipeline.rates import Judged
 from oddlog.pipeline.reading import Reading
-from oddlog.pipeline.telling import reason_of
+from oddlog.pipeline.telling import Remark, reason_of
 from oddlog.templates import Matcher
 from oddlog.types import F64, I64, OVERFLOW, Bool, Incident, LineRef, Reason, Windows, to_datetime
 
@@ -148,9 +148,14 @@ class Merging:
         severity = self._severity(odd)
         told.update(o.template for one in odd.lead for o in one if o.seen)
         incident = group(patterns, [[f"{kind}:{row}" for kind, row in one] for one in odd.signs], odd.windows.start)
+        members = [np.flatnonzero(incident == i) for i in range(int(incident.max(initial=-1)) + 1)]
+        by_rank = [
+            index[np.lexsort((odd.windows.start[index], -odd.score[index], -severity[index]))] for index in members
+        ]
+        p_value, remarks = told_of(odd.view, odd.windows.take(np.array([index[0] for index in by_rank], np.int64)))
         return [
-            self._one(odd, np.flatnonzero(incident == i), patterns, severity)
-            for i in range(int(incident.max(initial=-1)) + 1)
+            self._one(odd, index, patterns, severity, {name: float(p[i]) for name, p in p_value.items()}, remarks[i])
+            for i, index in enumerate(by_rank)
         ]
 
     def _severity(self, odd: OddWindows) -> F64:
@@ -164,11 +169,19 @@ class Merging:
                 words[i] = self.words[np.minimum(windows.template[events], len(self.words) - 1)].any()
         return pressing(-np.log10(np.maximum(odd.p_value, TINY)), level, words)
 
-    def _one(self, odd: OddWindows, index: I64, patterns: list[str], severity: F64) -> _Found:
-        """Return the incident of the windows at `index`."""
+    def _one(
+        self,
+        odd: OddWindows,
+        by_rank: I64,
+        patterns: list[str],
+        severity: F64,
+        member_p: dict[str, float],
+        remarks: list[Remark],
+    ) -> _Found:
+        """Return the incident of windows, the most pressing first; what the members make of that one is given."""
         windows, score = odd.windows, odd.score
-        by_rank = index[np.lexsort((windows.start[index], -score[index], -severity[index]))]
         top = int(by_rank[0])
+        index = np.sort(by_rank)
         by_time = index[np.argsort(windows.start[index], kind="stable")]
         one = windows.take(index)
         refs = self._refs(odd, by_rank[:MOST_WINDOWS_SHOWN])
@@ -179,7 +192,6 @@ class Merging:
         named = [name for name, _ in Counter(patterns[i] for i in by_time).most_common(MOST_PATTERNS)]
         # That a thing happens again adds to its novelty, by the order of magnitude.
         pressing_ = float(severity[top]) * (1 + np.log10(is_guilty.sum()) / MOST_NOVEL)
-        member_p = {name: float(p_value[top]) for name, p_value in odd.member_p.items()}
         incident = Incident(
             id=self._id(windows.key[top], first),
             key=windows.key[top],
@@ -194,7 +206,7 @@ class Merging:
             patterns=tuple(named),
             new_types=self._new_types(o.template for o in odd.lead[top]),
             services=self._ranked(one.service[is_guilty]),
-            reasons=tuple(self._reasons(odd, top)),
+            reasons=tuple(self._reasons(odd, top, remarks)),
             hosts=(),
             lines=(),
             members={name: p_value for name, p_value in member_p.items() if not np.isnan(p_value)},
@@ -206,14 +218,14 @@ class Merging:
             self.closeups.add_window(incident.id, order, window, odd.lead[top], view.usual, view.cut.noun, one.start)
         return _Found(incident, refs, order)
 
-    def _reasons(self, odd: OddWindows, top: int) -> list[Reason]:
+    def _reasons(self, odd: OddWindows, top: int, remarks: list[Remark]) -> list[Reason]:
         """Return why the window `top` is odd: by its counts, then by what members that read more remark on it."""
         view, windows, lead = odd.view, odd.windows, odd.lead[top]
         reasons = [reason(o, view.usual, self.matcher.text_of(o.template), view.cut.noun) for o in lead]
         if view.name == "entities":
             name = windows.key[top].rsplit("@", 1)[0].rsplit("#", 1)[0]
             reasons = self._concentrations(view.usual, name, int(windows.start[top]), view.name, lead) + reasons
-        said = [reason_of(one, self.model.context, self.matcher.text_of) for one in odd.remarks[top]]
+        said = [reason_of(one, self.model.context, self.matcher.text_of) for one in remarks]
         return [*reasons[: MOST_REASONS - len(said)], *said] or [
             Reason("combination", "no single type stands out: their combination does", {"types": 0})
         ]

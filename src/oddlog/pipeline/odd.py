@@ -30,8 +30,7 @@ class OddWindows:
     score: F64
     p_value: F64
     oddities: list[list[Oddity]]
-    remarks: list[list[Remark]]
-    member_p: dict[str, F64]
+    remarks: list[list[Remark]]  # of windows that no type makes odd by being there; others are asked about if told
     n_dropped: int = 0
 
     @classmethod
@@ -39,17 +38,13 @@ class OddWindows:
         """Return the odd ones among `windows` [w], given their verdicts."""
         index, score = odd_index(verdict), verdict["score"].to_numpy()
         odd = windows.take(index)
-        member_p = view.member_p(odd)
-        return cls(
-            view,
-            odd,
-            score[index],
-            verdict["p_value"].to_numpy()[index],
-            view.oddities(odd),
-            remarks_of(view.members, member_p, view.rate, odd),
-            member_p,
-            int(verdict["is_anomaly"].sum()) - len(index),
-        )
+        found = view.oddities(odd)
+        remarks: list[list[Remark]] = [[] for _ in found]
+        silent = np.array([i for i, one in enumerate(found) if not any(o.seen for o in leading(one))], np.int64)
+        for i, said in zip(silent.tolist(), told_of(view, odd.take(silent))[1], strict=True):
+            remarks[i] = said
+        dropped = int(verdict["is_anomaly"].sum()) - len(index)
+        return cls(view, odd, score[index], verdict["p_value"].to_numpy()[index], found, remarks, dropped)
 
     @classmethod
     def concat(cls, parts: Sequence[OddWindows]) -> OddWindows:
@@ -61,7 +56,6 @@ class OddWindows:
             np.concatenate([part.p_value for part in parts]),
             [one for part in parts for one in part.oddities],
             [one for part in parts for one in part.remarks],
-            {name: np.concatenate([part.member_p[name] for part in parts]) for name in parts[0].member_p},
         )
 
     def take(self, index: I64) -> OddWindows:
@@ -73,7 +67,6 @@ class OddWindows:
             self.p_value[index],
             [self.oddities[i] for i in index],
             [self.remarks[i] for i in index],
-            {name: p_value[index] for name, p_value in self.member_p.items()},
         )
 
     @cached_property
@@ -133,6 +126,12 @@ def odd_index(verdict: pl.DataFrame) -> I64:
         return index
     score = verdict["score"].to_numpy()
     return np.sort(index[np.argsort(-score[index], kind="stable")[:MOST_ODD]])
+
+
+def told_of(view: View, windows: Windows) -> tuple[dict[str, F64], list[list[Remark]]]:
+    """Return the p-value [w] of each member of `view` by name, and what they remark on in each window [w]."""
+    p_value = view.member_p(windows)
+    return p_value, remarks_of(view.members, p_value, view.rate, windows)
 
 
 def patterns_of(matcher: Matcher, odd: OddWindows) -> list[str]:
