@@ -117,9 +117,12 @@ class _Table:
         return self.rows > COMPACT_ROWS + self.settled
 
     def compact(self) -> pl.DataFrame:
+        if len(self.parts) == 1 and self.rows == self.settled:
+            return self.parts[0]
         frame = pl.concat([pl.DataFrame(schema=self.schema), *self.parts])
         sums = [name for name in self.schema if name not in self.keys]
-        frame = frame.group_by(self.keys).agg(pl.col(sums).sum()).sort(self.keys)
+        # In the order they came: a sum of floats depends on it, and a model must not.
+        frame = frame.group_by(self.keys, maintain_order=True).agg(pl.col(sums).sum()).sort(self.keys)
         self.set(frame.select(pl.col(name).cast(dtype) for name, dtype in self.schema.items()))
         return self.parts[0]
 
@@ -211,7 +214,7 @@ class Counting:
         some = lines.select("minute", "service", pl.col("host").fill_null(NO_HOST), value).filter(
             pl.col(name).is_finite()
         )
-        frame = some.group_by("minute", "service", "host").agg(
+        frame = some.group_by("minute", "service", "host", maintain_order=True).agg(
             n=pl.len(), sum=pl.col(name).sum(), asinh=pl.col(name).arcsinh().sum()
         )
         if len(frame):
@@ -262,6 +265,7 @@ class Counting:
         kept = rows.filter(pl.col("rows").cum_sum() <= MOST_ROWS // 2)[by]
         self._tally.add(f"rare ones beyond {MOST_ROWS:,} counts by minute, counted as one", len(rows) - len(kept))
         table.set(frame.with_columns(pl.when(pl.col(by).is_in(kept.implode())).then(by).otherwise(other).alias(by)))
+        table.settled = 0  # what became one is still in many rows
         table.compact()
 
     def table(self, name: str) -> pl.DataFrame:

@@ -4,7 +4,7 @@ The mean of an hour of the week is drawn towards the mean of that hour on all da
 series, the more the less often the hour was seen (a gamma prior worth so many minutes):
 
     λ[hour] = (n[hour] + κ · λ) / (minutes[hour] + κ)
-    λ[hour of week] = (n[hour of week] + κ · λ[hour]) / (minutes[hour of week] + κ)
+    λ[hour of week] = (n[hour of week] + κ' · λ[hour]) / (minutes[hour of week] + κ')
 
 Counts vary more than Poisson's law allows, so their variance is taken as μ + α μ² (negative binomial). α is the mean
 of ((n − μ)² − μ) / μ², out of fold, without the few cells that are furthest off, drawn towards `PRIOR_ALPHA`.
@@ -17,14 +17,15 @@ from typing import Literal
 
 import numpy as np
 
-from oddlog.rates.series import Span
+from oddlog.rates.series import Span, hour_of_week
 from oddlog.types import F64, I64
 
 HOURS = 168
 MOST_FOLDS = 5
 HOURLY_DAYS = 2.0  # days of training from which on an hour has its own expectation …
 WEEKLY_DAYS = 13.5  # … and an hour of a weekday (two weeks, of which the ends may be missing)
-KAPPA = 60.0  # minutes that the coarser mean counts for
+KAPPA = 60.0  # minutes that the mean of a series counts for in that of an hour …
+KAPPA_WEEK = 15.0  # … and that of an hour in that of an hour of the week: two weeks hold it for 120 minutes only
 PRIOR_ALPHA, PRIOR_DAYS = 0.05, 2.0  # a day differs from the next by about a fifth; believed as much as two days
 LEAST_ALPHA = 0.005
 TRIMMED = 0.02  # share of the cells of a series that do not count for α: rather incidents than its nature
@@ -48,18 +49,21 @@ class Season:
     grain: Grain
     rate: F64
 
-    def low_high(self, span: Span) -> tuple[F64, F64]:
-        """Return the least and the most that is usual in each minute [x, t].
+    def low_high(self, minute: I64) -> tuple[F64, F64]:
+        """Return the least and the most that is usual in each of some minutes [x, t].
 
         An hour's mean either holds for the whole hour, as of jobs, or changes evenly to the next, as of people's
         traffic: what lies between both is usual.
         """
-        flat = self.rate[:, span.hour_of_week]
+        hour = hour_of_week(minute)
+        flat: F64 = np.take(self.rate, hour, axis=1)
         if self.grain == "none":
             return flat, flat
-        past = (span.minute % 60 + 0.5) / 60 - 0.5  # from the middle of the hour
-        other = (span.hour_of_week + np.where(past < 0, -1, 1)) % HOURS
-        sloped = flat + np.abs(past) * (self.rate[:, other] - flat)
+        past = (minute % 60 + 0.5) / 60 - 0.5  # from the middle of the hour
+        sloped = np.take(self.rate, (hour + np.where(past < 0, -1, 1)) % HOURS, axis=1)
+        sloped -= flat
+        sloped *= np.abs(past)
+        sloped += flat
         return np.minimum(flat, sloped), np.maximum(flat, sloped)
 
 
@@ -114,7 +118,7 @@ class SeasonSums:
             by_hour, of_hour = (sums.reshape(-1, 7, 24).sum(1) for sums in (lines, minutes))
             rate = np.tile((by_hour + KAPPA * mean) / (of_hour + KAPPA), 7)
         if self.grain == "week":
-            rate = (lines + KAPPA * rate) / (minutes + KAPPA)
+            rate = (lines + KAPPA_WEEK * rate) / (minutes + KAPPA_WEEK)
         return Season(self.grain, rate)
 
 
@@ -124,8 +128,8 @@ def out_of_fold(sums: SeasonSums, span: Span) -> tuple[F64, F64]:
     low, high = (np.empty((len(sums.lines), len(span))) for _ in range(2))
     for i in range(sums.n_folds):
         left_out = fold == i
-        one = sums.season(without=i if sums.n_folds > 1 else None).low_high(span)
-        low[:, left_out], high[:, left_out] = one[0][:, left_out], one[1][:, left_out]
+        season = sums.season(without=i if sums.n_folds > 1 else None)
+        low[:, left_out], high[:, left_out] = season.low_high(span.minute[left_out])
     return low, high
 
 
@@ -136,7 +140,10 @@ def dispersion(seen: F64, expected: F64, days: float) -> F64:
         far = (seen - expected) ** 2 / (expected + PRIOR_ALPHA * expected**2)
     usable = np.isfinite(far) & (expected > 0)
     far = np.where(usable, far, -1.0)
-    worst = np.quantile(far, 1 - TRIMMED, axis=1, keepdims=True) if far.shape[1] else np.zeros((len(far), 1))
+    worst = np.zeros((len(far), 1))
+    if far.shape[1]:
+        at = int((far.shape[1] - 1) * (1 - TRIMMED))
+        worst = np.partition(far, at, axis=1)[:, at : at + 1]
     usable &= far <= worst
     square = np.where(usable, expected, 0.0) ** 2
     alpha = np.where(usable, excess, 0.0).sum(1) / np.maximum(square.sum(1), 1e-12)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from oddlog.rates.counting import BUCKET, NO_HOST, Counting
-from oddlog.types import F32, F64, I64, Bool, Tally
+from oddlog.types import F64, I64, Bool, Tally
 
 MOST_SERIES = 5_000
 MOST_FIELDS = 16  # numeric fields, those with most values
@@ -71,6 +71,11 @@ class Series:
         return np.flatnonzero(np.isin(np.array(self.kind, dtype=np.str_), kinds))
 
 
+def hour_of_week(minute: I64) -> I64:
+    """Return the hour of the week of each minute [t]: Monday 0:00 UTC is 0; the epoch was a Thursday."""
+    return (minute // 60 + 3 * 24) % 168
+
+
 @dataclass(frozen=True)
 class Span:
     """The minutes of an input: `first` is the number of the first one, `observed` [t] whether anything was written."""
@@ -88,8 +93,8 @@ class Span:
 
     @property
     def hour_of_week(self) -> I64:
-        """Monday 0:00 UTC is 0 [t]; the epoch was a Thursday."""
-        return (self.minute // 60 + 3 * 24) % 168
+        """Of each minute [t]; see `hour_of_week`."""
+        return hour_of_week(self.minute)
 
     @property
     def day(self) -> I64:
@@ -158,15 +163,16 @@ def counted(
         if name == "cells":
             left_out = int(table["n"].sum()) - int(tables[name]["n"].sum())
             tally.add(f"lines more than {MOST_MINUTES // MINUTES_PER_DAY} days from most others, in no rate", left_out)
-    counts = _named_counts(tables, services, counting.hosts.names)
-    numbers = _named_numbers(tables["numbers"], services, counting.hosts.names, counting.fields.names)
-    series = series or choose(counts, numbers, tally)
+    counts, numbers = _counts(tables), _numbers(tables["numbers"])
+    names = (services, counting.hosts.names, counting.fields.names)
+    named_counts, named_numbers = _named(counts, *names), _named(numbers, *names)
+    series = series or choose(pl.concat([named_counts, named_numbers]), tally)
     failures = tables["failures"].filter(pl.col("template") >= 0).group_by("bucket", "entity", "template")
     return Counted(
         span,
         series,
-        _numbered(counts, series),
-        _numbered(numbers, series),
+        _numbered(counts, named_counts, series),
+        _numbered(numbers, named_numbers, series),
         failures.agg(pl.col("n").sum()).sort("bucket", "entity", "template"),
         tables["entities"],
         tables["cells"],
@@ -175,84 +181,98 @@ def counted(
     )
 
 
-def _spelled(column: str, names: Sequence[str]) -> pl.Expr:
-    return pl.col(column).replace_strict(range(len(names)), names, return_dtype=pl.String, default="").alias(column)
+_KIND = {kind: code for code, kind in enumerate(KINDS)}
+_ALL_HOSTS = (1 << 16) - 1  # hosts are at most 50,000
 
 
-def _named_counts(tables: Mapping[str, pl.DataFrame], services: Sequence[str], hosts: Sequence[str]) -> pl.DataFrame:
-    """Return the counts of every possible series: ``kind service host name template minute n``."""
-    cells, n = tables["cells"], pl.col("n").cast(pl.Int64).sum()
+def _counts(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Return the counts of every possible series: ``kind key minute n``, all of them numbers."""
+    cells = tables["cells"]
 
-    def named(frame: pl.DataFrame, kind: str) -> pl.DataFrame:
-        absent = {name: pl.lit("") for name in ("service", "host", "name")} | {"template": pl.lit(-1, pl.Int64)}
-        columns = [column.alias(name) for name, column in absent.items() if name not in frame.columns]
-        shown = frame.with_columns(pl.lit(kind).alias("kind"), *columns)
-        return shown.group_by(*_NAMED, "minute").agg(n)
+    def part(kind: str, frame: pl.DataFrame, key: pl.Expr) -> pl.DataFrame:
+        summed = frame.group_by(key.cast(pl.Int64).alias("key"), "minute").agg(pl.col("n").cast(pl.Int64).sum())
+        return summed.select(pl.lit(_KIND[kind], pl.UInt8).alias("kind"), "key", "minute", "n")
 
-    by_service = cells.group_by("minute", "service", "gravity").agg(n).with_columns(_spelled("service", services))
-    by_host = tables["hosts"].with_columns(_spelled("host", hosts))
-    by_class = tables["statuses"].with_columns(_spelled("service", services), name=pl.col("status").cast(pl.String))
-    parts = [
-        named(by_service.filter(pl.col("gravity") >= least).drop("gravity"), kind)
-        for least, kind in enumerate(("lines", "warnings", "errors"))
-    ]
-    parts.append(named(cells.filter(pl.col("template") >= 0).select("minute", "template", "n"), "template"))
-    parts.append(named(by_host.filter(pl.col("host") != ""), "host"))
-    parts.append(named(by_class.drop("status"), "status"))
-    return pl.concat(parts)
+    by_service = cells.group_by("minute", "service", "gravity").agg(pl.col("n").cast(pl.Int64).sum())
+    status = pl.col("service").cast(pl.Int64) * 16 + pl.col("status").cast(pl.Int64)
+    return pl.concat(
+        [
+            *(
+                part(kind, by_service.filter(pl.col("gravity") >= least), pl.col("service"))
+                for least, kind in enumerate(("lines", "warnings", "errors"))
+            ),
+            part("template", cells.filter(pl.col("template") >= 0), pl.col("template")),
+            part("host", tables["hosts"], pl.col("host")),
+            part("status", tables["statuses"].filter(pl.col("status") < 16), status),  # noqa: PLR2004 - as above
+        ]
+    )
 
 
-def _named_numbers(
-    numbers: pl.DataFrame, services: Sequence[str], hosts: Sequence[str], fields: Sequence[str]
-) -> pl.DataFrame:
-    """Return the sums of every number of every service: ``kind service host name template minute n sum asinh``.
+def _numbers(numbers: pl.DataFrame) -> pl.DataFrame:
+    """Return the sums of every number of every service: ``kind key minute n sum asinh``.
 
     They stand there for all hosts together, and where there are several, for each of them.
     """
-    by = ["service", "host", "field", "minute"]
-    several = numbers.filter((pl.col("host").n_unique() > 1).over("service", "field"))
-    every = pl.concat(
-        [numbers.with_columns(host=pl.lit(NO_HOST, pl.UInt32)), several.filter(pl.col("host") != NO_HOST)]
-    )
-    summed = every.group_by(by).agg(pl.col("n").cast(pl.Int64).sum(), pl.col("sum", "asinh").sum())
-    return summed.select(
-        pl.lit("number").alias("kind"),
-        _spelled("service", services),
-        _spelled("host", hosts),
-        _spelled("field", fields).alias("name"),
-        pl.lit(-1, pl.Int64).alias("template"),
-        "minute",
-        "n",
-        "sum",
-        "asinh",
+    service_and_field = pl.col("service").cast(pl.Int64) * (1 << 32) + pl.col("field").cast(pl.Int64)
+    coded = numbers.select("minute", pl.col("n").cast(pl.Int64), "sum", "asinh", "host", base=service_and_field)
+    hosts = coded.select("base", "host").unique().group_by("base").agg(hosts=pl.len()).filter(pl.col("hosts") > 1)
+    each = coded.filter(pl.col("base").is_in(hosts["base"].implode()) & (pl.col("host") != NO_HOST))
+    together = coded.group_by("base", "minute", maintain_order=True).agg(pl.col("n", "sum", "asinh").sum())
+    columns = (pl.lit(_KIND["number"], pl.UInt8).alias("kind"), "key", "minute", "n", "sum", "asinh")
+    return pl.concat(
+        [
+            together.with_columns(key=pl.col("base") + _ALL_HOSTS * (1 << 16)).select(columns),
+            each.with_columns(key=pl.col("base") + pl.col("host").cast(pl.Int64) * (1 << 16)).select(columns),
+        ]
     )
 
 
-def choose(counts: pl.DataFrame, numbers: pl.DataFrame, tally: Tally) -> Series:
+def _named(counts: pl.DataFrame, services: Sequence[str], hosts: Sequence[str], fields: Sequence[str]) -> pl.DataFrame:
+    """Return what the codes of series stand for, and their lines: ``kind key n`` and `_NAMED`."""
+    rows = counts.group_by("kind", "key").agg(pl.col("n").sum()).sort("kind", "key")
+    named = [_name(KINDS[kind], key, services, hosts, fields) for kind, key in rows.select("kind", "key").iter_rows()]
+    columns = dict(zip(_NAMED, zip(*named, strict=True) if named else [()] * len(_NAMED), strict=True))
+    template = pl.Series("template", columns.pop("template"), dtype=pl.Int64)
+    words = [pl.Series(name, values, dtype=pl.String) for name, values in columns.items()]
+    return rows.rename({"kind": "code"}).with_columns(*words, template)
+
+
+def _name(
+    kind: str, key: int, services: Sequence[str], hosts: Sequence[str], fields: Sequence[str]
+) -> tuple[str, str, str, str, int]:
+    if kind == "template":
+        return kind, "", "", "", key
+    if kind == "host":
+        return kind, "", hosts[key], "", -1
+    if kind == "status":
+        return kind, services[key // 16], "", str(key % 16), -1
+    if kind == "number":
+        host = key >> 16 & _ALL_HOSTS
+        return kind, services[key >> 32], "" if host == _ALL_HOSTS else hosts[host], fields[key & 0xFFFF], -1
+    return kind, services[key], "", "", -1
+
+
+def choose(named: pl.DataFrame, tally: Tally) -> Series:
     """Return the series to watch: those with enough lines, and of these the ones with most; in order of their names.
 
     Hosts that are services by another name, and a service's only template, are watched twice: that costs little.
     """
-    fields = (
-        numbers.filter(pl.col("host") == "")
-        .group_by("name")
-        .agg(pl.col("n").sum())
-        .sort("n", "name", descending=[True, False])
-    )
+    numbers = named.filter((pl.col("kind") == "number") & (pl.col("host") == ""))
+    fields = numbers.group_by("name").agg(pl.col("n").sum()).sort("n", "name", descending=[True, False])
     tally.add(f"numeric fields beyond {MOST_FIELDS}, not watched", max(len(fields) - MOST_FIELDS, 0))
-    some = numbers.filter(pl.col("name").is_in(fields.head(MOST_FIELDS)["name"].implode()))
-    every = pl.concat([counts.select(*_NAMED, "n"), some.select(*_NAMED, pl.col("n").cast(pl.Int64))])
-    every = every.group_by(_NAMED).agg(pl.col("n").sum()).filter(pl.col("n") >= LEAST_LINES)
-    ranked = every.sort("n", *_NAMED, descending=[True, *[False] * len(_NAMED)])
+    kept_fields = fields.head(MOST_FIELDS)["name"].implode()
+    every = named.filter((pl.col("kind") != "number") | pl.col("name").is_in(kept_fields))
+    ranked = every.filter(pl.col("n") >= LEAST_LINES).sort("n", *_NAMED, descending=[True, *[False] * len(_NAMED)])
     tally.add(f"series of counts beyond {MOST_SERIES:,}, not watched", max(len(ranked) - MOST_SERIES, 0))
     kept = ranked.head(MOST_SERIES).sort(_NAMED)
     kind, service, host, name = (tuple(kept[column].to_list()) for column in _NAMED[:-1])
     return Series(kind, service, host, name, kept["template"].to_numpy())
 
 
-def _numbered(counts: pl.DataFrame, series: Series) -> pl.DataFrame:
+def _numbered(counts: pl.DataFrame, named: pl.DataFrame, series: Series) -> pl.DataFrame:
     """Return the counts of chosen series only: ``series minute …``, sorted."""
-    joined = counts.join(series.frame(), on=_NAMED).drop(_NAMED)
+    chosen = named.join(series.frame(), on=_NAMED).select(kind="code", key="key", series="series")
+    joined = counts.join(chosen, on=["kind", "key"]).drop("kind", "key")
     return joined.select("series", pl.exclude("series")).sort("series", "minute")
 
 
@@ -341,7 +361,7 @@ class Counted:
                     yield Block(some, self.span, seen, values, total)
 
 
-def trailing(matrix: F64 | F32, minutes: int, lag: int = 0) -> F64:
+def trailing(matrix: F64, minutes: int, lag: int = 0) -> F64:
     """Return the sum of each minute and those before it, `minutes` in all, `lag` minutes ago [x, t].
 
     >>> trailing(np.array([[1.0, 2.0, 3.0, 4.0]]), 2).tolist()
@@ -349,8 +369,10 @@ def trailing(matrix: F64 | F32, minutes: int, lag: int = 0) -> F64:
     >>> trailing(np.array([[1.0, 2.0, 3.0, 4.0]]), 2, lag=1).tolist()
     [[0.0, 1.0, 3.0, 5.0]]
     """
-    total = np.zeros((matrix.shape[0], matrix.shape[1] + 1))
+    length = matrix.shape[1]
+    total = np.zeros((len(matrix), length + 1))
     np.cumsum(matrix, axis=1, out=total[:, 1:])
-    end = np.clip(np.arange(1, matrix.shape[1] + 1) - lag, 0, None)
-    result: F64 = total[:, end] - total[:, np.clip(end - minutes, 0, None)]
+    result = np.zeros(matrix.shape)
+    result[:, lag:] = total[:, 1 : max(length + 1 - lag, 1)]
+    result[:, lag + minutes :] -= total[:, 1 : max(length + 1 - lag - minutes, 1)]
     return result

@@ -1,7 +1,8 @@
 """Silence of a source that usually talks: a service or a host without one line.
 
 The probability that a stretch with μ expected lines holds none, under the negative binomial distribution with
-variance μ + α μ², is ``(1 + α μ) ** (-1 / α)``. The score is the deviate of `count_deviate`, which for no line at all
+variance μ + α μ², is ``(1 + α μ) ** (-1 / α)``; α is that of ten minutes, so a longer stretch is taken as several of
+them, one after the other. The score is the deviate of `count_deviate`, which for no line at all
 is the root of minus twice the logarithm of that probability, so that it compares with those of the other members.
 """
 
@@ -20,7 +21,6 @@ from oddlog.types import F64, I64, State
 TALKERS = ("lines", "host")
 SPAN = 10  # minutes for which the dispersion is taken
 LEAST_SILENCE = 3  # minutes: the first and the last one of a pause are not whole
-LEAST_LONGER = 1.5  # times the longest pause of training
 ENOUGH_DAYS = 5
 HOUR = 60
 QUIET = 0.05  # quantile of the hours
@@ -59,7 +59,7 @@ class Silence:
         """Return the pauses that are unlikely, of sources that say something in this input at all."""
         found = self._pauses(block, expected)
         longest = self.longest[found["subject"].to_numpy()]
-        return found.filter(pl.Series(found["seen"].to_numpy() >= LEAST_LONGER * longest, dtype=pl.Boolean))
+        return found.filter(pl.Series(found["seen"].to_numpy() > longest, dtype=pl.Boolean))
 
     def _pauses(self, block: Block, expected: Expected) -> pl.DataFrame:
         found = [pl.DataFrame(schema=CANDIDATES)]
@@ -75,12 +75,13 @@ class Silence:
         kept = end - start >= LEAST_SILENCE
         start, end = start[kept], end[kept]
         total = np.concatenate([[0.0], np.cumsum(low)])
-        lines = total[end] - total[start]
+        lines, alpha = total[end] - total[start], float(self._alpha[series])
+        stretches = np.maximum((end - start) / SPAN, 1.0)
         columns = {
             "subject": np.full(len(start), series),
             "minute": span.first + end - 1,
             "span": end - start,
-            "score": -count_deviate(np.zeros(len(start)), lines, float(self._alpha[series])),
+            "score": -np.sqrt(stretches) * count_deviate(np.zeros(len(start)), lines / stretches, alpha),
             "seen": end - start,
             "usual": lines,
         }

@@ -109,7 +109,7 @@ class Watch:
 
     def expected(self, series: I64, span: Span) -> Expected:
         """Return what is usual of some series, by minute [x, t]."""
-        return Expected(*Season(self.season.grain, self.season.rate[series]).low_high(span))
+        return Expected(*Season(self.season.grain, self.season.rate[series]).low_high(span.minute))
 
     def _limited(self, name: str, candidates: pl.DataFrame) -> pl.DataFrame:
         scores = self.limits[name].scores(candidates)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from made_rates import DAY, FAILED, MONDAY, SERVICES, More, count, counts, traffic
+from naive.rates import cells
+from oddlog.rates import Counting, Span
+from oddlog.rates import counting as module
+from oddlog.types import NO_TIME, Tally
+
+SMALL = traffic(MONDAY, 90, 1, More(FAILED, MONDAY + 30, 10, 5.0, "203.0.113.9"))
+TABLES = ("cells", "statuses", "numbers", "hosts", "failures", "entities")
+
+
+def test_cells_are_those_of_a_loop_over_the_lines():
+    table = count(SMALL).table("cells")
+    got = {(m, SERVICES[s], t, g): n for m, s, t, g, n in table.iter_rows()}
+    assert got == cells(SMALL)
+
+
+@settings(deadline=None)
+@given(cuts=st.lists(st.integers(0, len(SMALL)), max_size=6))
+def test_any_batching_of_the_lines_gives_the_same_counts(cuts: list[int]):
+    counting = Counting(Tally())
+    edges = [0, *sorted(cuts), len(SMALL)]
+    for a, b in pairwise(edges):
+        if b > a:
+            count(SMALL[a:b], counting)
+    whole = count(SMALL)
+    for name in TABLES:
+        one, other = (_with_names(each, name) for each in (counting, whole))
+        assert one.drop("sum", "asinh", strict=False).equals(other.drop("sum", "asinh", strict=False)), name
+    sums = [each.table("numbers").select("sum", "asinh").to_numpy() for each in (counting, whole)]
+    np.testing.assert_allclose(*sums, rtol=1e-12)
+
+
+def _with_names(counting: Counting, name: str) -> pl.DataFrame:
+    """Return a table with names instead of numbers, which depend on what came first."""
+    table = counting.table(name)
+    for column, names in (("entity", counting.entities.names), ("host", counting.hosts.names)):
+        if column in table.columns and len(table):
+            table = table.with_columns(pl.col(column).replace_strict(range(len(names)), names, return_dtype=pl.String))
+    return table.sort([c for c in table.columns if c not in ("sum", "asinh")])
+
+
+def test_a_repeated_line_counts_as_often_as_it_was_repeated():
+    once = count(SMALL.head(1)).table("cells")["n"].to_list()
+    often = count(SMALL.head(1).with_columns(count=pl.lit(7, pl.UInt32))).table("cells")["n"].to_list()
+    assert (once, often) == ([1], [7])
+
+
+def test_failed_lines_are_counted_by_who_causes_them():
+    counting = count(SMALL)
+    failures = counting.table("failures")
+    code = counting.entities.names.index("203.0.113.9")
+    by_hand = SMALL.filter((pl.col("f.client") == "203.0.113.9") & (pl.col("level") == "WARNING"))
+    assert failures.filter(pl.col("entity") == code)["n"].sum() == len(by_hand) > 20
+    assert failures["type"].unique().to_list() == [FAILED]
+    assert counting.table("entities")["n"].sum() == SMALL["f.client"].drop_nulls().len()
+
+
+def test_the_field_that_names_who_can_be_named():
+    named = SMALL.with_columns(pl.lit("tenant-7").alias("f.tenant"))
+    counting = Counting(Tally(), entity="tenant")
+    count(named, counting)
+    assert counting.entities.names == ["tenant-7"]
+
+
+def test_lines_without_a_time_or_with_an_impossible_one_are_in_no_count():
+    tally = Tally()
+    times = [SMALL["time"][0], None]
+    some = SMALL.head(2).with_columns(time=pl.Series(times, dtype=pl.Datetime("us", "UTC")))
+    shared = pl.DataFrame(
+        {
+            "time_us": [NO_TIME, -(2**62)],
+            "level": pl.Series([3, 3], dtype=pl.UInt8),
+            "service": pl.Series([1, 1], dtype=pl.UInt16),
+            "count": pl.Series([1, 1], dtype=pl.UInt32),
+            "type": pl.Series([0, 0], dtype=pl.UInt64),
+        }
+    )
+    counting = Counting(tally)
+    counting.add(some.drop("template"), shared, pl.Series([False, False]))
+    assert not len(counting.table("cells"))
+    assert dict(tally.counts) == {"lines of impossible times, not counted by minute": 1}
+
+
+def test_a_table_that_is_too_long_makes_its_rarest_types_one(monkeypatch: pytest.MonkeyPatch):
+    many = SMALL.with_columns(template=pl.int_range(pl.len()) % 40)
+    whole = count(many).table("cells")
+    monkeypatch.setattr(module, "MOST_ROWS", 100)
+    monkeypatch.setattr(module, "COMPACT_ROWS", 0)
+    tally = Tally()
+    counting = count(many, Counting(tally))
+    table = counting.table("cells")
+    assert len(table) < len(whole)
+    assert module.OTHER_TYPES in table["type"].to_list()
+    assert table["n"].sum() == len(many)
+    assert list(tally.counts) == ["rare ones beyond 100 counts by minute, counted as one"]
+
+
+def test_names_that_do_not_fit_share_one_number():
+    tally = Tally()
+    names = module.Names(2, "hosts", tally)
+    assert names.of(pl.Series(["a", None, "b", "c", "a", "d"])).to_list() == [0, None, 1, 2, 0, 2]
+    assert names.names == ["a", "b", "(others)"]
+    assert tally.counts["hosts beyond 2, counted as one"] == 2
+
+
+def test_a_time_that_nobody_wrote_down_is_not_observed():
+    parts = pl.concat([traffic(MONDAY, 120, 1), traffic(MONDAY + 3 * DAY, 60, 2)])
+    span = counts(parts).span
+    assert span.first == MONDAY
+    assert len(span) == 3 * DAY + 60
+    assert span.observed.sum() == pytest.approx(180, abs=2)
+
+
+def test_a_line_a_century_away_is_left_out():
+    stray = traffic(MONDAY, 1, 3).head(1).with_columns(pl.col("time") - pl.duration(days=365 * 40))
+    parts = pl.concat([stray, traffic(MONDAY, 300, 1)])
+    found = counts(parts)
+    assert found.span.first == MONDAY
+    assert len(found.span) == 300
+    assert isinstance(found.span, Span)
