@@ -68,7 +68,7 @@ def reasons(found: Detection, kind: str) -> list[oddlog.types.Reason]:
 def raw(folder: Path, start: int, minutes: int) -> list[dict[str, Any]]:
     first, last = (datetime.fromtimestamp(60 * at, UTC).isoformat()[:19] for at in (start, start + minutes))
     lines = (folder / "today.log").read_text().splitlines()
-    return [json.loads(line) for line in lines if first <= line[7:26] < last]
+    return [json.loads(line) for line in lines if first <= line[len('{"ts": "') :][:19] < last]
 
 
 def test_a_saved_model_has_rates_and_inspect_says_what_is_expected(model: Model):
