@@ -330,3 +330,14 @@ def test_logs_without_one_error_have_no_chart_of_errors(as_seen, shop_model: Mod
     text = as_seen(page_of(shop_model.detect(small_log, overview=True), shop_model)).text
     assert "Lines per min2,084 lines" in text
     assert "Errors per" not in text
+
+
+def test_scores_far_beyond_the_threshold_do_not_flatten_the_others(shop_found: Detection, shop_model: Model):
+    score = pl.when(pl.col("is_anomaly")).then(pl.col("threshold") * 400.0).otherwise(pl.col("score")).alias("score")
+    text = page_of(dataclasses.replace(shop_found, scores=shop_found.scores.with_columns(score)), shop_model)
+    assert "the highest is 400.0 × the threshold" in text
+    assert re.findall(r"<title>[^<]*: 400\.00 × threshold</title>", text)
+    stems = {re.search(r'y2="([\d.]+)"', one)[1] for one in re.findall(r'<line[^>]*class="stem odd"/>', text)}
+    limit = re.search(r'<line[^>]*y1="([\d.]+)"[^>]*class="limit"/>', text)[1]
+    assert len(stems) == 1
+    assert float(limit) - float(stems.pop()) > 20

@@ -24,6 +24,7 @@ from oddlog.pipeline.merging import Merging
 from oddlog.pipeline.odd import MOST_ODD
 from oddlog.pipeline.overview import Collector, Overview
 from oddlog.pipeline.planning import group_of
+from oddlog.pipeline.rates import NAME as RATES
 from oddlog.pipeline.rates import NOUN, Judged
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.since_deploy import SinceDeploy, Telling
@@ -244,6 +245,8 @@ class _Detecting:
             told = [incident_of(one, judged, self.model.context.templates, self.model.id) for one in self.episodes]
             rated = overlay.rates(self.episodes, told, judged.scores)
             verdicts.append(rated.scores)
+            if self.collector is not None:
+                self.collector.add_view(RATES, NOUN, rated.scores)
             merging.add_episodes(rated.shown, judged)
             covered.add_episodes(rated.hidden, judged)
         every = pl.concat(verdicts, rechunk=True)

@@ -20,6 +20,7 @@ from oddlog.types import F64, I64, Incident, Templates
 COLUMNS = 180  # intervals of a chart over time
 MOST_FLAGS = 9
 BINS = 60
+MOST_TIMES = 5.0  # the threshold, up to which scores over time are drawn
 BULK = (0.001, 0.999)  # where nearly all lines lie …
 STRAY = 10  # … and as long again before and after is drawn, if all is so many times as long: a clock may be broken
 MINUTE_US = 60_000_000
@@ -95,13 +96,20 @@ def _odd(rates: pl.DataFrame, judged: Sequence[tuple[int, int, float | None]], s
 
 
 def _scored(judged: Sequence[tuple[int, int, float | None]], step: int) -> charts.Strip:
+    ratios = [(at, ratio) for at, _, ratio in judged if ratio is not None]
+    # What is far beyond stands at the top: else nothing is seen of all that lies around the threshold.
     dots = [
-        charts.Bar(at, at + step, ratio, f"{_interval(at, step)}: {ratio:.2f} × threshold", "odd" if ratio > 1 else "")
-        for at, _, ratio in judged
-        if ratio is not None
+        charts.Bar(
+            *(at, at + step, min(ratio, MOST_TIMES)),
+            f"{_interval(at, step)}: {ratio:.2f} × threshold",
+            "odd" if ratio > 1 else "",
+        )
+        for at, ratio in ratios
     ]
-    title = f"Highest score {_per(step)}, against the threshold"
-    return charts.Strip(title, "above the line is odd", dots, (1.0, "threshold"), dots=True)
+    highest = max((ratio for _, ratio in ratios), default=0.0)
+    note = f"above the line is odd; the highest is {highest:.1f} × the threshold"
+    title = f"Highest score {_per(step)}, as a multiple of the threshold"
+    return charts.Strip(title, note, dots, (1.0, "threshold"), dots=True)
 
 
 def _flags(incidents: Sequence[Incident]) -> list[charts.Flag]:
