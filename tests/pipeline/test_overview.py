@@ -112,6 +112,20 @@ def test_a_line_odd_by_itself_is_seen_with_its_neighbours(shop: Model, tmp_path:
     assert told.overview.rates.filter(pl.col("odd") > 0).select("service", "odd").rows() == [("shop.disk", 1)]
 
 
+def test_a_stack_trace_comes_with_its_line_and_what_follows_does_not(shop: Model, tmp_path: Path):
+    lines = shop_lines(60, 2, start=80_000)
+    trace = ["java.io.IOException: no route", *(f"\tat com.example.Pay.step{i}(Pay.java:{i})" for i in range(6))]
+    lines[100:100] = ["2026-03-03 06:40:00,000 ERROR shop.pay: Charge failed", *trace]
+    log = tmp_path / "a.log"
+    log.write_text("\n".join(lines) + "\n")
+    told = shop.detect(log, overview=True)
+    single = next(one for one in told.incidents if not one.n_windows)
+    near = told.overview.closeups[single.id].lines
+    assert near.filter("odd")["text"].to_list() == ["\n".join(lines[100:108])]
+    # lines 98 to 104 are asked for; those behind 101 are part of its record
+    assert near.filter(pl.col("message").is_not_null())["line"].to_list() == [98, 99, 100, 101]
+
+
 def collector() -> Collector:
     context = Context(with_embedding(mine(*empty_types()), embed))
     return Collector(context, Matcher(context.templates), Codes(["", "a", "b"]), Codes(["x.log"]))

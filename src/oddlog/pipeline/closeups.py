@@ -23,6 +23,7 @@ MOST_CLOSEUPS = 50
 MOST_SHOWN = 30  # lines of an incident
 NEIGHBOURS = 3  # lines before and after an odd one
 ALIKE = 3  # odd lines of one type that are shown with their neighbours; a hundred alike say no more
+TRACE = 12  # lines after an odd one that are read with it, for a stack trace that belongs to it
 MOST_OCCURRENCES = 20_000
 LINES = pl.Schema(
     {
@@ -33,6 +34,7 @@ LINES = pl.Schema(
         "service": pl.String(),
         "host": pl.String(),
         "message": pl.String(),
+        "text": pl.String(),  # a stack trace follows behind the first line
         "odd": pl.Boolean(),
         "gap": pl.UInt32(),  # lines of the same window (or source) that are left out before this one
     }
@@ -166,8 +168,9 @@ class Closeups:
         """Return the kept incidents by id, with their lines read once more."""
         wanted: dict[str, set[int]] = defaultdict(set)
         for one in self._heap:
-            for source, line in zip(one.source.tolist(), one.line.tolist(), strict=True):
-                wanted[self.sources.names[source]].add(line)
+            for source, line, odd in zip(one.source.tolist(), one.line.tolist(), one.odd.tolist(), strict=True):
+                # Lines that are not asked for and are no trace find no place in `_closeup`.
+                wanted[self.sources.names[source]].update(range(line, line + 1 + TRACE * odd))
         columns = [name for name in LINES if name not in ("odd", "gap")]
         texts = reading.again(wanted, columns).unique(["source", "line"], keep="first", maintain_order=True)
         return {one.rank[-1]: self._closeup(one, texts) for one in self._heap}

@@ -9,7 +9,7 @@ from datetime import datetime
 import polars as pl
 
 from oddlog.explain import percent
-from oddlog.pipeline.closeups import Closeup, Difference
+from oddlog.pipeline.closeups import TRACE, Closeup, Difference
 from oddlog.reports import charts
 from oddlog.reports.elements import Child, Markup, element
 from oddlog.reports.figures import Domain
@@ -21,6 +21,7 @@ MOST_CARDS = 50
 MOST_ROWS = 3_000
 OPEN_CARDS = 3  # whose lines are shown at once
 MOST_CHARACTERS = 400  # of a line
+MOST_TRACE_CHARACTERS = 160
 MOST_NAMES = 6
 MOST_REASONS = 6
 _VARIABLE = re.compile(f"({re.escape(VARIABLE)}|{re.escape(NUMBER)})")
@@ -202,7 +203,7 @@ def _context(lines: pl.DataFrame) -> list[Markup]:
         where = f"{_base(line['source'])}:{line['line']}"
         level = line["level"] if line["level"] != "UNKNOWN" else ""
         service = line["service"] or line["host"] or ""
-        text = message(line["message"], found)
+        text = [message(line["message"], found), _trace(line["text"]) if line["odd"] else None]
         rows.append(_row(where, line["source"], line["time"], level, service, text, odd=line["odd"], host=line["host"]))
     return rows
 
@@ -230,6 +231,15 @@ def _row(
     )
 
 
+def _trace(text: str) -> Markup | None:
+    """Return the lines of a record behind its first, a stack trace, cut where it is long."""
+    lines = text.split("\n")[1:]
+    if not lines:
+        return None
+    shown = [one if len(one) <= MOST_TRACE_CHARACTERS else f"{one[:MOST_TRACE_CHARACTERS]}…" for one in lines[:TRACE]]
+    return element("span", [f"\n{one}" for one in shown], class_="trace")
+
+
 def message(text: str, variables: Sequence[str] = ()) -> list[Child]:
     """Return a message with its variables dimmed, cut where it is long."""
     pieces: list[Child] = []
@@ -248,7 +258,7 @@ def message(text: str, variables: Sequence[str] = ()) -> list[Child]:
 
 
 def _base(source: str) -> str:
-    return source.rsplit("/", 1)[-1]
+    return "stdin" if source == "-" else source.rsplit("/", 1)[-1]
 
 
 def rows_of_rest(
