@@ -324,6 +324,9 @@ def test_what_was_answered_before_is_told(as_seen, shop_found: Detection, shop_m
     assert "called anomalous before" in text
     assert "ticket OPS-12" in text
     assert "1 incident answered before in a table" in text
+    alone = as_seen(page_of(dataclasses.replace(found, incidents=()), shop_model)).text
+    assert "Nothing odd but what was answered before." in alone
+    assert "what is odd was called usual or muted before" in alone
 
 
 def test_logs_without_one_error_have_no_chart_of_errors(as_seen, shop_model: Model, small_log: Path):

@@ -18,7 +18,7 @@ from oddlog.reports import charts, figures
 from oddlog.reports.cards import MOST_CARDS, cards, reason_text, rows_of_rest, template, title
 from oddlog.reports.elements import Child, Markup, element, page
 from oddlog.reports.judging import Judged
-from oddlog.reports.wording import SEVERITIES, length, moment, plural, severity, span
+from oddlog.reports.wording import SEVERITIES, length, listed, moment, plural, severity, span
 from oddlog.types import Incident
 
 AT_A_GLANCE = 5
@@ -48,17 +48,17 @@ def render(found: Detection, overview: Overview, model: Model, judged: Judged | 
     style = files("oddlog.reports").joinpath("style.css").read_text(encoding="utf-8")
     style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     body = [_head(found, overview, model), element("main", sections)]
-    return page(f"oddlog: {headline(found.incidents)}", style, style_hash, body)
+    return page(f"oddlog: {headline(found.incidents, found.hidden)}", style, style_hash, body)
 
 
-def headline(incidents: Sequence[Incident]) -> str:
-    """Return the verdict in a few words.
+def headline(incidents: Sequence[Incident], hidden: Sequence[Incident] = ()) -> str:
+    """Return the verdict in a few words; `hidden` is what was called usual or muted before.
 
     >>> headline(())
     'Nothing odd'
     """
     if not incidents:
-        return "Nothing odd"
+        return "Nothing odd but what was answered before" if hidden else "Nothing odd"
     words = [severity(one) for one in incidents]
     worst = next(word for _, word in SEVERITIES if word in words)
     n, n_worst = len(words), words.count(worst)
@@ -71,7 +71,7 @@ def headline(incidents: Sequence[Incident]) -> str:
 def _head(found: Detection, overview: Overview, model: Model) -> Markup:
     worst = severity(found.incidents[0]) if found.incidents else "fine"
     n_odd = int(found.scores["is_anomaly"].sum())
-    nouns = " and ".join(dict.fromkeys(found.nouns)) or "windows"
+    nouns = listed(list(dict.fromkeys(found.nouns))) or "windows"
     tiles = [
         (f"{found.lines:,}", "lines", plural(len(overview.sources), "source")),
         (f"{len(found.scores):,}", nouns, f"{n_odd:,} odd ({percent(n_odd / max(len(found.scores), 1))})"),
@@ -86,7 +86,7 @@ def _head(found: Detection, overview: Overview, model: Model) -> Markup:
     return element(
         "header",
         element("p", "oddlog report", class_="brand"),
-        element("h1", headline(found.incidents), ".", class_=worst),
+        element("h1", headline(found.incidents, found.hidden), ".", class_=worst),
         element("p", _sentence(found), class_="lead"),
         element("ul", items, class_="tiles"),
         _notes([*found.notes]),
@@ -97,6 +97,8 @@ def _head(found: Detection, overview: Overview, model: Model) -> Markup:
 def _sentence(found: Detection) -> list[Child]:
     when = f" of {span(found.start, found.end)} UTC" if found.start else ""
     said: list[Child] = [f"{found.lines:,} lines{when} were judged"]
+    if not found.incidents and found.hidden:
+        return [*said, ": what is odd was called usual or muted before."]
     if not found.incidents:
         return [*said, ": all of it looks like what the model has learned to be usual."]
     first = found.incidents[0]

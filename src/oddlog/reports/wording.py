@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -20,7 +21,17 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 def severity(incident: Incident) -> str:
     """Return the word for how pressing an incident is; `oddlog.incidents` has the formula behind the number."""
-    return next(word for least, word in SEVERITIES if incident.severity >= least)
+    return next((word for least, word in SEVERITIES if incident.severity >= least), SEVERITIES[-1][1])
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a list in words.
+
+    >>> listed(["sessions", "windows", "counts"]), listed(["lines"])
+    ('sessions, windows and counts', 'lines')
+    """
+    *first, last = names or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def plural(n: int, noun: str, many: str = "") -> str:
