@@ -2,9 +2,9 @@
 
     python benchmarks/update.py ../shared/data/hdfs
 
-The usual sessions that begin in the first 20 % of the lines are learned with `fit`, those that begin in the next 30 %
-are added with `update`; `fit` learns all of them at once; `first` has only the first ones. All three judge the sessions
-that begin in the second half.
+The first 20 % of the lines are learned with `fit` (those of usual sessions), those up to 50 % are added with `update`;
+`fit` learns all of them at once; `first` has only the first ones. All three judge the sessions that begin in the second
+half.
 """
 
 from __future__ import annotations
@@ -39,16 +39,18 @@ def judged(model: Model, path: Path, anomalous: dict[str, bool]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
+    parser.add_argument("--first", type=int, default=20, help="share of the lines that is learned first, in percent")
     parser.add_argument("--detectors", default="snn,dae,ocsvm,new-event")
     arguments = parser.parse_args()
     lines, block, anomalous = read(arguments.data)
     both, test = split("time50", 0, lines, block, anomalous)
-    begun = set(block[: len(lines) // 5])
-    whole = dict(zip(lines, block, strict=True))
+    n = len(lines) * arguments.first // 100
+    usual = [not anomalous[name] for name in block]
     parts = {
-        # The sessions of the first part whole, so that no session is learned in two halves.
-        "first": [x for x in both if whole[x] in begun],
-        "more": [x for x in both if whole[x] not in begun],
+        "first": [x for x, is_usual in zip(lines[:n], usual[:n], strict=True) if is_usual],
+        "more": [
+            x for x, is_usual in zip(lines[n : len(lines) // 2], usual[n : len(lines) // 2], strict=True) if is_usual
+        ],
         "both": both,
         "test": test,
     }

@@ -16,7 +16,8 @@ from oddlog.feedback import Answer, Answers
 from oddlog.model import Model
 from oddlog.pipeline import memory as memory_module
 from oddlog.pipeline.learning import Gathered
-from oddlog.pipeline.memory import Memory, ViewMemory
+from oddlog.pipeline.memory import Begun, Memory, ViewMemory
+from oddlog.types import NO_TIME
 from small_shop import shop_lines
 
 NOON = datetime(2026, 3, 9, 12, tzinfo=UTC)
@@ -185,11 +186,11 @@ def test_of_many_windows_the_common_ones_are_remembered_within_the_limits(monkey
     monkeypatch.setattr(memory_module, "MOST_WINDOWS", 10)
     bags = [[i % 7] * (i + 1) for i in range(40)]
     weight = [100.0 if i % 10 == 0 else 1.0 for i in range(40)]
-    kept = ViewMemory.of(gathered_of(bags, weight), 7).counted.windows
+    kept = ViewMemory.of(gathered_of(bags, weight), None, 7).counted.windows
     assert len(kept) == 10
     assert sorted(kept.weight)[-4:] == [100.0] * 4
     monkeypatch.setattr(memory_module, "MOST_EVENTS", 40)
-    few = ViewMemory.of(gathered_of(bags, weight), 7).counted.windows
+    few = ViewMemory.of(gathered_of(bags, weight), None, 7).counted.windows
     assert few.lengths.sum() <= 40
     assert few.weight.tolist() == [100.0] * 3  # of 1, 11 and 21 events; that of 31 would be too many
 
@@ -206,6 +207,30 @@ def test_a_memory_on_disk_is_the_memory(old: Model):
     view = memory.views["sessions"]
     assert view.counted.windows.weight.sum() == view.n_windows
     assert memory.by_type["n"].sum() == old.events.count.sum()
+
+
+def test_when_sessions_are_over_is_learned_from_old_and_new_ones_as_if_both_logs_had_ended_together():
+    windows = windows_of([[0, 1], [0]])
+    begun = Begun(windows, 50)
+    moved = begun.ending(80)
+    assert (moved.time_us - windows.time_us).tolist() == [30, 30, 30]
+    assert (moved.start - windows.start).tolist() == (moved.end - windows.end).tolist() == [30, 30]
+    assert begun.ending(NO_TIME) is windows
+    assert Begun(windows, NO_TIME).ending(80) is windows
+
+
+def test_an_updated_model_knows_when_sessions_are_over(old: Model, updated: Model, new_log: Path):
+    alone = oddlog.fit(new_log, detectors=["snn", "new-event"]).views[0].cut.closing
+    of_old, of_both = (model.views[0].cut.closing for model in (old, updated))
+    assert alone is not None
+    assert of_old is not None
+    assert of_both is not None
+    wrapped = old.context.templates  # the new type is the row behind these
+    assert len(wrapped) * 8 in of_both.state.tolist()
+    assert of_both.start_templates == of_old.start_templates
+    memory = Memory.from_states(updated.memory, 0).views["sessions"]
+    assert memory.begun is not None
+    assert len(memory.begun.windows) == 650
 
 
 def test_remembered_times_come_back_as_they_were_spread():

@@ -24,7 +24,7 @@ from oddlog.pipeline.gathering import Answered, Gathering, Rows, with_closing
 from oddlog.pipeline.labels import Labels, read_labels, require_match
 from oddlog.pipeline.learning import Learned, Options, Recurring, learn_view
 from oddlog.pipeline.members import reads_counts
-from oddlog.pipeline.memory import MOST_TIMES, Memory, ViewMemory
+from oddlog.pipeline.memory import MOST_TIMES, Begun, Memory, ViewMemory
 from oddlog.pipeline.rates import RatesView, learn_rates
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.views import USUAL_RATE, Cut, View, learn_event_view
@@ -249,9 +249,9 @@ class Fitting:
     def view(self, name: str, cut: Cut, store: EventStore) -> Learned:
         """Return the learned view; the first one also counts lines for `learn_event_view`."""
         k = len(self.context.templates)
-        cut, gathering = self.gathering(name, cut, store)
+        cut, gathering, begun = self.gathering(name, cut, store)
         gathered = gathering.gathered()
-        self.remembered[name] = ViewMemory.of(gathered, k)
+        self.remembered[name] = ViewMemory.of(gathered, begun, k)
         self.matched += gathering.matched
         self.matched_anomalous += int((gathered.label == 1).sum())
         self.example = self.example or gathering.example
@@ -263,24 +263,26 @@ class Fitting:
         named = (self.names, rate, self.recurring, shares, self.say, self.candidates, self._options_of(name))
         return learn_view(name, cut, gathered, self.context, *named)
 
-    def gathering(self, name: str, cut: Cut, store: EventStore) -> tuple[Cut, Gathering]:
-        """Return how windows are cut, sessions with when they are over, and the windows that came of it."""
+    def gathering(self, name: str, cut: Cut, store: EventStore) -> tuple[Cut, Gathering, Begun | None]:
+        """Return how windows are cut, sessions with when they are over and how these began, and the windows."""
         tally, k = self.collected.tally, len(self.context.templates)
         span_us = (self.collected.start_us, self.collected.end_us)
         self.say(f"cutting {cut.noun}", store.rows)
-        if cut.by == "session" and self.older is None:
-            cut = with_closing(store, cut, self.rows_of, span_us)
+        before = None if self.memory is None else self.memory.views[name]
+        begun: Begun | None = None
+        if cut.by == "session":
+            cut, begun = with_closing(store, cut, self.rows_of, span_us, None if before is None else before.begun)
         first = name == self.collected.plan[0][0]
         whole = None if all(map(reads_counts, (*self.names, *self.candidates))) else WholeWindows()
         gathering = Gathering(cut, k, self.edges, self.labels, by_entity=name == "entities", whole=whole)
         gathering.answered = self.answered.get(name)
-        if self.memory is not None:
-            gathering.recall(self.memory.views[name])
+        if before is not None:
+            gathering.recall(before)
         for events in partitions(store, self.rows_of):
             if first:
                 self._count_lines(events, k)
             gathering.add(cut_windows(events, cut, tally, span_us))
-        return cut, gathering
+        return cut, gathering, begun
 
     def _options_of(self, view: str) -> Options:
         """Return the options of each member, with where it leaves its checkpoints."""

@@ -15,7 +15,7 @@ from oddlog.pipeline.distinct import MOST_WINDOWS, counts_hash, merged, sampled
 from oddlog.pipeline.events import EventStore
 from oddlog.pipeline.labels import UNKNOWN, Labels
 from oddlog.pipeline.learning import Gathered, apart_by
-from oddlog.pipeline.memory import ViewMemory
+from oddlog.pipeline.memory import Begun, ViewMemory
 from oddlog.pipeline.views import PARTIAL, Cut
 from oddlog.pipeline.whole import WholeWindows
 from oddlog.types import I8, I64, NO_TIME, U64, Bool, Tally, Windows
@@ -28,12 +28,15 @@ Rows = Callable[[pl.Series], pl.Series]
 Answered = Callable[[Windows], I8]
 
 
-def with_closing(store: EventStore, cut: Cut, rows_of: Rows, span_us: tuple[int, int]) -> Cut:
-    """Return a cut of sessions that knows when one is over, learned from its sessions.
+def with_closing(
+    store: EventStore, cut: Cut, rows_of: Rows, span_us: tuple[int, int], before: Begun | None = None
+) -> tuple[Cut, Begun]:
+    """Return a cut of sessions that knows when one is over, and the sessions that this was learned from.
 
     Of many sessions those of the first partitions are taken, up to 200,000 of them or a million events: a
-    partition holds sessions from all over the log.
+    partition holds sessions from all over the log. `before` are those that an older model remembers.
     """
+    cut = replace(cut, closing=None)
     parts: list[Windows] = []
     n_windows = n_events = 0
     for events in partitions(store, rows_of):
@@ -42,7 +45,10 @@ def with_closing(store: EventStore, cut: Cut, rows_of: Rows, span_us: tuple[int,
         n_events += len(parts[-1].template)
         if n_windows >= CLOSING_WINDOWS or n_events >= CLOSING_EVENTS:
             break
-    return replace(cut, closing=learn_closing(Windows.concat(parts), None if span_us[1] == NO_TIME else span_us[1]))
+    if before is not None:
+        parts.insert(0, before.ending(span_us[1]))
+    begun = Begun(Windows.concat(parts), span_us[1])
+    return replace(cut, closing=learn_closing(begun.windows, None if span_us[1] == NO_TIME else span_us[1])), begun
 
 
 @dataclass

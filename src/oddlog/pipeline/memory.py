@@ -1,15 +1,16 @@
 """What a model remembers of its training, so that it can learn more without the old logs.
 
-For each view a sample of its distinct usual windows with their weights, and of windows as they were for members that
-read more than counts; how many lines of each type and level each stretch of time held; and when. At most 20,000
-windows and a million events of each kind: common windows first, and a draw of the others. Rows of types stay what they
-are when more is learned (`updating.grown`), so the windows need no translation.
+For each view a sample of its distinct windows with their weights, and of windows as they were for members that read
+more than counts; of sessions a draw with those that were not over, to learn when one is; how many lines of each type
+and level each stretch of time held; and when. At most 20,000 windows and a million events of each kind: common windows
+first, and a draw of the others. Rows of types stay what they are when more is learned (`updating.grown`), so the
+windows need no translation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from oddlog.pipeline.distinct import counts_hash, sampled
 from oddlog.pipeline.learning import Gathered
 from oddlog.pipeline.whole import WholeWindows
-from oddlog.types import CLOSED_BY, F64, I8, I64, State, Windows
+from oddlog.types import CLOSED_BY, F64, I8, I64, NO_TIME, State, Windows
 
 MOST_WINDOWS = 20_000
 MOST_EVENTS = 1_000_000
@@ -71,6 +72,40 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """Sessions, those that the end of the log cut off among them: from them it is learned when one is over.
+
+    Attributes
+    ----------
+    windows : Windows
+        Cut before that was known.
+    end_us : int
+        Where their log ended.
+
+    """
+
+    windows: Windows
+    end_us: int
+
+    def some(self) -> Begun:
+        """Return as many of them as are remembered."""
+        draw = WholeWindows(MOST_WINDOWS, MOST_EVENTS)
+        nothing = np.zeros(len(self.windows), np.int64)
+        draw.add(self.windows, nothing.astype(np.int8), nothing)
+        return Begun(draw.whole().windows, self.end_us)
+
+    def ending(self, end_us: int) -> Windows:
+        """Return the sessions as if their log had ended then: only how long they were silent at its end matters."""
+        windows, by = self.windows, end_us - self.end_us
+        if NO_TIME in (self.end_us, end_us):
+            return windows
+        start, end, time_us = (
+            np.where(time == NO_TIME, NO_TIME, time + by) for time in (windows.start, windows.end, windows.time_us)
+        )
+        return replace(windows, start=start, end=end, time_us=time_us)
+
+
+@dataclass(frozen=True)
 class ViewMemory:
     """What is remembered of one view.
 
@@ -80,6 +115,8 @@ class ViewMemory:
         Distinct windows with weights, merged by their counts.
     whole : Sample or None
         Windows as they were.
+    begun : Begun or None
+        Of a view of sessions.
     n_windows, n_open : float
         Windows there were.
 
@@ -87,11 +124,12 @@ class ViewMemory:
 
     counted: Sample
     whole: Sample | None
+    begun: Begun | None
     n_windows: float
     n_open: float
 
     @classmethod
-    def of(cls, gathered: Gathered, k: int) -> Self:
+    def of(cls, gathered: Gathered, begun: Begun | None, k: int) -> Self:
         """Return what to remember of the windows that a view was learned from."""
         windows = gathered.windows
         kept = sampled(counts_hash(windows, k), windows.weight, MOST_WINDOWS)
@@ -103,7 +141,8 @@ class ViewMemory:
             draw.add(gathered.whole.windows, gathered.whole.label, gathered.whole.fold)
             some = draw.whole()
             whole = Sample(some.windows, some.label)
-        return cls(Sample(windows.take(kept), gathered.label[kept]), whole, gathered.n_windows, gathered.n_open)
+        counted = Sample(windows.take(kept), gathered.label[kept])
+        return cls(counted, whole, begun and begun.some(), gathered.n_windows, gathered.n_open)
 
 
 @dataclass(frozen=True)
@@ -151,7 +190,11 @@ class Memory:
             arrays = view.counted.arrays("counted", ("template",))
             if view.whole is not None:
                 arrays |= view.whole.arrays("whole", _OF_EVENTS)
-            meta = {"n_windows": view.n_windows, "n_open": view.n_open, "whole": view.whole is not None}
+            meta = {"n_windows": view.n_windows, "n_open": view.n_open, "whole": view.whole is not None, "end_us": None}
+            if view.begun is not None:
+                begun = Sample(view.begun.windows, np.zeros(len(view.begun.windows), np.int8))
+                arrays |= begun.arrays("begun", ("template", "time_us"))
+                meta["end_us"] = view.begun.end_us
             parts[f"{PART}.{name}"] = _packed(arrays, meta)
         return parts
 
@@ -163,8 +206,11 @@ class Memory:
         for name in meta["views"]:
             state, arrays = states[f"{PART}.{name}"], _unpacked(states[f"{PART}.{name}"])
             whole = Sample.of_arrays(arrays, "whole", n_numbers) if state.meta["whole"] else None
+            begun = None
+            if state.meta["end_us"] is not None:
+                begun = Begun(Sample.of_arrays(arrays, "begun", n_numbers).windows, state.meta["end_us"])
             counted = Sample.of_arrays(arrays, "counted", n_numbers)
-            views[name] = ViewMemory(counted, whole, state.meta["n_windows"], state.meta["n_open"])
+            views[name] = ViewMemory(counted, whole, begun, state.meta["n_windows"], state.meta["n_open"])
         times = own.pop("times")
         return cls(views, pl.DataFrame(own), times, meta["options"])
 

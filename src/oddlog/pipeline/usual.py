@@ -42,5 +42,5 @@ def usual_windows(
     with first_pass(paths, reading, session, "", window, seed, say, rates=False) as first:
         fitting = Fitting(first.collected, first.context, (), CANDIDATES, None, None, "usual", say)
         name, cut = first.cuts[0]
-        _, gathering = fitting.gathering(name, cut, first.collected.stores[0])
+        _, gathering, _ = fitting.gathering(name, cut, first.collected.stores[0])
         return whole_usual(gathering.gathered(), cut, first.context), first.context
