@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,11 +17,16 @@ from hypothesis import strategies as st
 
 import oddlog
 from made_windows import windows_of
+from oddlog.explain import Oddity
 from oddlog.feedback import Answer, Answers, beside
+from oddlog.incidents import pattern_of
 from oddlog.model import Model
-from oddlog.pipeline.answering import without
+from oddlog.pipeline.answering import Overlay, without
 from oddlog.pipeline.detecting import Detection
-from oddlog.types import Incident
+from oddlog.pipeline.odd import OddWindows, patterns_of
+from oddlog.pipeline.telling import Remark
+from oddlog.templates import Matcher
+from oddlog.types import Incident, Templates
 from small_shop import shop_lines
 
 NOON = datetime(2026, 3, 9, 12, tzinfo=UTC)
@@ -273,3 +280,53 @@ def test_windows_without_some_types_are_those_windows_cut_from_the_other_events(
     assert [rest.template[a:b].tolist() for a, b in zip(rest.offsets, rest.offsets[1:], strict=False)] == expected
     assert rest.key.to_list() == windows.key.to_list()
     assert rest.line.tolist() == [line for line, t in zip(windows.line, windows.template, strict=True) if t not in out]
+
+
+def rate_incident(name: str, pattern: str, *keys: str) -> Incident:
+    return Incident(name, keys[0], keys, len(keys), NOON, NOON, 1.0, 3.0, 0.001, pattern, ("shop",), (), (), ())
+
+
+def test_what_is_said_of_rates_holds_before_they_are_told():
+    scores = pl.DataFrame({"key": ["service a@1", "service a@2", "service b@1"], "is_anomaly": [True, True, True]})
+    told = [
+        rate_incident("1", "a" * 16, "service a@1", "service a@2"),
+        rate_incident("2", "b" * 16, "service a@2"),  # odd in another way at the same time
+        rate_incident("3", "c" * 16, "service b@1"),
+    ]
+    answers = Answers()
+    answers.add(Answer("usual", "a" * 16, NOON))
+    answers.add(Answer("mute", "c" * 16, NOON))
+    overlay = Overlay(answers.standing(NOON), Matcher(oddlog_templates()))
+    episodes: list[Any] = ["one", "two", "three"]
+    rated = overlay.rates(episodes, told, scores)
+    assert (rated.shown, rated.hidden) == (["two"], ["one", "three"])
+    assert rated.scores["is_anomaly"].to_list() == [False, True, True]
+
+
+def oddlog_templates() -> Templates:
+    nothing = np.empty(0, np.int64)
+    return Templates(
+        ("a <*>", "b"),
+        np.full(2, 3, np.uint8),
+        np.ones(2, np.int64),
+        nothing.astype(np.uint64),
+        nothing.astype(np.uint32),
+        np.empty((2, 0), np.float32),
+    )
+
+
+@pytest.mark.parametrize("by", ["session", "time"])
+def test_a_window_that_is_odd_by_no_type_has_the_pattern_of_what_is_remarked_on(by: str):
+    matcher = Matcher(oddlog_templates())
+    windows = windows_of([[0, 1], [0, 1], [0, 1], [1, 1]])
+    slow, late = Remark("out_of_range", 0, 0, 1), Remark("unexpected_event", 1, 1, 2)
+    oddity = Oddity(1, "count_off", 2, 1, 1.0)
+    view: Any = SimpleNamespace(cut=SimpleNamespace(by=by))
+    odd = OddWindows(
+        view, windows, np.ones(4), np.ones(4), [[], [], [], [oddity]], [[slow], [late], [slow], [slow]], {}
+    )
+    first, second, third, fourth = patterns_of(matcher, odd)
+    assert first == third != second
+    own = [matcher.key_of(row) for row in (0, 1)]
+    assert fourth == pattern_of(own[1:])
+    assert first not in {pattern_of(own), pattern_of([]), pattern_of(own[:1])}  # other sessions have these types, too
