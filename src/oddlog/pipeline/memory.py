@@ -27,7 +27,7 @@ MOST_WINDOWS = 20_000
 MOST_EVENTS = 1_000_000
 MOST_TIMES = 1_000  # quantiles of the times of all lines
 PART = "memory"
-_END = CLOSED_BY.index("end")
+_END, _REST = CLOSED_BY.index("end"), CLOSED_BY.index("rest")
 _OF_EVENTS = ("template", "time_us", "level", "service", "numbers")
 
 
@@ -131,18 +131,24 @@ class ViewMemory:
     @classmethod
     def of(cls, gathered: Gathered, begun: Begun | None, k: int) -> Self:
         """Return what to remember of the windows that a view was learned from."""
-        windows = gathered.windows
+        # A session that rested when its log ended may go on in the next one: half of it must not pass for usual there.
+        timed = begun is not None and begun.end_us != NO_TIME
+        over = np.flatnonzero((gathered.windows.closed_by != _REST) | (not timed))
+        windows, label = gathered.windows.take(over), gathered.label[over]
         kept = sampled(counts_hash(windows, k), windows.weight, MOST_WINDOWS)
         by_weight = kept[np.argsort(-windows.weight[kept], kind="stable")]
         kept = np.sort(by_weight[np.cumsum(windows.lengths[by_weight]) <= MOST_EVENTS])
         whole = None
         if gathered.whole is not None:
             draw = WholeWindows(MOST_WINDOWS, MOST_EVENTS)
-            draw.add(gathered.whole.windows, gathered.whole.label, gathered.whole.fold)
+            whole_over = gathered.whole.of(np.flatnonzero((gathered.whole.windows.closed_by != _REST) | (not timed)))
+            draw.add(whole_over.windows, whole_over.label, whole_over.fold)
             some = draw.whole()
             whole = Sample(some.windows, some.label)
-        counted = Sample(windows.take(kept), gathered.label[kept])
-        return cls(counted, whole, begun and begun.some(), gathered.n_windows, gathered.n_open)
+        counted = Sample(windows.take(kept), label[kept])
+        resting = float(gathered.windows.weight.sum() - windows.weight.sum())
+        n_windows, n_open = gathered.n_windows - resting, gathered.n_open + resting
+        return cls(counted, whole, begun and begun.some(), n_windows, n_open)
 
 
 @dataclass(frozen=True)
