@@ -33,6 +33,7 @@ from oddlog.types import F64, NO_TIME, OVERFLOW, Context, to_datetime
 from oddlog.windows import SessionChoice
 
 MOST_TOLD = 50  # candidates for numbers to watch that the model tells of
+READ_A_DAY = 10.0  # false alarms, at most, where no number is asked for: what a person reads
 US_PER_DAY = 86_400_000_000
 
 Say = Callable[[str, int], None]
@@ -308,11 +309,16 @@ class Fitting:
         return self._rate(self.collected.records) if self.older is None else self.older.events.threshold
 
     def _rate(self, n: float) -> float:
-        """Return the false-alarm rate for `n` windows or lines: the alarms a day are shared out evenly."""
+        """Return the false-alarm rate for `n` windows or lines: the alarms a day are shared out evenly.
+
+        Where none are asked for it is 1 in 1,000, and of a busy log so much less that no more than a person reads
+        come of it.
+        """
         days = (self.collected.end_us - self.collected.start_us) / US_PER_DAY
+        timed = self.collected.end_us != NO_TIME and days > 0
         if self.alarms is None:
-            return USUAL_RATE
-        if self.collected.end_us == NO_TIME or days <= 0:
+            return min(USUAL_RATE, READ_A_DAY / self._shares * max(days, 1.0) / max(n, 1.0)) if timed else USUAL_RATE
+        if not timed:
             raise ConfigError(
                 "--false-alarms needs times, and these lines have none.", "Leave it out: then 1 in 1,000 is odd."
             )
