@@ -193,10 +193,12 @@ class View:
             "by": self.cut.by,
             "size": self.cut.size,
             "choice": _told(self.cut.choice),
-            "beside": None if self.cut.beside is None else _told(self.cut.beside),
             "has_closing": closing is not None,
         }
-        if self.rate != USUAL_RATE:  # so that models of before there was a rate keep their id
+        # Models of before there were these keep their id.
+        if self.cut.beside is not None:
+            meta["beside"] = _told(self.cut.beside)
+        if self.rate != USUAL_RATE:
             meta["rate"] = self.rate
         parts = {f"{self.name}.{member.name}": member.state() for member in self.members}
         parts[f"{self.name}.calibration"] = self.calibrator.state()
