@@ -25,7 +25,7 @@ GAIN = 0.02
 LOSS = 0.01
 """Of no kind may so many fewer be found."""
 SLACK = 2.0
-"""False alarms may exceed the rate by so many standard deviations, or be those of the voters alone."""
+"""False alarms may exceed the rate by so many standard deviations of chance."""
 LEAST_JUDGED = 200.0
 """Held-out usual windows that are needed to judge at all: half of them set the thresholds, half are corrupted."""
 LEAST_TWINS = 50
@@ -210,7 +210,7 @@ def _judged(trial: Trial, votes: Bool, i: int, rate: float) -> Judged:
     detected = {kind: (before, found[kind]) for kind, before in without[0].items()}
     gain, worst = _gain(detected), min(detected, key=lambda kind: detected[kind][1] - detected[kind][0])
     lost = detected[worst][0] - detected[worst][1]
-    most = max(without[1], rate + SLACK * float(np.sqrt(rate / trial.asked_weight.sum())))
+    most = rate + SLACK * float(np.sqrt(rate / trial.asked_weight.sum()))
     says = f"of corrupted windows {gain:+.1%} found"
     if gain < GAIN:
         why = f"{says}; at least {GAIN:+.0%} are asked for"
