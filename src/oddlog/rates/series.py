@@ -14,7 +14,7 @@ from oddlog.types import F64, I64, Bool, Tally
 MOST_SERIES = 5_000
 MOST_FIELDS = 16  # numeric fields, those with most values
 LEAST_LINES = 30  # of a series in training; of rarer ones nothing can be said but that they are rare
-CELLS_AT_ONCE = 4_000_000  # series × minutes that are dense at one time: 16 MB each copy
+CELLS_AT_ONCE = 500_000  # series × minutes that are dense at one time: 4 MB each copy, which caches hold
 MOST_MINUTES = 400 * 1_440  # of an input that are looked at: a year and some days
 UNOBSERVED = 360  # minutes without one line of anything: nobody was writing this log down
 MINUTES_PER_DAY = 1_440
@@ -280,7 +280,7 @@ def dense(counts: pl.DataFrame, span: Span, series: I64, column: str = "n") -> F
     """Return one column of ``series minute …``, sorted, as a matrix of some series [x, t]; 0 where there is nothing."""
     matrix = np.zeros((len(series), len(span)))
     of_row, minute, value = (counts[name].to_numpy() for name in ("series", "minute", column))
-    start, end = np.searchsorted(of_row, series, "left"), np.searchsorted(of_row, series, "right")
+    start, end = (np.searchsorted(of_row, series.astype(of_row.dtype), side) for side in ("left", "right"))
     for row, (a, b) in enumerate(zip(start.tolist(), end.tolist(), strict=True)):
         matrix[row, minute[a:b] - span.first] = value[a:b]
     return matrix
@@ -345,15 +345,24 @@ class Counted:
     names: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
 
-    def blocks(self) -> Iterator[Block]:
-        """Yield all series, in blocks whose dense form is small enough: first the counts, then the numbers."""
+    @property
+    def total(self) -> F64:
+        """Lines of each series, or values of a number [s]."""
+        every = pl.concat([self.counts.select("series", "n"), self.numbers.select("series", "n")])
+        n = every["n"].cast(pl.Float64).to_numpy()
+        result: F64 = np.bincount(every["series"].to_numpy(), n, minlength=len(self.series)).astype(np.float64)
+        return result
+
+    def blocks(self, looked_at: Bool | None = None) -> Iterator[Block]:
+        """Yield all series, or those `looked_at` [s], in blocks whose dense form is small enough: numbers come last."""
         at_once = max(CELLS_AT_ONCE // max(len(self.span), 1), 1)
         for series, frame in (
             (self.series.of_kind(*COUNTED), self.counts),
             (self.series.of_kind("number"), self.numbers),
         ):
-            for start in range(0, len(series), at_once):
-                some = series[start : start + at_once]
+            wanted = series if looked_at is None else series[looked_at[series]]
+            for start in range(0, len(wanted), at_once):
+                some = wanted[start : start + at_once]
                 if frame is self.counts:
                     yield Block(some, self.span, dense(frame, self.span, some))
                 else:
@@ -369,6 +378,8 @@ def trailing(matrix: F64, minutes: int, lag: int = 0) -> F64:
     >>> trailing(np.array([[1.0, 2.0, 3.0, 4.0]]), 2, lag=1).tolist()
     [[0.0, 1.0, 3.0, 5.0]]
     """
+    if minutes == 1 and not lag:
+        return matrix
     length = matrix.shape[1]
     total = np.zeros((len(matrix), length + 1))
     np.cumsum(matrix, axis=1, out=total[:, 1:])

@@ -17,16 +17,16 @@ import numpy as np
 import polars as pl
 
 from oddlog.rates.concentrations import Concentration
-from oddlog.rates.levels import MovingAverage, ZScore
+from oddlog.rates.levels import ENOUGH_EXPECTED, LEAST_LINES, SPANS, MovingAverage, ZScore
 from oddlog.rates.limits import Limit
-from oddlog.rates.means import Means
+from oddlog.rates.means import LEAST_VALUES, Means
 from oddlog.rates.member import CANDIDATES, BlockMember, Expected, WholeMember
 from oddlog.rates.ramps import Ramp
 from oddlog.rates.seasons import HOURS, Season, SeasonSums, grain_of, out_of_fold
 from oddlog.rates.series import Counted, Series, Span
 from oddlog.rates.shares import ErrorShare
-from oddlog.rates.silence import Silence
-from oddlog.types import F64, I64, State
+from oddlog.rates.silence import TALKERS, Silence
+from oddlog.types import F64, I64, Bool, State
 
 BLOCK_MEMBERS: tuple[type[BlockMember], ...] = (ZScore, MovingAverage, Silence, Ramp, Means)
 WHOLE_MEMBERS: tuple[type[WholeMember], ...] = (ErrorShare, Concentration)
@@ -92,20 +92,32 @@ class Watch:
         level, other = ("z-score", "moving-average") if self.season.grain != "none" else ("moving-average", "z-score")
         return (level, *(name for name in self.members if name not in (level, other)))
 
-    def judge(self, counted: Counted) -> pl.DataFrame:
-        """Return the candidates of all members as `ODD`: scores held to usual peaks, and which are odd."""
-        found: dict[str, list[pl.DataFrame]] = {name: [] for name in self.members}
-        for block in counted.blocks():
+    def judge(self, counted: Counted, *, rivals: bool = False) -> pl.DataFrame:
+        """Return the candidates as `ODD`: scores held to usual peaks, and which are odd.
+
+        Those of members whose word does not count are only there if `rivals` are asked for.
+        """
+        asked = {name: member for name, member in self.members.items() if rivals or name in self.votes}
+        found: dict[str, list[pl.DataFrame]] = {name: [] for name in asked}
+        for block in counted.blocks(self._worth_a_look(counted)):
             expected = self.expected(block.series, block.span)
-            for name, member in self.members.items():
+            for name, member in asked.items():
                 if isinstance(member, BLOCK_MEMBERS):
                     found[name].append(member.judge(block, expected))
-        for name, member in self.members.items():
+        for name, member in asked.items():
             if isinstance(member, WHOLE_MEMBERS):
                 found[name].append(member.judge(counted))
         return pl.concat(
             [pl.DataFrame(schema=ODD), *(self._limited(name, _one(parts)) for name, parts in found.items())]
         )
+
+    def _worth_a_look(self, counted: Counted) -> Bool:
+        """Return which series [s] can be odd at all: with some lines, or with so many expected that they may lack."""
+        kind = np.array(self.series.kind, dtype=np.str_)
+        few = np.where(kind == "number", LEAST_VALUES, LEAST_LINES)
+        lack = (kind != "number") & (self.season.rate.max(axis=1, initial=0.0) * max(SPANS) >= ENOUGH_EXPECTED)
+        result: Bool = (counted.total >= few) | lack | np.isin(kind, TALKERS)
+        return result
 
     def expected(self, series: I64, span: Span) -> Expected:
         """Return what is usual of some series, by minute [x, t]."""
