@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from oddlog.rates import Counted, Counting, Series, counted
-from oddlog.types import LEVELS, RECORDS, Tally
+from oddlog.types import RECORDS, Tally
 
 MONDAY = 29_540_160  # minutes since the epoch: Monday, 2 March 2026, 00:00 UTC
 DAY = 1_440
@@ -142,6 +142,3 @@ def count(records: pl.DataFrame, counting: Counting | None = None) -> Counting:
 def counts(records: pl.DataFrame, series: Series | None = None) -> Counted:
     """Return what is counted in some records."""
     return counted(count(records), lambda types: types.cast(pl.Int64).to_numpy(), SERVICES, Tally(), series)
-
-
-WARNING = LEVELS.index("WARNING")

@@ -65,6 +65,15 @@ def test_failed_lines_are_counted_by_who_causes_them():
     assert counting.table("entities")["n"].sum() == SMALL["f.client"].drop_nulls().len()
 
 
+def test_failed_lines_without_a_field_are_of_the_address_in_their_message():
+    message = pl.when(pl.col("level") == "WARNING").then(pl.lit("failed password for ana from 198.51.100.4 port 22"))
+    some = SMALL.drop("f.client").with_columns(message=message.otherwise("message"))
+    counting = count(some)
+    assert counting.entities.names == ["198.51.100.4"]
+    assert counting.table("failures")["n"].sum() == (SMALL["level"] == "WARNING").sum()
+    assert not len(counting.table("entities"))
+
+
 def test_the_field_that_names_who_can_be_named():
     named = SMALL.with_columns(pl.lit("tenant-7").alias("f.tenant"))
     counting = Counting(Tally(), entity="tenant")

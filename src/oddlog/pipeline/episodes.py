@@ -39,7 +39,6 @@ SHARED_TIME = 0.5  # of the shorter of two incidents, that lies in the other
 SHARED_SERVICES = 5  # of each, that are compared
 BEFORE = 10  # minutes before a silence of which lines are shown
 
-_BURST = ("z-score", "moving-average", "error-share", "mean")
 # What says most comes first where two are about as odd: a type of line more than a service, this more than a host.
 _TELLING = {"entity": 3.0, "template": 1.0, "errors": 1.0, "number": 1.0, "status": 0.9, "warnings": 0.9, "lines": 0.8}
 _TELLING_HOST = 0.5

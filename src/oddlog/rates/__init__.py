@@ -3,7 +3,8 @@
 ::
 
     counting        blocks of lines → counts by minute, bounded
-    series          which counts are watched; their dense form
+    choosing        which counts are watched
+    series          … and their dense form
     seasons         what is usual at an hour of a weekday
     levels          z-score and moving average: too many, too few
     silence         a source that usually talks says nothing
@@ -15,9 +16,10 @@
     watch           all of these, learned and asked together
 """
 
+from oddlog.rates.choosing import counted
 from oddlog.rates.counting import Counting
 from oddlog.rates.limits import rate_of
-from oddlog.rates.series import Counted, Series, Span, counted
+from oddlog.rates.series import Counted, Series, Span
 from oddlog.rates.watch import Watch
 
 __all__ = ["Counted", "Counting", "Series", "Span", "Watch", "counted", "rate_of"]

@@ -177,6 +177,7 @@ class Counting:
             pl.col("type").cast(pl.UInt64),
             "count",
             pl.lit(records["host"]).alias("host"),
+            pl.lit(records["message"]).alias("message"),
             gravity=(pl.col("level") >= WARNING).cast(pl.UInt8) + (pl.col("level") >= ERROR).cast(pl.UInt8),
             is_timed=minute.is_between(0, LAST_MINUTE),
         )
@@ -228,13 +229,17 @@ class Counting:
             failed |= (pl.col(status) >= FAILED_STATUS).fill_null(value=False)
         named = self._entity_columns(lines)
         who = pl.coalesce(named) if named else pl.lit(None, pl.String)
-        some = lines.select((pl.col("minute") // BUCKET).alias("bucket"), "type", "count", failed=failed, entity=who)
-        some = some.drop_nulls("entity")
-        if not len(some):
-            return
-        by_name = some.group_by("bucket", "entity").agg(n=pl.col("count").sum())
-        self._tables["entities"].add(by_name.with_columns(self.entities.of(by_name["entity"])))
-        failures = some.filter("failed").group_by("bucket", "entity", "type").agg(n=pl.col("count").sum())
+        bucket = (pl.col("minute") // BUCKET).alias("bucket")
+        some = lines.select(bucket, "type", "count", "message", failed=failed, entity=who)
+        named_lines = some.drop_nulls("entity")
+        by_name = named_lines.group_by("bucket", "entity").agg(n=pl.col("count").sum())
+        if len(by_name):
+            self._tables["entities"].add(by_name.with_columns(self.entities.of(by_name["entity"])))
+        # What has failed without a field that says for whom often has an address in its text.
+        told = some.filter(pl.col("failed") & pl.col("entity").is_null())
+        told = told.with_columns(entity=pl.col("message").str.extract(_ADDRESS)).drop_nulls("entity")
+        failures = pl.concat([named_lines.filter("failed"), told])
+        failures = failures.group_by("bucket", "entity", "type").agg(n=pl.col("count").sum())
         if len(failures):
             self._tables["failures"].add(failures.with_columns(self.entities.of(failures["entity"])))
 
