@@ -187,8 +187,8 @@ def one(stream: Stream, share: int, learn: str, options: dict) -> tuple[dict[str
         fitted = time.process_time()
         found = model.detect(test)
         detected = time.process_time()
-    number = found.scores["key"].str.extract(r"#(\d+)$").cast(pl.Int64).to_numpy()
-    verdict = found.scores[np.argsort(number, kind="stable")]
+    windows = found.scores.with_columns(number=pl.col("key").str.extract(r"#(\d+)$").cast(pl.Int64))
+    verdict = windows.drop_nulls("number").sort("number", maintain_order=True)
     assert len(verdict) == len(truth), (len(verdict), len(truth))
     assert (verdict["n_events"] == WINDOW).all()
     odd, score = verdict["is_anomaly"].to_numpy(), np.nan_to_num(verdict["score"].to_numpy(), nan=0.0)

@@ -48,7 +48,8 @@ def judge(train: list[str], test: list[str], anomalous: dict[str, bool], options
         fitted = time.process_time()
         found = model.detect(Path(folder, "test.log"))
         detected = time.process_time()
-    windows = found.scores.with_columns(block=pl.col("key").str.replace(r"#\d+$", ""))
+    sessions = found.scores.filter(pl.col("key").str.starts_with("blk_"))  # the rates of ten minutes are no block
+    windows = sessions.with_columns(block=pl.col("key").str.replace(r"#\d+$", ""))
     # A block of several windows is odd if one of them is.
     blocks = windows.group_by("block").agg(pl.col("is_anomaly").any(), pl.col("score").max()).sort("block")
     truth = np.array([anomalous[block] for block in blocks["block"]])
