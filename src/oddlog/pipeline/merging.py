@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -162,9 +163,9 @@ class Merging:
         windows = odd.windows
         level = np.full(len(windows), 3, np.uint8)  # INFO
         words = np.zeros(len(windows), np.bool_)
-        for i, guilty in enumerate(odd.guilty):
-            if guilty.any():
-                events = np.flatnonzero(guilty) + windows.offsets[i]
+        for i, (start, end) in enumerate(pairwise(windows.offsets.tolist())):
+            events = start + np.flatnonzero(odd.guilty[start:end])
+            if len(events):
                 level[i] = windows.level[events].max(initial=0)
                 words[i] = self.words[np.minimum(windows.template[events], len(self.words) - 1)].any()
         return pressing(-np.log10(np.maximum(odd.p_value, TINY)), level, words)
@@ -246,7 +247,7 @@ class Merging:
         each = max(MOST_LINES // max(len(index), 1), 1)
         for i in index.tolist():
             events = np.arange(windows.offsets[i], windows.offsets[i + 1])
-            guilty = events[odd.guilty[i]]
+            guilty = events[odd.guilty[events]]
             shown = (guilty if len(guilty) else events)[:each]
             score = self.model.events.score(
                 windows.template[shown],

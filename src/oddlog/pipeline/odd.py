@@ -75,18 +75,18 @@ class OddWindows:
         return [leading(found) for found in self.oddities]
 
     @cached_property
-    def guilty(self) -> list[Bool]:
-        """Which events of each window make it odd: those of types that should not be there, or not so often.
+    def guilty(self) -> Bool:
+        """Which events [e] make their windows odd: those of types that should not be there, or not so often.
 
-        Where there are none, the events that a member remarks on.
+        In a window without any, the events that a member remarks on.
         """
-        found = []
-        for i, (start, end) in enumerate(pairwise(self.windows.offsets.tolist())):
-            events = np.isin(self.windows.template[start:end], [o.template for o in self.lead[i] if o.seen])
-            if not events.any():
-                events[[remark.event for remark in self.remarks[i] if remark.event >= 0]] = True
-            found.append(events)
-        return found
+        window = self.windows.window_of_event
+        leading_types = [w << 32 | o.template for w, lead in enumerate(self.lead) for o in lead if o.seen]
+        guilty = np.isin(window << 32 | self.windows.template.astype(np.int64), np.array(leading_types, np.int64))
+        others = np.flatnonzero(np.bincount(window, guilty, minlength=len(self.windows)) == 0).tolist()
+        remarked = [self.windows.offsets[w] + r.event for w in others for r in self.remarks[w] if r.event >= 0]
+        guilty[np.array(remarked, np.int64)] = True
+        return guilty
 
     @property
     def signs(self) -> list[list[tuple[str, int]]]:
@@ -98,25 +98,38 @@ class OddWindows:
 
     def lines(self) -> pl.DataFrame:
         """Return ``source line window_score window_p window_reason`` of the events that make a window odd."""
-        at = np.flatnonzero(np.concatenate([*self.guilty, np.empty(0, np.bool_)]))
+        at = np.flatnonzero(self.guilty)
         window = self.windows.window_of_event[at]
-        kinds = [{o.template: o.kind for o in lead if o.seen} for lead in self.lead]
-        remarked = [{remark.event: remark.kind for remark in said} for said in self.remarks]
-        place = at - self.windows.offsets[window]
-        kind = [
-            kinds[w].get(t) or remarked[w][i]
-            for w, t, i in zip(window.tolist(), self.windows.template[at].tolist(), place.tolist(), strict=True)
+        kinds = [(w, o.template, o.kind) for w, lead in enumerate(self.lead) for o in lead if o.seen]
+        remarks = [
+            (int(self.windows.offsets[w]) + r.event, r.kind) for w, said in enumerate(self.remarks) for r in said
         ]
+        by_type = pl.DataFrame(
+            kinds, schema={"window": pl.Int64, "template": pl.UInt32, "kind": pl.String}, orient="row"
+        ).unique(["window", "template"], keep="last", maintain_order=True)
+        by_event = pl.DataFrame(remarks, schema={"event": pl.Int64, "remark": pl.String}, orient="row").unique(
+            "event", keep="first", maintain_order=True
+        )
         frame = pl.DataFrame(
             {
+                "window": window,
+                "event": at,
+                "template": self.windows.template[at],
                 "source": self.windows.source[at],
                 "line": self.windows.line[at],
                 "window_score": self.score[window],
                 "window_p": self.p_value[window],
-                "window_reason": pl.Series(kind, dtype=pl.String) + " in " + self.windows.key.gather(window),
+                "key": self.windows.key.gather(window),
             }
         )
-        return frame.sort("window_score", descending=True).unique(["source", "line"], keep="first", maintain_order=True)
+        return (
+            frame.join(by_type, on=["window", "template"], how="left", maintain_order="left")
+            .join(by_event, on="event", how="left", maintain_order="left")
+            .with_columns(window_reason=pl.coalesce("kind", "remark") + " in " + pl.col("key"))
+            .select("source", "line", "window_score", "window_p", "window_reason")
+            .sort("window_score", descending=True)
+            .unique(["source", "line"], keep="first", maintain_order=True)
+        )
 
 
 def odd_index(verdict: pl.DataFrame) -> I64:
