@@ -33,7 +33,7 @@ from oddlog.types import F64, NO_TIME, OVERFLOW, Context, to_datetime
 from oddlog.windows import SessionChoice
 
 MOST_TOLD = 50  # candidates for numbers to watch that the model tells of
-READ_A_DAY = 10.0  # false alarms, at most, where no number is asked for: what a person reads
+READ_A_DAY = 5.0  # false alarms, at most, where no number is asked for: what a person reads
 US_PER_DAY = 86_400_000_000
 
 Say = Callable[[str, int], None]

@@ -19,7 +19,7 @@ NO_SESSION = SessionChoice("none")
 DEFAULT_STRETCH_US = 60_000_000
 DEFAULT_ENTITY_STRETCH_US = 600_000_000
 DEFAULT_LINES = 100
-LEAST_BESIDE = 0.05  # share of lines without a session from which on they are cut into windows of their own
+LEAST_BESIDE = 0.2  # share of lines without a session from which on they are cut into windows of their own
 
 Paths = str | Path | Sequence[str | Path]
 
