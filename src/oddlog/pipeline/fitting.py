@@ -33,6 +33,7 @@ from oddlog.types import F64, NO_TIME, OVERFLOW, Context, to_datetime
 from oddlog.windows import SessionChoice
 
 MOST_TOLD = 50  # candidates for numbers to watch that the model tells of
+UNORDERED = frozenset({"values"})  # candidates that read no order
 READ_A_DAY = 5.0  # false alarms, at most, where no number is asked for: what a person reads
 US_PER_DAY = 86_400_000_000
 
@@ -261,7 +262,7 @@ class Fitting:
         if self.older is not None:
             old = next(view for view in self.older.views if view.name == name)
             shares, rate = _widest(shares, old.usual.concentration, k), old.rate
-        named = (self.names, rate, self.recurring, shares, self.say, self.candidates, self._options_of(name))
+        named = (self.names, rate, self.recurring, shares, self.say, self._candidates(name), self._options_of(name))
         return learn_view(name, cut, gathered, self.context, *named)
 
     def gathering(self, name: str, cut: Cut, store: EventStore) -> tuple[Cut, Gathering, Begun | None]:
@@ -274,7 +275,7 @@ class Fitting:
         if cut.by == "session":
             cut, begun = with_closing(store, cut, self.rows_of, span_us, None if before is None else before.begun)
         first = name == self.collected.plan[0][0]
-        whole = None if all(map(reads_counts, (*self.names, *self.candidates))) else WholeWindows()
+        whole = None if all(map(reads_counts, (*self.names, *self._candidates(name)))) else WholeWindows()
         gathering = Gathering(cut, k, self.edges, self.labels, by_entity=name == "entities", whole=whole)
         gathering.answered = self.answered.get(name)
         if before is not None:
@@ -284,6 +285,10 @@ class Fitting:
                 self._count_lines(events, k)
             gathering.add(cut_windows(events, cut, tally, span_us))
         return cut, gathering, begun
+
+    def _candidates(self, view: str) -> tuple[str, ...]:
+        """Return who is tried on a view. What an address does within ten minutes has no order to learn."""
+        return tuple(name for name in self.candidates if view != "entities" or name in UNORDERED)
 
     def _options_of(self, view: str) -> Options:
         """Return the options of each member, with where it leaves its checkpoints."""
