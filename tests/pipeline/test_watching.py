@@ -69,7 +69,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> oddlog.Model:
         f"2026-03-01T10:{i // 60 % 60:02d}:{i % 60:02d}Z INFO web: {text}" for i, text in enumerate(requests(1_500))
     ]
     path.write_text("\n".join(lines))
-    return oddlog.fit(path, detectors=["snn"], window="60s")
+    return oddlog.fit(path, detectors=["snn", "values"], window="60s")
 
 
 def test_a_model_keeps_what_it_watches(model, tmp_path):
@@ -90,3 +90,12 @@ def test_detection_brings_the_numbers_to_the_windows(model, tmp_path, monkeypatc
     path.write_text("2026-03-02T10:00:00Z INFO web: served /cart/3 for user1 with HTTP 500 in 4200ms\n" * 3)
     model.detect(path)
     assert seen[0].numbers.tolist() == [[500.0, 4200.0]] * 3
+
+
+def test_numbers_that_nobody_reads_are_not_watched(tmp_path):
+    path = tmp_path / "app.log"
+    lines = [f"2026-03-01T10:{i // 60:02d}:{i % 60:02d}Z INFO web: {text}" for i, text in enumerate(requests(900))]
+    path.write_text("\n".join(lines))
+    model = oddlog.fit(path, detectors=["new-event"], window="60s")
+    assert model.context.numbers == ()
+    assert not model.training["numbers"][0]["why_not"]

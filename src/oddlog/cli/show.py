@@ -168,7 +168,7 @@ def print_model(model: Model, where: str) -> None:
     out.print(f"Now: [bold]oddlog detect TODAY.log -m {escape(shlex.quote(where))}[/bold]")
 
 
-def _numbers(told: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+def _numbers(told: Sequence[Mapping[str, Any]], *, watched: bool) -> pl.DataFrame:
     """Return the numbers that are watched, and those that are not with the reason."""
     import polars as pl
 
@@ -176,6 +176,8 @@ def _numbers(told: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     columns = {"lines": "lines", "distinct": "distinct", "1 %": "low", "median": "median", "99 %": "high"}
     frame |= {title: [f"{one[name]:,.6g}" for one in told] for title, name in columns.items()}
     frame["watched"] = [f"no: {one['why_not']}" if one["why_not"] else f"yes, {one['scale']}" for one in told]
+    if not watched:
+        frame["watched"] = ["no: no detector reads numbers"] * len(told)
     return pl.DataFrame(frame)
 
 
@@ -216,7 +218,11 @@ def print_inside(model: Model) -> None:
     print_frame(pl.DataFrame(rows), "\nMost frequent message types", right=("lines",))
     if model.training.get("numbers"):
         right = ("lines", "distinct", "1 %", "median", "99 %")
-        print_frame(_numbers(model.training["numbers"]), "\nNumbers beside the message types", right=right)
+        print_frame(
+            _numbers(model.training["numbers"], watched=bool(model.context.numbers)),
+            "\nNumbers beside the message types",
+            right=right,
+        )
     if model.reading["session"]["candidates"]:
         print_frame(pl.DataFrame(model.reading["session"]["candidates"]), "\nWhat could tie lines together")
     tally = Tally()

@@ -188,14 +188,16 @@ def first_pass(
     say: Callable[[str, int], None],
     *,
     rates: bool,
+    watch: bool = True,
 ) -> Iterator[First]:
-    """Read everything once; the stores live as long as the block."""
+    """Read everything once; the stores live as long as the block. Numbers are kept where somebody will `watch` them."""
     with closing(reading):
         head, records = look(reading, paths)
         if not len(head):
             raise TooLittleDataError("No record is left to learn from.", "Loosen --exclude, --since and --until.")
         cuts, choice = plan(head, session, entity, window)
         numbers, judged = choose_numbers(head)
+        numbers = numbers if watch else ()
         del head  # 80 MB of lines that have served
         counting = Counting(reading.tally, entity) if rates else None
         with Collected(cuts, numbers, reading.tally, counting) as collected:

@@ -23,7 +23,7 @@ from oddlog.pipeline.events import EventStore
 from oddlog.pipeline.gathering import Answered, Gathering, Rows, with_closing
 from oddlog.pipeline.labels import Labels, read_labels, require_match
 from oddlog.pipeline.learning import Learned, Options, Recurring, learn_view
-from oddlog.pipeline.members import reads_counts
+from oddlog.pipeline.members import reads_counts, reads_of
 from oddlog.pipeline.memory import MOST_TIMES, Begun, Memory, ViewMemory
 from oddlog.pipeline.rates import RatesView, learn_rates
 from oddlog.pipeline.reading import Reading
@@ -133,7 +133,8 @@ def fit(
     )
     if train_share != 1.0:
         reading.until = _time_at_share(paths, reading, train_share)
-    with first_pass(paths, reading, session, entity, window, seed, say, rates=rates) as first:
+    watch = any("numbers" in reads_of(name) for name in (*names, *candidates))
+    with first_pass(paths, reading, session, entity, window, seed, say, rates=rates, watch=watch) as first:
         if not first.context.numbers:
             candidates = tuple(name for name in candidates if name != "values")
         fitting = Fitting(first.collected, first.context, names, candidates, alarms, known, recurring, say)

@@ -62,10 +62,15 @@ class Member:
     tail: Tail
 
 
+def reads_of(name: str) -> frozenset[str]:
+    """Return what a detector looks at."""
+    reads: frozenset[str] = plugins.load("oddlog.detectors", name).reads
+    return reads
+
+
 def reads_counts(name: str) -> bool:
     """Return whether a detector looks at nothing but how often each type stands in a window."""
-    reads: frozenset[str] = plugins.load("oddlog.detectors", name).reads
-    return reads <= COUNTED
+    return reads_of(name) <= COUNTED
 
 
 def is_held_out(name: str) -> bool:
