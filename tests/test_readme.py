@@ -151,16 +151,17 @@ def test_the_commands_for_ones_own_logs_run_word_for_word(own_logs: Path):
             printed[line] = oddlog(words(after)[1:], own_logs, stdin)
         else:
             printed[line] = oddlog(words(line)[1:], own_logs)
-    formats, templates, fit, detect, inspect, tables, piped = printed.values()
+    formats, templates, fit, detect, inspect, report, tables, piped = printed.values()
     assert '"format":"log4j"' in formats
     assert "Order <*> receipt sent" in templates
     assert '"members"' in fit
     assert '"oddlog' not in fit
     assert "lost: carrier refused parcel" in detect
     assert '"session"' in inspect
+    assert report.rstrip().endswith("Written to today.html")
     assert tables == detect
     assert piped.count("\n") == detect.count("\n") == 1
-    assert {path.name for path in own_logs.iterdir()} >= {"app.model", "scores.parquet", "lines.parquet"}
+    assert {path.name for path in own_logs.iterdir()} >= {"app.model", "scores.parquet", "lines.parquet", "today.html"}
 
 
 def test_the_python_of_the_readme_runs_word_for_word(own_logs: Path):
