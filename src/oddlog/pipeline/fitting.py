@@ -85,7 +85,7 @@ def fit(
         A folder in which what takes minutes to train leaves checkpoints. A fit that was ended and is begun again on
         the same logs, with the same options, goes on from them to the same model.
     false_alarms : str or float
-        How many a day are accepted ("5/day"); 1 in 1,000 windows if empty.
+        How many a day are accepted; if empty "5/day", and never more than 1 in 1,000 windows.
     labels : path
         CSV of key,label: anomalies leave the training data and choose the threshold on the last 15 % of the time.
     exclude : str
