@@ -1,0 +1,101 @@
+"""What ties lines together is looked for in all files at once; lines without a session have windows of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import oddlog
+from oddlog.pipeline import planning
+from oddlog.pipeline.planning import group_of, look, plan
+from oddlog.pipeline.reading import Reading
+
+STEPS = ("web", "cart", "payments")
+
+
+def two_services(folder: Path, requests: int) -> Path:
+    """Write a file per service; each request passes through all of them within a second."""
+    folder.mkdir()
+    for i, service in enumerate(STEPS):
+        lines = [
+            f'{{"ts":"2026-03-01T{r // 3600:02d}:{r // 60 % 60:02d}:{r % 60:02d}.{i}Z","level":"INFO","service":"{service}",'
+            f'"request":"r{r:06x}","msg":"{service} {what}"}}'
+            for r in range(requests)
+            for what in ("takes the request", "answers the request")
+        ]
+        (folder / f"{service}.log").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return two_services(tmp_path / "logs", 1_500)
+
+
+def test_a_few_lines_of_each_file_are_looked_at_not_many_of_the_first(folder, monkeypatch):
+    monkeypatch.setattr(planning, "SAMPLE_RECORDS", 1_500)
+    reading = Reading()
+    head, records = look(reading, folder)
+    assert head["service"].value_counts().sort("service").rows() == [("cart", 500), ("payments", 500), ("web", 500)]
+    requests = head.group_by("f.request").len()
+    assert requests.filter(pl.col("len") == 6).height >= 249  # whole, but for the last one
+    assert (reading.lines, dict(reading.tally.counts)) == (0, {})  # nothing has been read yet
+    assert sum(map(len, records)) == 9_000
+
+
+def test_files_that_end_early_do_not_shorten_the_sample(folder, monkeypatch):
+    (folder / "old.log").write_text('{"ts":"2026-03-01T00:00:01Z","service":"cron","msg":"backup done"}\n')
+    monkeypatch.setattr(planning, "SAMPLE_RECORDS", 4_000)
+    head, _ = look(Reading(), folder)
+    assert head["service"].unique().sort().to_list() == ["cart", "cron", "payments", "web"]
+    assert len(head) > 2_500
+
+
+def test_the_id_that_passes_through_all_files_is_found(folder, monkeypatch):
+    monkeypatch.setattr(planning, "SAMPLE_RECORDS", 1_500)
+    head, _ = look(Reading(), folder)
+    cuts, choice = plan(head, "auto", "", "")
+    assert (choice.kind, choice.value) == ("field", "f.request")
+    assert [name for name, _ in cuts] == ["sessions"]
+
+
+def test_standard_input_and_a_single_file_are_read_once(folder):
+    head, records = look(Reading(), folder / "web.log")
+    assert len(head) == sum(map(len, records)) == 3_000
+
+
+@pytest.fixture
+def with_agent(folder: Path) -> Path:
+    """Beside the requests an agent that names none, on a third of the lines."""
+    lines = [
+        f'{{"ts":"2026-03-01T{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}Z","service":"agent","msg":"disk is fine"}}'
+        for s in range(1_500)
+        for _ in range(3)
+    ]
+    (folder / "agent.log").write_text("\n".join(lines))
+    return folder
+
+
+def test_lines_without_a_session_are_cut_into_windows_of_their_own(with_agent):
+    head, _ = look(Reading(), with_agent)
+    cuts, choice = plan(head, "f.request", "", "")
+    assert [(name, cut.by, cut.beside) for name, cut in cuts] == [
+        ("sessions", "session", None),
+        ("windows", "time", choice),
+    ]
+    groups = head.with_columns(group_of(head, "windows", cuts[1][1]).alias("group"))
+    assert groups.filter(pl.col("service") == "agent")["group"].unique().to_list() == ["agent"]
+    assert groups.filter(pl.col("service") != "agent")["group"].null_count() == 4_500 * 2
+
+
+def test_they_are_judged_and_kept_in_the_model(with_agent, tmp_path):
+    model = oddlog.fit(with_agent, session="request", detectors=["snn"], rates=False)
+    model.save(tmp_path / "m")
+    today = tmp_path / "today.log"
+    agent = '{"ts":"2026-03-02T00:00:%02dZ","service":"agent","msg":"disk is fine"}'
+    today.write_text("\n".join(agent % second for second in range(60) for _ in range(30)))
+    found = oddlog.load(tmp_path / "m").detect(today)
+    odd = found.scores.filter("is_anomaly")
+    assert odd.select("key", "n_events").rows() == [("agent@2026-03-02T00:00:00Z", 1_800)]
