@@ -266,3 +266,36 @@ def test_usual_sessions_out_of_fold_look_usual():
     scores = np.array([crossfit(ScaledNearestNeighbour, usual_windows(), context())])
     p = Calibrator().fit(scores).p_value(scores)
     assert (p < 0.01).mean() < 0.02
+
+
+def test_of_several_voices_the_most_surprised_is_heard():
+    rng = np.random.default_rng(0)
+    usual = rng.normal(size=(4, 20_000))
+    tails = [Tail.fit(row) for row in usual]
+    votes, weight = np.ones(4, bool), np.ones(usual.shape[1])
+    apart = Calibrator().fit_verdict(tails, votes, usual, weight, np.array([0, 0, 0, 3]))
+    together = Calibrator().fit_verdict(tails, votes, usual, weight)
+    odd = np.array([[0.0], [0.0], [0.0], [4.0]])  # only the fourth sees it
+    assert apart.p_value(odd)[0] < 5e-4
+    assert together.p_value(odd)[0] > 1e-3
+    fresh = rng.normal(size=(4, 200_000))
+    for calibrator in (apart, together):
+        false = (calibrator.combined(fresh) > calibrator.threshold(1e-3)).mean()
+        assert 5e-4 < false < 2e-3
+
+
+def test_one_voice_is_the_mean_and_several_survive_a_round_trip():
+    rng = np.random.default_rng(1)
+    usual = rng.exponential(size=(3, 5_000))
+    weight, votes = np.ones(5_000), np.array([True, True, True])
+    tails = [Tail.fit(row) for row in usual]
+    one = Calibrator().fit_verdict(tails, votes, usual, weight, np.array([5, 5, 5]))
+    assert np.array_equal(one.combined(usual), Calibrator().fit(usual).combined(usual))
+    assert "voices" not in one.state().meta
+    several = Calibrator().fit_verdict(tails, votes, usual, weight, np.array([0, 0, 2]))
+    again = Calibrator.from_state(several.state())
+    some = np.array([[1.0, 9.0, np.nan, 2.0], [np.nan, 1.0, np.nan, 2.0], [np.nan, np.nan, np.nan, 9.0]])
+    assert np.array_equal(again.p_value(some), several.p_value(some), equal_nan=True)
+    assert np.isnan(several.combined(some)[2])
+    # A member that is alone in its voice, or of it, is taken at its own word.
+    assert several.combined(some)[0] == tails[0].surprise(np.array([1.0]))[0]

@@ -15,7 +15,7 @@ import numpy as np
 
 from oddlog.calibration import Calibrator, Tail, lowest_rate
 from oddlog.pipeline.corrupting import corrupted
-from oddlog.pipeline.members import HELD_OUT, SHARES, Member, is_held_out, scores_of_whole, shares
+from oddlog.pipeline.members import HELD_OUT, SHARES, Member, is_held_out, scores_of_whole, shares, voices_of
 from oddlog.pipeline.views import member_scores
 from oddlog.types import F64, I64, Bool, Windows
 
@@ -87,6 +87,8 @@ class Trial:
         How many windows each stands for.
     tails : sequence of Tail
         Of each member, without the later half where its windows are whole.
+    voices : I64 [m]
+        Which voice each member speaks with.
 
     """
 
@@ -97,6 +99,7 @@ class Trial:
     asked_weight: F64
     twins: dict[str, F64]
     tails: Sequence[Tail]
+    voices: I64 | None = None
 
     def rate(self, votes: Bool, rate: float) -> float:
         """Return `rate`, or the lowest one that the windows of these voters can hold."""
@@ -105,7 +108,9 @@ class Trial:
     def outcome(self, votes: Bool, rate: float) -> tuple[dict[str, float], float]:
         """Return the share of each kind of twins that those who vote find at `rate`, and their false alarms."""
         use = self.can[votes].all(0)
-        verdict = Calibrator().fit_verdict(self.tails, votes, self.setting[:, use], self.setting_weight[use])
+        verdict = Calibrator().fit_verdict(
+            self.tails, votes, self.setting[:, use], self.setting_weight[use], self.voices
+        )
         threshold = verdict.threshold(rate)
 
         def odd(scores: F64) -> Bool:
@@ -155,7 +160,14 @@ def hold(members: Sequence[Member], whole: Windows, fold: I64, place: I64, k: in
     if not twins:
         return "no kind of corruption makes enough windows that are not usual ones again"
     return Trial(
-        scores[:, masked], can[:, masked], whole.weight[masked], scores[:, asked], whole.weight[asked], twins, tails
+        scores[:, masked],
+        can[:, masked],
+        whole.weight[masked],
+        scores[:, asked],
+        whole.weight[asked],
+        twins,
+        tails,
+        voices_of([member.name for member in members]),
     )
 
 

@@ -17,7 +17,7 @@ from oddlog.explain import Usual, oddities
 from oddlog.pipeline.distinct import counts_hash, kept_apart
 from oddlog.pipeline.joining import Judged, hold, judge
 from oddlog.pipeline.known import Known
-from oddlog.pipeline.members import Member, fit_member, joint_scores, reads_counts, scores_of_whole
+from oddlog.pipeline.members import Member, fit_member, joint_scores, reads_counts, scores_of_whole, voices_of
 from oddlog.pipeline.views import Cut, View, contributions
 from oddlog.pipeline.whole import Whole
 from oddlog.thresholds import best_f1
@@ -181,7 +181,8 @@ def learn_view(
     voting = [member.name for member in members if member.name in names or judged[member.name].joined]
     votes = np.array([member.name in voting for member in members])
     scores, weight = joint_scores(members, votes, usual.place, usual.counted.weight, usual.whole.weight)
-    calibrator = Calibrator().fit_verdict([member.tail for member in members], votes, scores, weight)
+    voices = voices_of([member.name for member in members])
+    calibrator = Calibrator().fit_verdict([member.tail for member in members], votes, scores, weight, voices)
     facts |= {"members": voting, "rate": rate, "usual": float(usual.counted.weight.sum())}
     facts["shown"] = [name for name in judged if name not in voting]
     facts["joining"] = {name: one.facts() for name, one in judged.items()}

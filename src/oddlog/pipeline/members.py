@@ -73,6 +73,11 @@ def reads_counts(name: str) -> bool:
     return reads_of(name) <= COUNTED
 
 
+def voices_of(names: Sequence[str]) -> I64:
+    """Return which voice each member speaks with: those that read counts with one, every other with its own."""
+    return np.array([0 if reads_counts(name) else 1 + i for i, name in enumerate(names)], np.int64)
+
+
 def is_held_out(name: str) -> bool:
     """Return whether a detector is fitted once and calibrated on what it was not shown."""
     return str(getattr(plugins.load("oddlog.detectors", name), "calibrates", "folds")) == "holdout"
