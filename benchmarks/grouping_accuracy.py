@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 
 from oddlog.formats import detect_format, parse_lines
-from oddlog.sources import file_year, read_blocks
+from oddlog.sources import file_changed, read_blocks
 from oddlog.templates import mask, mine, rules
 from oddlog.templates.miner import MIN_NAMES, MIN_WORDS, merge
 from oddlog.types import Tally
@@ -93,7 +93,7 @@ def grouping(predicted: pl.Series, true: pl.Series) -> tuple[float, float, float
 def as_parsed(path: Path) -> pl.Series:
     """Return the template of each raw line: format found by itself, header cut by it, the product's whole way."""
     lines = pl.concat(list(read_blocks(str(path), Tally())))
-    year = file_year(str(path))
+    year = file_changed(str(path)).year
     records = parse_lines(lines, detect_format(lines["text"], year=year), year=year)
     masked = mask(records["message"])
     count = np.bincount(masked.inverse)

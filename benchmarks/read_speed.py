@@ -23,7 +23,7 @@ import zstandard
 
 from oddlog.cleaning import Cleaner
 from oddlog.formats import detect_format, parse_lines
-from oddlog.sources import file_year, read_blocks
+from oddlog.sources import file_changed, read_blocks
 from oddlog.types import Tally
 
 
@@ -54,7 +54,7 @@ def main() -> None:
         zst.write_bytes(zstandard.compress(data))
 
         blocks = list(read_blocks(str(plain), Tally()))
-        year = file_year(str(options.file))
+        year = file_changed(str(options.file)).year
         found = detect_format(blocks[0]["text"].head(1000), year=year)
         records = [parse_lines(block, found, year=year) for block in blocks]
         n = sum(map(len, blocks))

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from oddlog.formats import detect_format, parse_lines
-from oddlog.sources import file_year, read_blocks
+from oddlog.sources import file_changed, read_blocks
 from oddlog.types import Tally
 from oddlog.windows import SessionChoice, find_session
 
@@ -26,7 +26,7 @@ def read(paths: list[Path]) -> tuple[pl.DataFrame, str]:
     parts: list[pl.DataFrame] = []
     name = "-"
     for path in paths:
-        year = file_year(str(path))
+        year = file_changed(str(path)).year
         detected = None
         for block in read_blocks(str(path), Tally()):
             detected = detected or detect_format(block["text"], year=year)

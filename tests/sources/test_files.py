@@ -9,7 +9,7 @@ import random
 import re
 import tarfile
 import tracemalloc
-from pathlib import Path
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from naive.lines import lines_of
 from oddlog.errors import InputError
-from oddlog.sources import file_year, read_blocks
+from oddlog.sources import file_changed, read_blocks
 from oddlog.sources.streams import why_not_text
 from oddlog.types import LINES, Tally
 
@@ -383,16 +383,10 @@ def test_a_read_that_fails_in_the_middle_keeps_what_came_before():
     assert tally.examples["source not read to its end"] == "- at byte 8: Input/output error"
 
 
-def test_the_year_of_a_file_is_that_of_its_last_change_in_utc(tmp_path):
+def test_a_file_was_changed_when_the_file_system_says_so_and_now_where_it_does_not(tmp_path):
     file = tmp_path / "app.log"
     file.touch()
-    os.utime(file, (1_735_689_599, 1_735_689_599))  # 2024-12-31 23:59:59 UTC
-    assert file_year(str(file)) == 2024
-    assert file_year(str(tmp_path / "gone.log")) == file_year("-") >= 2025
-
-
-def test_hdfs_lines_come_out_as_python_splits_them(shared_data: Path):
-    file = shared_data / "hdfs" / "HDFS_2percent.log.gz"
-    expected = gzip.decompress(file.read_bytes()).decode().splitlines()
-    got = pl.concat(read_blocks(str(file), Tally()))
-    assert got["text"].to_list() == expected
+    os.utime(file, (1_735_689_599, 1_735_689_599))
+    assert file_changed(str(file)) == datetime(2024, 12, 31, 23, 59, 59, tzinfo=UTC)
+    before = datetime.now(UTC)
+    assert before <= file_changed(str(tmp_path / "gone.log")) <= file_changed("-") <= datetime.now(UTC)

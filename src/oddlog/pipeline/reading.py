@@ -20,8 +20,9 @@ from oddlog.cleaning import Cleaner
 from oddlog.errors import FormatError, InputError
 from oddlog.formats import Detected, by_name, detect_format, parse_lines
 from oddlog.pipeline.excluding import Exclusion
+from oddlog.pipeline.years import Years
 from oddlog.sources import Places
-from oddlog.sources.files import BROKEN, expand, file_year, read_blocks
+from oddlog.sources.files import BROKEN, expand, file_changed, read_blocks
 from oddlog.types import RECORDS, Tally
 
 SAMPLE_LINES = 1_000
@@ -72,6 +73,7 @@ class Reading:
     formats: dict[str, Detected] = field(default_factory=dict)
     lines: int = 0
     places: Places = field(default_factory=Places)
+    _years: dict[str, Years] = field(default_factory=dict)
     _spool: BinaryIO | None = None
     _told: int = 0
     _step: int = 8 << 20  # bytes of a block
@@ -212,16 +214,16 @@ class Reading:
             _log.warning("Further sources that cannot be read are only counted.")
 
     def _source(self, source: str) -> Iterator[pl.DataFrame]:
-        year = file_year(source)
+        years = self._years[source] = Years(file_changed(source))
         cleaner = Cleaner(self.tally, redact=self.redact, drop_duplicates=self.drop_duplicates)
         read, broken = 0, self.tally.counts[BROKEN]
         for lines in self._blocks(source, self.tally):
             if source not in self.formats:
-                self.formats[source] = self._detect(lines, year)
+                self.formats[source] = self._detect(lines, years.at(0))
             self.places.note(source, lines)
             read += len(lines)
             self.lines += len(lines)
-            yield cleaner.push(parse_lines(lines, self.formats[source], year=year))
+            yield cleaner.push(years.parse(lines, self.formats[source]))
             if self.progress is not None:
                 self.progress(source, read)
         yield cleaner.flush()
@@ -234,9 +236,9 @@ class Reading:
         """Read some lines once more: `columns` of `RECORDS` of those whose numbers are `wanted` by source."""
         found = [pl.DataFrame(schema={name: RECORDS[name] for name in columns})]
         for source, numbers in wanted.items():
-            cleaner = Cleaner(Tally(), redact=self.redact)
+            cleaner, years = Cleaner(Tally(), redact=self.redact), self._years[source]
             frames = [
-                cleaner.push(parse_lines(lines, self.formats[source], year=file_year(source)))
+                cleaner.push(parse_lines(lines, self.formats[source], year=years.at(lines["line"][0])))
                 for lines in self._some(source, numbers)
             ]
             frames.append(cleaner.flush())

@@ -1,7 +1,7 @@
 """Where lines come from: files, folders, globs and standard input."""
 
-from oddlog.sources.files import file_year, read_blocks
+from oddlog.sources.files import file_changed, read_blocks
 from oddlog.sources.folders import expand
 from oddlog.sources.places import Places
 
-__all__ = ["Places", "expand", "file_year", "read_blocks"]
+__all__ = ["Places", "expand", "file_changed", "read_blocks"]

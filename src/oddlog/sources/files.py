@@ -24,7 +24,7 @@ from oddlog.sources.folders import STDIN, expand
 from oddlog.sources.streams import HEAD_BYTES, BrokenStreamError, pieces, why_not_text
 from oddlog.types import Tally
 
-__all__ = ["expand", "file_year", "read_blocks"]
+__all__ = ["expand", "file_changed", "read_blocks"]
 
 BROKEN = "source not read to its end"
 NO_LINES = "source without a line"
@@ -135,12 +135,12 @@ def _name(source: str) -> str:
     return "standard input" if source == STDIN else source
 
 
-def file_year(source: str) -> int:
-    """Return the UTC year in which `source` was last written, the current one where that is not known.
+def file_changed(source: str) -> datetime:
+    """Return the UTC time at which `source` was last written to, now where that is not known.
 
     For formats whose times have no year.
     """
     try:
-        return datetime.fromtimestamp(Path(source).stat().st_mtime, UTC).year
+        return datetime.fromtimestamp(Path(source).stat().st_mtime, UTC)
     except (OSError, ValueError, OverflowError):
-        return datetime.now(UTC).year
+        return datetime.now(UTC)
