@@ -27,7 +27,8 @@ MAY = {
     "pipeline": STAGES
     | {"types", "errors", "config", "plugins", "thresholds", "rates", "detectors", "model", "feedback"},
     "model": {"types", "errors", "pipeline"},
-    "reports": STAGES | {"types", "errors", "pipeline", "model"},
+    "evaluation": {"types", "errors", "pipeline", "datasets"},
+    "reports": STAGES | {"types", "errors", "pipeline", "model", "evaluation"},  # the same figures of labels
     "training": {"types", "errors", "plugins", "detectors"},
     "testing": {"types", "errors", "formats", "detectors"},
 }
