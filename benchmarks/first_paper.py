@@ -6,9 +6,9 @@ For each seed, once with the known kinds of incidents in training (unlabelled, a
 none: `oddlog.fit` with defaults on train/ (the first 70 % of the time), `detect` on today/, judged by
 `oddlog.evaluation`:
 
-*per incident*  a report is right for at most one labelled incident, by half of its lines or half of its time; F1 of
-                recall over labelled incidents and precision over reports, known and unknown kinds apart, every false
-                report counted against each
+*per incident*  a report is right for at most one labelled incident, with half of its time, and with half of its lines
+                or by what it says (`oddlog.evaluation.incidents`); F1 of recall over labelled incidents and precision
+                over reports, known and unknown kinds apart, every false report counted against each
 *per line*      `--line-scores` against all lines of incidents, and against those that themselves show what is wrong
 
 With `--rivals N` the comparison table of the first N seeds follows, see `first_paper_rivals.py`. `--cases` tells of

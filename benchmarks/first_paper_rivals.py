@@ -318,8 +318,8 @@ def table(said: Said, asked: Period, unit: str, label: I8) -> None:
 def compare(folder: Path, model: Model, lines: pl.DataFrame, seed: int) -> None:
     """Print the table of all methods, judged on windows and on minutes of a service."""
     learned, asked = period(folder, "train", model), period(folder, "today", model, lines)
-    said = [*oddlog_says(asked, model), *(network(name, learned, asked, model, seed) for name in NETWORKS)]
-    said += [*counted(learned, asked), *with_labels(learned, asked, model, seed)]
+    said = [*oddlog_says(asked, model), *counted(learned, asked), *with_labels(learned, asked, model, seed)]
+    said += [network(name, learned, asked, model, seed) for name in NETWORKS]
     for unit, what in (("window", "windows"), ("cell", "minutes of a service")):
         label = asked.label(unit)
         print(f"\nSeed {seed}, per {what}: {int(label.sum()):,} of {len(label):,} are anomalous\n")

@@ -83,6 +83,14 @@ def test_half_of_the_shown_lines_must_be_of_the_incident(shown: list[int], found
     assert right_for(report(None, None, "count_off", lines=shown), labels(SPIKE, lines=LINES_OF_SPIKE)) == found
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "found"),
+    [(0, 30, "spike-1"), (-45, 35, "spike-1"), (-46, 35, ""), (0, 3 * 24 * 60, "")],
+)
+def test_what_shows_lines_of_an_incident_must_also_have_half_of_its_time_there(start: float, end: float, found: str):
+    assert right_for(report(start, end, "count_off", lines=[1, 2]), labels(SPIKE, lines=LINES_OF_SPIKE)) == found
+
+
 def test_lines_of_another_folder_are_other_lines():
     judged = judge_incidents([report(None, None, lines=[1])], labels(SPIKE, lines=LINES_OF_SPIKE), "elsewhere")
     assert judged.right_for == ("",)
@@ -175,7 +183,7 @@ def test_the_figures_of_a_day():
     assert judged.right_for == ("spike-1", "spike-1", "", "lag-1", "")
     assert judged.labelled.rows() == [
         ("spike-1", "spike", "known", 2, 1, "lines", False, True),
-        ("lag-1", "lag", "unknown", 1, 4, "time", True, True),
+        ("lag-1", "lag", "unknown", 1, 4, "reasons", True, True),
         ("spike-2", "spike", "known", 0, None, None, False, False),
         ("lag-2", "lag", "unknown", 0, None, None, False, False),
     ]

@@ -1,15 +1,16 @@
 """Which of the reported incidents are right, and which of the labelled ones were found.
 
-A reported incident is right for **at most one** labelled incident:
+A reported incident is right for **at most one** labelled incident. At least half of its time must lie within the
+labelled stretch ± 5 minutes, and
 
 1. *by its lines*: at least half of the lines it shows are labelled with that incident (of two with half each, the
    one that began first); or else
-2. *by its time*: at least half of its time lies within the labelled stretch ± 5 minutes, it names one of the
-   incident's services or hosts among the first three of its own, or the incident's entity anywhere, and one of its
-   reasons is about rates or numbers. Of several such incidents it is the one that covers most of its time.
+2. *by what it says*: it names one of the incident's services or hosts among the first three of its own, or the
+   incident's entity anywhere, and one of its reasons is about rates or numbers. Of several such incidents it is the
+   one that covers most of its time.
 
-Everything else that was reported is false. So an incident that spans days, and touches many labelled ones, finds one
-of them or none; and one fault reported five times is found once, and counts as five right reports.
+Everything else that was reported is false. So an incident that spans days finds nothing, also where a line or two
+it shows happen to be labelled; and one fault reported five times is found once, and counts as five right reports.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class JudgedIncidents:
     labelled : frame
         ``id kind group reports rank how first any``, in the order of the labels: how many reports are right for the
         incident, the 1-based rank of the most pressing of them (null if none), whether that was matched by lines or
-        time, and whether its first reason, or any, is of an expected kind.
+        reasons, and whether its first reason, or any, is of an expected kind.
 
     """
 
@@ -171,26 +172,29 @@ def _match(
     """Return the id of the labelled incident that a report is right for, and how it was matched; "" if none."""
     hits = Counter(of_line.get((_below(ref, folder), ref.line), "") for ref in one.lines)
     for row in rows:
-        if hits[row["id"]] and hits[row["id"]] >= SHARE * len(one.lines):
+        if hits[row["id"]] and hits[row["id"]] >= SHARE * len(one.lines) and _share_within(one, row) >= SHARE:
             return row["id"], "lines"
-    shares = [_share_of_time(one, row) for row in rows]
+    shares = [_share_within(one, row) if _is_about(one, row) else 0.0 for row in rows]
     best = max(range(len(rows)), key=shares.__getitem__, default=-1)
-    return (rows[best]["id"], "time") if best >= 0 and shares[best] >= SHARE else ("", "")
+    return (rows[best]["id"], "reasons") if best >= 0 and shares[best] >= SHARE else ("", "")
 
 
 def _below(ref: LineRef, folder: str) -> str:
     return ref.source.removeprefix(f"{folder}/") if folder else ref.source
 
 
-def _share_of_time(one: Incident, row: Mapping[str, Any]) -> float:
-    """Return the share of a report's time within a labelled stretch; 0 where it is not about that."""
-    if one.start is None or one.end is None or not _names(one, row):
-        return 0.0
-    if not any(reason.kind in OF_RATES for reason in one.reasons):
-        return 0.0
+def _share_within(one: Incident, row: Mapping[str, Any]) -> float:
+    """Return the share of a report's time within a labelled stretch; what has no time lies within any."""
+    if one.start is None or one.end is None:
+        return 1.0
     end = max(one.end, one.start + INSTANT)
     within: timedelta = min(end, row["end"] + SLACK) - max(one.start, row["start"] - SLACK)
     return max(within / (end - one.start), 0.0)
+
+
+def _is_about(one: Incident, row: Mapping[str, Any]) -> bool:
+    timed = one.start is not None and one.end is not None
+    return timed and _names(one, row) and any(reason.kind in OF_RATES for reason in one.reasons)
 
 
 def _names(one: Incident, row: Mapping[str, Any]) -> bool:
