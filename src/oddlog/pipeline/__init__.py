@@ -2,19 +2,31 @@
 
 No stage knows another; only this room knows their order. One file a leg of the way::
 
-    reading     paths → records        sources, formats, cleaning
-    planning    which views a log gets: sessions, stretches of time, entities
-    watching    which numbers to watch: found fields and parameter slots
-    events      records → events, spilled to disk when there are many
-    collecting  first pass of a fit    templates, event stores
-    cutting     events → windows
-    gathering   second pass of a fit   distinct finished windows
-    learning    windows → a view       trimming, members, calibration, threshold
-    rates       counts → a view        what is usual by minute, what is odd
-    fitting     fit                    all of these in order
-    usual       paths → windows        what a fit learns from, for searches
-    detecting   detect                 windows → scores → verdicts → incidents
-    episodes    odd counts → incidents what is odd together; `rates_reasons` says why
+    reading       paths → records        sources, formats, cleaning; `excluding` and `years` help
+    planning      which views a log gets: sessions, stretches of time, entities
+    watching      which numbers to watch: found fields and parameter slots
+    events        records → events, spilled to disk when there are many
+    cutting       events → windows
+
+  learning
+    collecting    first pass             templates, event stores, counts by minute
+    gathering     second pass            `distinct` finished windows, `whole` ones beside; `labels`
+    learning      windows → a view       trimming, `members`, calibration, threshold; what recurs is `known`
+    joining       who may vote           candidates against windows that `corrupting` has spoiled
+    rates         counts → a view        what is usual by minute, what is odd
+    fitting       fit                    all of these in order
+    updating      update                 what a model remembers (`memory`) and new logs
+    usual         paths → windows        what a fit learns from, for searches
+
+  judging
+    views         windows → verdicts     members, calibration, threshold; lines by `verdicts`
+    odd           what makes windows odd, `telling` what members remark on
+    answering     what people have said; `since_deploy` and `deployments` what they have marked
+    episodes      odd counts → incidents `rates_reasons` says why
+    merging       verdicts → incidents   `closeups` keeps lines in context
+    overview      what a report tells of the whole log
+    detecting     detect                 all of these in order
+    looking       templates, formats     without a model
 """
 
 from oddlog.pipeline.detecting import Detection, detect
