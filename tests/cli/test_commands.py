@@ -37,6 +37,10 @@ def test_every_option_says_what_it_is(name: str):
     assert [option.name for option in COMMANDS[name].params if not option.help] == []
 
 
+def test_no_part_of_a_help_text_is_taken_for_markup(command: Command):
+    assert "detector.NAME" in command("fit", "--help").out
+
+
 def test_without_a_command_there_is_help(command: Command):
     answer = command()
     assert answer.code == 0

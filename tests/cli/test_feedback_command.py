@@ -38,7 +38,7 @@ def test_one_answer_and_the_incident_is_gone_until_it_is_undone(
     assert (record["who"], record["note"]) == ("kim", "carrier on strike")
     assert record["says"] == lost["reasons"][0]["text"]
     after = command("detect", odd_log, "-m", model, "--fail-on-anomaly")
-    note = "oddlog: 1 incident of 1 pattern you called usual is not shown; --all shows it.\n"
+    note = "oddlog: 1 incident of 1 pattern you called usual is not shown; oddlog detect --all shows it.\n"
     assert (after.code, after.out, after.err) == (0, "", note)
     every = json.loads(command("detect", odd_log, "-m", model, "--all").out)
     assert (every["id"], every["answer"]) == (lost["id"], "usual")
@@ -57,10 +57,12 @@ def test_people_see_words_and_tables(command: Command, model: Path, odd_log: Pat
     assert "muted until" in said
     assert said.endswith("To take it back: oddlog feedback undo 1\n")
     listed = command("feedback", "list", "-m", model, terminal=True).out
-    assert lost["pattern"] in listed.replace("\n", "")
+    words = listed.split()
+    assert {lost["id"][:8], lost["pattern"][:8]} <= set(words)
+    assert lost["pattern"] not in words
     assert "mute" in listed
     hidden = command("detect", odd_log, "-m", model, terminal=True).out
-    assert "1 incident of 1 pattern you muted is not shown; --all shows it." in hidden
+    assert "1 incident of 1 pattern you muted is not shown; oddlog detect --all shows it." in hidden
     assert "Nothing odd." in hidden
     assert "muted until" in command("detect", odd_log, "-m", model, "--all", terminal=True).out
     assert "Undone: mute" in command("feedback", "undo", lost["id"], "-m", model, terminal=True).out

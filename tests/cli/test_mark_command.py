@@ -65,7 +65,7 @@ def test_people_see_words_and_tables(command: Command, model: Path, today: Path)
     said = mark(command, model)
     shown = command("mark", "list", "-m", model, terminal=True).out
     assert "shop.pay" in shown
-    assert "2026-03-02 08:00:01" in shown
+    assert "2026-03-02 08:00:01    24 h  " in shown
     assert "new since deploy shop.pay 3.8.0" in command("detect", today, "-m", model, terminal=True).out
     said = command("mark", "undo", "1", "-m", model, terminal=True).out
     assert said == "Undone: deploy shop.pay 3.8.0 at 2026-03-02 08:00:01 UTC.\n"

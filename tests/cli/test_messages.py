@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from oddlog.plugins import found
@@ -226,6 +227,20 @@ def test_our_own_failure_is_one_line_too_and_a_traceback_only_with_debug(
     )
     with pytest.raises(ZeroDivisionError):
         command("templates", small_log, "--debug")
+
+
+def test_a_temporary_file_that_was_cut_off_is_no_failure_of_ours(
+    command: Command, small_log: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def cut_off(*_: object, **__: object) -> None:
+        raise pl.exceptions.ComputeError("parquet: File out of specification: Invalid thrift: transport error")
+
+    monkeypatch.setattr("oddlog.pipeline.looking.templates_of", cut_off)
+    answer = command("templates", small_log)
+    assert (answer.code, answer.err) == (
+        2,
+        "oddlog: A temporary file was cut off, as on a full disk. Free some space, or set TMPDIR to a larger place.\n",
+    )
 
 
 @pytest.mark.parametrize(

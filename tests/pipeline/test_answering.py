@@ -126,13 +126,13 @@ def test_a_new_type_that_is_usual_excuses_windows_that_are_odd_for_nothing_else(
     assert orders(found.incidents) == odd(found)
     assert orders(found.hidden) == {"wrapped", "wrapped-twice", "wrapped-retried"}
     assert {one.answer for one in found.hidden} == {"usual"}
-    assert found.notes == ("2 incidents of 2 patterns you called usual are not shown; --all shows them.",)
+    assert found.notes == ("2 incidents of 2 patterns you called usual are not shown; oddlog detect --all shows them.",)
 
 
 def test_a_set_of_known_types_that_is_usual_excuses_that_set_and_no_other(before: Detection, model: Model, today: Path):
     found = again(model, today, answer("usual", incident_of(before, "unsent")))
     assert odd(found) == set(ORDERS) - {"unsent"}
-    assert found.notes == ("1 incident of 1 pattern you called usual is not shown; --all shows it.",)
+    assert found.notes == ("1 incident of 1 pattern you called usual is not shown; oddlog detect --all shows it.",)
 
 
 def test_a_pattern_named_without_its_incident_excuses_no_type(before: Detection, model: Model, today: Path):

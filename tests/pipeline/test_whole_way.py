@@ -304,6 +304,16 @@ def test_one_line_is_too_little_to_learn_from(tmp_path: Path):
         oddlog.fit(tmp_path / "one.log")
 
 
+def test_labels_that_leave_nothing_usual_are_told_as_the_cause(small_log: Path, tmp_path: Path):
+    usual = oddlog.fit(small_log, detectors=["snn"]).detect(small_log).scores["key"]
+    labels = tmp_path / "labels.csv"
+    labels.write_text("key,label\n" + "".join(f"{key},1\n" for key in usual))
+    with pytest.raises(
+        TooLittleDataError, match=r"0 finished sessions are too few .* anomalous by label\. Check --labels"
+    ):
+        oddlog.fit(small_log, detectors=["snn"], labels=labels)
+
+
 def test_the_other_files_are_still_read_when_one_cannot_be(small_model: Path, odd_log: Path, tmp_path: Path):
     (tmp_path / "core.log").write_bytes(bytes(range(256)) * 100)
     again = oddlog.load(small_model).detect([tmp_path / "core.log", odd_log])

@@ -93,9 +93,13 @@ def _told(error: Exception) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         return "There is not enough memory. Give fewer files at a time, or --since and --until.", 2
     said = " ".join(str(error).split())[:300]
-    full_said = next((os.strerror(number) for number in _FULL if os.strerror(number) in said), "")
-    if full_said:  # Polars tells of a full disk in its own words
-        return f"{full_said}, while temporary files were written. Free some space, or set TMPDIR to a larger place.", 2
+    full = next((f"{name}, while temporary files were written" for name in map(os.strerror, _FULL) if name in said), "")
+    if (
+        not full and "parquet: File out of specification" in said
+    ):  # no other Parquet is read than what this process wrote
+        full = "A temporary file was cut off, as on a full disk"
+    if full:  # Polars tells of a full disk in its own words, if at all
+        return f"{full}. Free some space, or set TMPDIR to a larger place.", 2
     return f"Something went wrong in oddlog itself: {type(error).__name__}: {said}. Please report it with --debug.", 1
 
 

@@ -96,6 +96,7 @@ def list_(
 
         names = ("n", "answer", "state", "id", "pattern", "time", "who", "note", "says")
         frame = pl.DataFrame([{name: _cell(row[name]) for name in names} for row in rows])
+        frame = frame.with_columns(pl.col("id", "pattern").str.head(show.SHOWN_ID))  # as much as may be typed
         show.print_frame(frame, right=("n",))
 
 

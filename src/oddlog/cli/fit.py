@@ -19,7 +19,7 @@ def fit(
     window: Annotated[str, typer.Option(help="Where there are no sessions (and for --entity): 60s or 100 lines.")] = "",
     detectors: Annotated[str, typer.Option(help="Comma-separated; the default members if not given.")] = "",
     options: Annotated[
-        Path | None, typer.Option(help="TOML file with a table [detector.NAME] for each, as `oddlog tune` writes it.")
+        Path | None, typer.Option(help="TOML file with a table detector.NAME for each, as `oddlog tune` writes it.")
     ] = None,
     checkpoints: Annotated[
         Path | None, typer.Option(help="Folder for checkpoints: a fit that was ended goes on from there.")

@@ -85,9 +85,10 @@ def list_(
             return
         import polars as pl
 
-        names = ("n", "mark", "service", "version", "time", "within_s", "who", "state")
-        frame = pl.DataFrame([{name: row[name] for name in names} for row in rows])
-        show.print_frame(frame.with_columns(pl.col("time").dt.strftime("%Y-%m-%d %H:%M:%S")), right=("n", "within_s"))
+        names = ("n", "mark", "service", "version", "time", "within", "who", "state")
+        cells = [row | {"within": f"{float(row['within_s']) / 3600:g} h"} for row in rows]
+        frame = pl.DataFrame([{name: row[name] for name in names} for row in cells])
+        show.print_frame(frame.with_columns(pl.col("time").dt.strftime("%Y-%m-%d %H:%M:%S")), right=("n", "within"))
 
 
 @app.command("undo")

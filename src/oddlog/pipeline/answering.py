@@ -287,7 +287,8 @@ def hidden_notes(hidden: Sequence[Incident]) -> list[str]:
             n_patterns = len({one.pattern for one in those})
             notes.append(
                 f"{_plural(len(those), 'incident')} of {_plural(n_patterns, 'pattern')} you {said} "
-                f"{'is' if len(those) == 1 else 'are'} not shown; --all shows {'it' if len(those) == 1 else 'them'}."
+                f"{'is' if len(those) == 1 else 'are'} not shown; "
+                f"oddlog detect --all shows {'it' if len(those) == 1 else 'them'}."
             )
     return notes
 

@@ -82,9 +82,13 @@ class Detection:
         *most, last = dict.fromkeys(self.nouns) or ("windows",)
         noun = f"{', '.join(most)} and {last}" if most else last
         return (
-            f"{self.lines:,} lines: {odd:,} of {len(self.scores):,} {noun} odd, {self.odd_lines:,} lines odd by "
-            f"themselves, {len(self.incidents):,} incident{'' if len(self.incidents) == 1 else 's'}"
+            f"{self.lines:,} lines: {odd:,} of {len(self.scores):,} {noun} odd, "
+            f"{_lines_alone(self.odd_lines)}, {len(self.incidents):,} incident{'' if len(self.incidents) == 1 else 's'}"
         )
+
+
+def _lines_alone(n: int) -> str:
+    return "1 line odd by itself" if n == 1 else f"{n:,} lines odd by themselves"
 
 
 def detect(

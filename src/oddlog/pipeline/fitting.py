@@ -225,10 +225,7 @@ class Fitting:
         events = learn_event_view(self.by_type, self.context.templates.text, self.rate_of_lines())
         views = tuple(one.view for one in learned.values() if one.view is not None)
         if not views:
-            raise TooLittleDataError(
-                f"Too little to learn from: {'; '.join(one.facts['says'] for one in learned.values())}.",
-                "Give more logs, or cut smaller windows: --session none --window 20.",
-            )
+            raise _too_little(learned)
         training: dict[str, Any] = {
             "lines": reading.lines,
             "records": collected.records,
@@ -421,6 +418,16 @@ def _reading_facts(reading: Reading, choice: SessionChoice, cut: Cut, entity: st
         "redact": reading.redact,
         "drop_duplicates": reading.drop_duplicates,
     }
+
+
+def _too_little(learned: Mapping[str, Learned]) -> TooLittleDataError:
+    labelled = any(one.facts["anomalous_by_label"] for one in learned.values())
+    said = "; ".join(one.facts["says"] for one in learned.values())
+    check = "Check --labels, where 1 is anomalous. " if labelled else ""
+    return TooLittleDataError(
+        f"Too little to learn from: {said}.",
+        f"{check}Give more logs, or cut smaller windows: --session none --window 20.",
+    )
 
 
 def _session_says(choice: SessionChoice, cut: Cut) -> str:

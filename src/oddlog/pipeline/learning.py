@@ -161,7 +161,8 @@ def learn_view(
     }
     n_usual = gathered.windows.weight[~labelled].sum()
     if n_usual < FEWEST_WINDOWS:
-        facts["says"] = f"not learned: {n_usual:,.0f} finished {cut.noun} are too few (at least {FEWEST_WINDOWS})"
+        rest = f", since {facts['anomalous_by_label']:,.0f} are anomalous by label" if labelled.any() else ""
+        facts["says"] = f"not learned: {n_usual:,.0f} finished {cut.noun} are too few (at least {FEWEST_WINDOWS}){rest}"
         return Learned(None, facts)
     say(f"trimming what looks odd among {cut.noun}", 0)
     k = len(context.templates)
