@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +94,17 @@ def test_on_a_terminal_all_of_them_show_tables(command: Command, quick_model: Pa
     assert "Most frequent message types" in command("inspect", quick_model, terminal=True).out
     assert "Order <*> receipt sent" in command("templates", small_log, terminal=True).out
     assert "log4j" in command("formats", small_log, terminal=True).out
+
+
+def test_what_could_tie_lines_together_fits_into_eighty_columns(
+    command: Command, quick_model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    shown = command("inspect", quick_model, terminal=True).out
+    assert re.search(r"^candidate +coverage +values +score +why not *$", shown, re.MULTILINE)
+    assert "beside the message types: no detector here reads numbers." in " ".join(shown.split())
 
 
 def test_a_limit_hides_and_says_how_to_see_all(command: Command, small_log: Path):

@@ -31,6 +31,7 @@ SHOWN_LINES = 3
 SHOWN_TEMPLATES = 20
 SHOWN_REASONS = 4
 SHOWN_ID = 8  # digits: two of 10,000 incidents are alike in one of 100 runs, and that is then said
+SHOWN_OF_CANDIDATES = ("candidate", "coverage", "values", "score", "why_not")  # what 80 columns hold; --json has all
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 LEVEL_STYLES = ((40.0, "bold red"), (15.0, "red"), (6.0, "yellow"))
 
@@ -168,7 +169,7 @@ def print_model(model: Model, where: str) -> None:
     out.print(f"Now: [bold]oddlog detect TODAY.log -m {escape(shlex.quote(where))}[/bold]")
 
 
-def _numbers(told: Sequence[Mapping[str, Any]], *, watched: bool) -> pl.DataFrame:
+def _numbers(told: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """Return the numbers that are watched, and those that are not with the reason."""
     import polars as pl
 
@@ -176,8 +177,6 @@ def _numbers(told: Sequence[Mapping[str, Any]], *, watched: bool) -> pl.DataFram
     columns = {"lines": "lines", "distinct": "distinct", "1 %": "low", "median": "median", "99 %": "high"}
     frame |= {title: [f"{one[name]:,.6g}" for one in told] for title, name in columns.items()}
     frame["watched"] = [f"no: {one['why_not']}" if one["why_not"] else f"yes, {one['scale']}" for one in told]
-    if not watched:
-        frame["watched"] = ["no: no detector reads numbers"] * len(told)
     return pl.DataFrame(frame)
 
 
@@ -216,15 +215,21 @@ def print_inside(model: Model) -> None:
         "template": [known.text[row] for row in first],
     }
     print_frame(pl.DataFrame(rows), "\nMost frequent message types", right=("lines",))
-    if model.training.get("numbers"):
+    if model.training.get("numbers") and not model.context.numbers:
+        n = len(model.training["numbers"])
+        console().print(
+            f"\n{n:,} number{'' if n == 1 else 's'} beside the message types: no detector here reads numbers."
+        )
+    elif model.training.get("numbers"):
         right = ("lines", "distinct", "1 %", "median", "99 %")
         print_frame(
-            _numbers(model.training["numbers"], watched=bool(model.context.numbers)),
+            _numbers(model.training["numbers"]),
             "\nNumbers beside the message types",
             right=right,
         )
     if model.reading["session"]["candidates"]:
-        print_frame(pl.DataFrame(model.reading["session"]["candidates"]), "\nWhat could tie lines together")
+        candidates = pl.DataFrame(model.reading["session"]["candidates"])
+        print_frame(candidates.select(SHOWN_OF_CANDIDATES), "\nWhat could tie lines together")
     tally = Tally()
     tally.counts.update(model.training["tally"]["counts"])
     tally.examples.update(model.training["tally"]["examples"])
