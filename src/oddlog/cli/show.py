@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -195,9 +196,16 @@ def members_of(model: Model) -> list[dict[str, Any]]:
                     "reads": ", ".join(sorted(member.reads)),
                     "p_values_from": "last 15 %" if getattr(member, "calibrates", "folds") == "holdout" else "5 folds",
                     "why": tried.get("why", ""),
+                    "features": list(getattr(member, "features", ())),
                 }
             )
     return rows
+
+
+def _shortened(features: Sequence[str]) -> str:
+    """Return the names of features, those of one kind as one: text[0] … text[15] as text × 16."""
+    kinds = Counter(re.sub(r"[\d\[\]_. ]+$", "", name) for name in features)
+    return ", ".join(name if n == 1 else f"{name} × {n}" for name, n in kinds.items())
 
 
 def print_inside(model: Model) -> None:
@@ -206,7 +214,13 @@ def print_inside(model: Model) -> None:
 
     from oddlog.types import LEVELS, Tally
 
-    print_frame(pl.DataFrame(members_of(model)), "\nMembers")
+    members = members_of(model)
+    print_frame(pl.DataFrame(members).drop("features"), "\nMembers")
+    for one in members:
+        if one["features"]:
+            console().print(
+                f"  {one['member']} on {one['view']} sees of each event: {escape(_shortened(one['features']))}"
+            )
     known = model.context.templates
     first = (-known.count).argsort(kind="stable")[:SHOWN_TEMPLATES].tolist()  # an update puts new types behind
     rows = {
