@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from made_windows import windows_of
-from oddlog.pipeline.distinct import counts_hash, distinct, merged, sampled
+from oddlog.pipeline.distinct import counts_hash, distinct, merged, sampled, sequence_hash
 
 bags = st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=12)
 
@@ -67,3 +69,11 @@ def test_a_sample_keeps_what_stands_for_most_windows():
     weight = np.ones(1000)
     weight[[3, 500, 997]] = 1e6
     assert {3, 500, 997} <= set(sampled(hashes, weight, 10).tolist())
+
+
+def test_windows_alike_in_order_are_not_alike_if_only_one_is_over():
+    order = frozenset({"template", "order"})
+    windows = replace(windows_of([[1, 2], [1, 2], [2, 1]]), closed_by=np.array([1, 0, 1], np.uint8))
+    over, open_, turned = sequence_hash(windows, order, 9).tolist()
+    assert len({over, open_, turned}) == 3
+    assert len(set(counts_hash(windows, 9).tolist())) == 1  # what only counts sees no end

@@ -66,8 +66,5 @@ class ConvolutionalAutoencoder(Reconstruction):
         progress: Callable[[int, int, float], None] | None = None,
     ) -> None:
         self.sizes = {"width": width, "summary": summary}
-        self.rate, self.batch, self.steps, self.patience = rate, batch, steps, patience
+        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
         self.top = top
-        self.seed = seed
-        self.checkpoints = checkpoints
-        self.progress = progress

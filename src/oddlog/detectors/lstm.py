@@ -70,8 +70,5 @@ class LstmAutoencoder(Reconstruction):
         progress: Callable[[int, int, float], None] | None = None,
     ) -> None:
         self.sizes = {"width": width, "summary": summary, "layers": layers}
-        self.rate, self.batch, self.steps, self.patience = rate, batch, steps, patience
+        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
         self.top = top
-        self.seed = seed
-        self.checkpoints = checkpoints
-        self.progress = progress

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import onnxruntime as ort
@@ -19,13 +19,12 @@ from oddlog.detectors.sequences import (
     batches,
     ended,
     grid,
-    held_back,
     mean_of_top,
     pieces,
     sampled,
     with_ends,
 )
-from oddlog.detectors.usual import usual_only
+from oddlog.detectors.trained import Trained
 from oddlog.errors import MissingExtraError
 from oddlog.features.counts import RARE, UNSEEN, Columns, choose_columns
 from oddlog.types import F32, F64, I8, I64, U32, Context, Scores, State, Windows
@@ -68,7 +67,7 @@ class Expectations:
     seen: F32
 
 
-class NextEvent:
+class NextEvent(Trained):
     """How little a network that has read a window so far expects what comes next.
 
     Each event is a token (its type; one slot for the rarest types, one for unseen ones), with a mark before the
@@ -105,9 +104,6 @@ class NextEvent:
 
     name = "next-event"
     reads = frozenset({"template", "order"})
-    needs: Literal["usual", "labels"] = "usual"
-    calibrates: Literal["folds", "holdout"] = "holdout"
-    requires: tuple[str, ...] = ("torch", "onnx")
     search: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "embedding": (16, 32, 64),
         "width": (32, 64, 96, 128),
@@ -120,8 +116,6 @@ class NextEvent:
     _columns: Columns
     _weights: dict[str, F32]
     _graphs: dict[str, bytes]
-    training: dict[str, Any]
-    """How training went: steps taken, the best one, its loss, why it ended."""
 
     def __init__(
         self,
@@ -139,11 +133,8 @@ class NextEvent:
         progress: Callable[[int, int, float], None] | None = None,
     ) -> None:
         self.embedding, self.width, self.layers = embedding, width, layers
-        self.rate, self.batch, self.steps, self.patience = rate, batch, steps, patience
+        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
         self.top = top
-        self.seed = seed
-        self.checkpoints = checkpoints
-        self.progress = progress
 
     def fit(
         self,
@@ -167,11 +158,8 @@ class NextEvent:
             from oddlog.detectors.deep import next_event, training  # noqa: PLC0415 - of the extra: scoring needs none
         except ImportError as error:
             raise MissingExtraError("The next-event LSTM", "train") from error
-        usual = usual_only(windows, labels)
-        if validation is None or not len(validation):
-            learned, judged = held_back(usual)
-            usual, validation = usual.take(learned), usual.take(judged)
-        seed = context.seed if self.seed is None else self.seed
+        usual, validation = self._learned_and_judged(windows, labels, validation)
+        seed = self._seed_in(context)
         self._columns = choose_columns(usual, len(context.templates), MAX_TYPES)
         self._weights, history = next_event.learn(
             self._begin + 1,
@@ -179,11 +167,11 @@ class NextEvent:
             self._columns.width - 1,
             training.Examples(*self._examples(usual, MAX_WINDOWS, seed)),
             training.Examples(*self._examples(validation, MAX_VALIDATION, seed)),
-            training.Recipe(rate=self.rate, batch=self.batch, steps=self.steps, patience=self.patience, seed=seed),
+            self._recipe(seed),
             embedding=self.embedding,
             width=self.width,
             layers=self.layers,
-            folder=Path(self.checkpoints) / self.name if self.checkpoints else None,
+            folder=self._folder,
             say=self.progress,
         )
         self._graphs = next_event.graphs(self._weights)
@@ -213,8 +201,8 @@ class NextEvent:
     def state(self) -> State:
         """Return the weights, the slots of the types, and the graphs derived from the weights."""
         arrays: dict[str, Any] = {"lookup": self._columns.lookup, "row": self._columns.row, **self._weights}
-        names = ("embedding", "width", "layers", "rate", "batch", "steps", "patience", "top", "seed")
-        return State(arrays, {**{name: getattr(self, name) for name in names}, "training": self.training}, self._graphs)
+        meta = {**self._options("embedding", "width", "layers", "top"), "training": self.training}
+        return State(arrays, meta, self._graphs)
 
     @classmethod
     def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract

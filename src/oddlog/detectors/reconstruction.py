@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -16,13 +15,12 @@ from oddlog.detectors.sequences import (
     batches,
     ended,
     grid,
-    held_back,
     mean_of_top,
     pieces,
     sampled,
     with_ends,
 )
-from oddlog.detectors.usual import usual_only
+from oddlog.detectors.trained import Trained
 from oddlog.errors import MissingExtraError
 from oddlog.features.fused import Fused
 from oddlog.types import F32, F64, I8, I64, Bool, Context, Scores, State, Windows
@@ -43,27 +41,15 @@ SHARES = {"text": 1.0, "level": 0.3, "service": 0.3, "numbers": 0.5, "time": 0.1
 against corrupted ones (benchmarks/deep_members.py): gaps hardly repeat, what happens does."""
 
 
-class Reconstruction:
+class Reconstruction(Trained):
     """Base of the detectors that restore sequences of event vectors; `sizes` names what a network takes."""
 
     reads = frozenset({"template", "order", "time", "level", "service", "numbers"})
-    needs: Literal["usual", "labels"] = "usual"
-    calibrates: Literal["folds", "holdout"] = "holdout"
-    requires: tuple[str, ...] = ("torch", "onnx")
 
     name: ClassVar[Literal["lstm", "cnn"]]
     sizes: Mapping[str, int]
-    rate: float
-    batch: int
-    steps: int
-    patience: int
     top: int
-    seed: int | None
-    checkpoints: str | Path
-    progress: Callable[[int, int, float], None] | None
 
-    training: dict[str, Any]
-    """How training went: steps taken, the best one, its loss, why it ended."""
     _fused: Fused
     _shares: F32  # [f]
     _weights: dict[str, F32]
@@ -91,11 +77,8 @@ class Reconstruction:
             from oddlog.detectors.deep import reconstruction, training  # noqa: PLC0415 - of the extra
         except ImportError as error:
             raise MissingExtraError(f"The detector {self.name}", "train") from error
-        usual = usual_only(windows, labels)
-        if validation is None or not len(validation):
-            learned, judged = held_back(usual)
-            usual, validation = usual.take(learned), usual.take(judged)
-        seed = context.seed if self.seed is None else self.seed
+        usual, validation = self._learned_and_judged(windows, labels, validation)
+        seed = self._seed_in(context)
         self._fused = Fused.learn(usual, context)
         self._shares = shares(self._fused)
         self._weights, history = reconstruction.learn(
@@ -104,8 +87,8 @@ class Reconstruction:
             self._shares,
             training.Examples(*self._examples(usual, MAX_WINDOWS, seed)),
             training.Examples(*self._examples(validation, MAX_VALIDATION, seed)),
-            training.Recipe(rate=self.rate, batch=self.batch, steps=self.steps, patience=self.patience, seed=seed),
-            folder=Path(self.checkpoints) / self.name if self.checkpoints else None,
+            self._recipe(seed),
+            folder=self._folder,
             say=self.progress,
         )
         self._graph = reconstruction.graph(self.name, self._weights, self._shares)
@@ -119,9 +102,7 @@ class Reconstruction:
 
     def state(self) -> State:
         """Return the weights, the yardsticks of the features, and the graph derived from the weights."""
-        names = (*self.sizes, "rate", "batch", "steps", "patience", "top", "seed")
-        meta = {name: self.sizes[name] if name in self.sizes else getattr(self, name) for name in names}
-        meta |= {"training": self.training, "fused": self._fused.meta()}
+        meta = {**self.sizes, **self._options("top"), "training": self.training, "fused": self._fused.meta()}
         return State({**self._fused.arrays(), "shares": self._shares, **self._weights}, meta, {"error": self._graph})
 
     @classmethod

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oddlog.types import CLOSED_BY, F32, F64, I64, U64, Bool, Windows
+from oddlog.features.hashing import GOLDEN, mix, places, sums_of
+from oddlog.types import CLOSED_BY, F32, F64, I64, Bool, Windows
 
 MAX_PIECES = 1_024
 """Pieces of one batch."""
@@ -139,21 +140,11 @@ def alike(token: I64, offsets: I64, mark: I64) -> tuple[I64, I64]:
         What is compared of each window besides.
 
     """
-    rank = np.arange(len(token)) - np.repeat(offsets[:-1], np.diff(offsets))
     with np.errstate(over="ignore"):
-        mixed = _mix(token.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + _mix(rank.astype(np.uint64)))
-        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed)])
-        hashes = _mix(sums[offsets[1:]] - sums[offsets[:-1]]) + _mix(mark.astype(np.uint64))
+        part = mix(token.astype(np.uint64) * GOLDEN + mix(places(offsets)))
+        hashes = mix(sums_of(part, offsets)) + mix(mark.astype(np.uint64))
     _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     return first.astype(np.int64), inverse.astype(np.int64)
-
-
-def _mix(value: U64) -> U64:
-    """Return well-spread 64-bit values (the finaliser of SplitMix64, Steele et al. 2014)."""
-    value = value + np.uint64(0x9E3779B97F4A7C15)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
 
 
 def sampled(weight: F64, most: int, seed: int) -> I64:

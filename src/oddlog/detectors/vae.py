@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import onnxruntime as ort
 
 from oddlog.detectors import runtime
 from oddlog.detectors.reconstruction import MAX_VALIDATION, MAX_WINDOWS, shares
-from oddlog.detectors.sequences import MAX_CELLS, held_back, sampled
-from oddlog.detectors.usual import usual_only
+from oddlog.detectors.sequences import MAX_CELLS, sampled
+from oddlog.detectors.trained import Trained
 from oddlog.errors import MissingExtraError
 from oddlog.features.fused import FLOOR, FURTHEST, Fused
 from oddlog.types import F32, F64, I8, I64, Context, Scores, State, Windows
 
 
-class DenseAutoencoder:
+class DenseAutoencoder(Trained):
     """Error with which dense layers restore the mean and the spread of a window's event vectors.
 
     A window is the mean and the standard deviation of its events' vectors (`features.fused`) and the logarithm of
@@ -59,9 +59,6 @@ class DenseAutoencoder:
 
     name = "vae"
     reads = frozenset({"template", "order", "time", "level", "service", "numbers"})
-    needs: Literal["usual", "labels"] = "usual"
-    calibrates: Literal["folds", "holdout"] = "holdout"
-    requires: tuple[str, ...] = ("torch", "onnx")
     search: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "width": (32, 64, 128),
         "code": (4, 8, 16),
@@ -70,8 +67,6 @@ class DenseAutoencoder:
     }
     """What `oddlog tune` tries; the loss on the validation windows is alike for all of it."""
 
-    training: dict[str, Any]
-    """How training went: steps taken, the best one, its loss, why it ended."""
     _fused: Fused
     _shares: F32  # [f]
     _mean: F64  # [f]
@@ -96,10 +91,7 @@ class DenseAutoencoder:
     ) -> None:
         self.variational = variational
         self.width, self.code, self.divergence = width, code, divergence
-        self.rate, self.batch, self.steps, self.patience = rate, batch, steps, patience
-        self.seed = seed
-        self.checkpoints = checkpoints
-        self.progress = progress
+        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
 
     def fit(
         self,
@@ -123,11 +115,8 @@ class DenseAutoencoder:
             from oddlog.detectors.deep import export, reconstruction, training  # noqa: PLC0415 - of the extra
         except ImportError as error:
             raise MissingExtraError("The detector vae", "train") from error
-        usual = usual_only(windows, labels)
-        if validation is None or not len(validation):
-            learned, judged = held_back(usual)
-            usual, validation = usual.take(learned), usual.take(judged)
-        seed = context.seed if self.seed is None else self.seed
+        usual, validation = self._learned_and_judged(windows, labels, validation)
+        seed = self._seed_in(context)
         usual = usual.take(sampled(usual.weight, MAX_WINDOWS, seed))
         validation = validation.take(sampled(validation.weight, MAX_VALIDATION, seed))
         self._fused = Fused.learn(usual, context)
@@ -142,8 +131,8 @@ class DenseAutoencoder:
             self._shares,
             training.Examples(*self._examples(pooled, usual.weight)),
             training.Examples(*self._examples(self._pooled(validation), validation.weight)),
-            training.Recipe(rate=self.rate, batch=self.batch, steps=self.steps, patience=self.patience, seed=seed),
-            folder=Path(self.checkpoints) / self.name if self.checkpoints else None,
+            self._recipe(seed),
+            folder=self._folder,
             say=self.progress,
         )
         self._graph = export.dense(self._weights)
@@ -164,8 +153,8 @@ class DenseAutoencoder:
 
     def state(self) -> State:
         """Return the weights, the yardsticks, and the graph derived from the weights."""
-        names = ("variational", "width", "code", "divergence", "rate", "batch", "steps", "patience", "seed")
-        meta = {**{name: getattr(self, name) for name in names}, "training": self.training, "fused": self._fused.meta()}
+        options = self._options("variational", "width", "code", "divergence")
+        meta = {**options, "training": self.training, "fused": self._fused.meta()}
         mine: dict[str, Any] = {"shares": self._shares, "mean": self._mean, "std": self._std}
         return State({**self._fused.arrays(), **mine, **self._weights}, meta, {"restored": self._graph})
 

@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from oddlog.features.hashing import GOLDEN, mix, sums_of
 from oddlog.types import F32, F64, I64, U32, U64, Windows
 
 UNSEEN = -1
@@ -216,24 +217,15 @@ def choose_columns(windows: Windows, k: int, most: int | None = None) -> Columns
 def _fingerprints(column: I64, offsets: I64, width: int) -> tuple[U64, U64]:
     """Return two 64-bit sums of mixed column numbers per window [w], alike whatever the order of the events.
 
-    Sums wrap around at 2^64, so a window's sum is the difference of two running sums. With 128 bits, two
-    different windows among 10^7 share a fingerprint with a chance below 10^-24.
+    With 128 bits, two different windows among 10^7 share a fingerprint with a chance below 10^-24.
     """
 
     def sums(seed: int) -> U64:
-        running = np.zeros(len(column) + 1, np.uint64)
-        np.cumsum(_mix(np.arange(width, dtype=np.uint64), seed)[column], out=running[1:])
-        return running[offsets[1:]] - running[offsets[:-1]]
+        with np.errstate(over="ignore"):
+            value = np.arange(1, width + 1, dtype=np.uint64) * GOLDEN
+        return sums_of(mix(value, np.uint64(seed << 32))[column], offsets)
 
     return sums(1), sums(2)
-
-
-def _mix(value: U64, seed: int) -> U64:
-    """SplitMix64 (Steele, Lea, Flood, OOPSLA 2014, doi 10.1145/2660193.2660195): equal inputs, unlike bits."""
-    mixed = (value + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed << 32)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(mixed ^ (mixed >> np.uint64(31)), np.uint64)
 
 
 def _distinct(fingerprints: tuple[U64, U64]) -> tuple[I64, I64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from oddlog.features.hashing import mix, places, sums_of
 from oddlog.types import F64, I64, U64, Windows
 
 MOST_WINDOWS = 200_000  # distinct windows a fit takes; beyond, a sample of them, which is stated
@@ -12,25 +13,9 @@ COUNTED = frozenset({"template"})  # what a detector reads that only counts type
 CODED = frozenset({"template", "order", "level", "service"})  # what can be told alike; times and numbers never are
 
 
-def _mix(value: U64) -> U64:
-    """Return well-spread 64-bit values (the finaliser of SplitMix64, Steele et al. 2014)."""
-    value = value + np.uint64(0x9E3779B97F4A7C15)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
 def counts_hash(windows: Windows, unseen_from: int) -> U64:
-    """Return a hash of how often each type stands in each window [w]; types >= `unseen_from` are one type.
-
-    The sum of the mixed types does not depend on the order of events, and two different multisets of types
-    meet with a chance of about w² / 2⁶⁵.
-    """
-    with np.errstate(over="ignore"):
-        mixed = _mix(np.minimum(windows.template, unseen_from).astype(np.uint64))
-        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed)])
-        hashes: U64 = sums[windows.offsets[1:]] - sums[windows.offsets[:-1]]
-        return hashes
+    """Return a hash of how often each type stands in each window [w]; types >= `unseen_from` are one type."""
+    return sums_of(mix(np.minimum(windows.template, unseen_from).astype(np.uint64)), windows.offsets)
 
 
 def reads_hash(windows: Windows, reads: frozenset[str], unseen_from: int) -> U64 | None:
@@ -43,36 +28,35 @@ def reads_hash(windows: Windows, reads: frozenset[str], unseen_from: int) -> U64
 def sequence_hash(windows: Windows, reads: frozenset[str], unseen_from: int) -> U64:
     """Return a hash of types, and of levels, services and order if these are read, of each window [w].
 
-    Where the order is read, an event's part depends on its place in the window; else the sum of the parts does not.
+    Where the order is read, an event's part depends on its place in the window, and whether the window is over is
+    told too: the end is a step of the order.
     """
     with np.errstate(over="ignore"):
-        mixed = _mix(np.minimum(windows.template, unseen_from).astype(np.uint64))
+        mixed = mix(np.minimum(windows.template, unseen_from).astype(np.uint64))
         if "level" in reads:
-            mixed = _mix(mixed + windows.level)
+            mixed = mix(mixed + windows.level)
         if "service" in reads:
-            mixed = _mix(mixed + windows.service)
-        if "order" in reads:
-            place = np.arange(len(mixed)) - np.repeat(windows.offsets[:-1], windows.lengths)
-            mixed = _mix(mixed + _mix(place.astype(np.uint64)))
-        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed)])
-        hashes: U64 = sums[windows.offsets[1:]] - sums[windows.offsets[:-1]]
-        return hashes
+            mixed = mix(mixed + windows.service)
+        if "order" not in reads:
+            return sums_of(mixed, windows.offsets)
+        mixed = mix(mixed + mix(places(windows.offsets)))
+    return kept_apart(sums_of(mixed, windows.offsets), windows.closed_by.astype(np.int64))
 
 
 def kept_apart(hashes: U64, apart: I64) -> U64:
     """Return hashes [w] of windows that are alike only if what keeps them apart (a fold, a label) is the same."""
     with np.errstate(over="ignore"):
         # Mixed once more: hashes are sums of mixed types, and a fold must not pass for one more type.
-        return _mix(_mix(hashes) + _mix(apart.astype(np.uint64)))
+        return mix(mix(hashes) + mix(apart.astype(np.uint64)))
 
 
 def drawn(windows: Windows) -> U64:
     """Return a draw for each window [w], the same however the windows are ordered: a hash of its first line."""
     with np.errstate(over="ignore"):
         first = windows.offsets[:-1][windows.lengths > 0]
-        draw = _mix(windows.start.view(np.uint64))
+        draw = mix(windows.start.view(np.uint64))
         filled = windows.lengths > 0
-        draw[filled] = _mix(draw[filled] + _mix(windows.line[first]) + windows.source[first])
+        draw[filled] = mix(draw[filled] + mix(windows.line[first]) + windows.source[first])
         return draw
 
 
@@ -103,7 +87,7 @@ def sampled(hashes: U64, weight: F64, most: int = MOST_WINDOWS) -> I64:
     if len(hashes) <= most:
         return np.arange(len(hashes))
     with np.errstate(over="ignore"):
-        drawn = _mix(hashes)
+        drawn = mix(hashes)
     heavy = np.lexsort((drawn, -weight))[: most // 2]
     rest = np.ones(len(hashes), np.bool_)
     rest[heavy] = False

@@ -33,7 +33,6 @@ from oddlog.types import F64, NO_TIME, OVERFLOW, Context, to_datetime
 from oddlog.windows import SessionChoice
 
 MOST_TOLD = 50  # candidates for numbers to watch that the model tells of
-UNORDERED = frozenset({"values"})  # candidates that read no order
 READ_A_DAY = 5.0  # false alarms, at most, where no number is asked for: what a person reads
 US_PER_DAY = 86_400_000_000
 
@@ -137,8 +136,18 @@ def fit(
     with first_pass(paths, reading, session, entity, window, seed, say, rates=rates, watch=watch) as first:
         if not first.context.numbers:
             candidates = tuple(name for name in candidates if name != "values")
-        fitting = Fitting(first.collected, first.context, names, candidates, alarms, known, recurring, say)
-        fitting.options, fitting.checkpoints = options, str(checkpoints)
+        fitting = Fitting(
+            first.collected,
+            first.context,
+            names,
+            candidates,
+            alarms,
+            known,
+            recurring,
+            say,
+            options=options,
+            checkpoints=str(checkpoints),
+        )
         model = fitting.model(reading)
     if known is not None:
         require_match(known, fitting.matched, fitting.matched_anomalous, fitting.example, Path(str(labels)))
@@ -286,7 +295,7 @@ class Fitting:
 
     def _candidates(self, view: str) -> tuple[str, ...]:
         """Return who is tried on a view. What an address does within ten minutes has no order to learn."""
-        return tuple(name for name in self.candidates if view != "entities" or name in UNORDERED)
+        return tuple(name for name in self.candidates if view != "entities" or "order" not in reads_of(name))
 
     def _options_of(self, view: str) -> Options:
         """Return the options of each member, with where it leaves its checkpoints."""
