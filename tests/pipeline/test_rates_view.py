@@ -12,6 +12,7 @@ import pytest
 
 import oddlog
 from made_rates import DAY, FAILED, MONDAY, QUERY, More, Silent, traffic
+from oddlog.feedback import Answer, Answers
 from oddlog.model import Model
 from oddlog.pipeline.detecting import Detection
 
@@ -157,3 +158,26 @@ def test_the_same_lines_in_other_files_give_the_same_model_of_rates(folder: Path
     assert other.rates.watch.threshold == model.rates.watch.threshold
     one, two = (each.detect(folder / "today.log") for each in (model, other))
     assert [i.key for i in one.incidents] == [i.key for i in two.incidents]
+
+
+def test_where_no_line_names_a_service_the_lines_are_named_and_an_answer_reaches_their_counts(tmp_path: Path):
+    def lines(day: int, extra: int = 0) -> list[str]:
+        def at(minute: int, second: int) -> str:
+            return f"2026-03-{day:02d}T{minute // 60:02d}:{minute % 60:02d}:{second:02d}Z"
+
+        usual = [f"{at(m, s)} request {m}{s} answered" for m in range(1_440) for s in (5, 20, 40)]
+        return sorted(usual + [f"{at(720, i % 60)} request {i} answered" for i in range(extra)])
+
+    (tmp_path / "train.log").write_text("\n".join(lines(2) + lines(3) + lines(4)))
+    (tmp_path / "today.log").write_text("\n".join(lines(5, extra=600)))
+    model = oddlog.fit(tmp_path / "train.log", **FAST)
+    found = model.detect(tmp_path / "today.log")
+    [incident] = [one for one in found.incidents if one.key.startswith("lines without a service@")]
+    odd = found.scores.filter("is_anomaly")["key"].to_list()
+    assert "lines without a service@2026-03-05T12:00Z" in odd
+    answers = Answers()
+    noon = datetime(2026, 3, 6, 12, tzinfo=UTC)
+    answers.add(Answer("usual", incident.pattern, noon, incident.id, incident.patterns, incident.new_types))
+    after = model.detect(tmp_path / "today.log", answers=answers)
+    assert incident.key not in [one.key for one in after.incidents]
+    assert "lines without a service@2026-03-05T12:00Z" not in after.scores.filter("is_anomaly")["key"].to_list()

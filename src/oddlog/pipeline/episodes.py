@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from oddlog.incidents import alarming, pressing
-from oddlog.pipeline.rates import Judged
+from oddlog.pipeline.rates import Judged, service_key
 from oddlog.pipeline.rates_reasons import Stretch, reason_of
 from oddlog.rates import Watch
 from oddlog.rates.counting import BUCKET, US_PER_MINUTE
@@ -84,7 +84,7 @@ class Episode:
             return first.name
         if first.kind == "host" and not self.services:
             return f"host {first.host}"
-        return f"service {first.service or next(iter(self.services), '')}"
+        return service_key(first.service or next(iter(self.services), ""))
 
 
 def episodes_of(judged: Judged, watch: Watch, templates: Templates) -> list[Episode]:
@@ -277,7 +277,7 @@ def _type(one: Stretch, templates: Templates) -> str:
 
 def _rows(episode: Episode, scores: pl.DataFrame) -> pl.DataFrame:
     """Return the odd verdicts that belong to an episode."""
-    named = {f"service {name}" for name in episode.services} | {f"host {name}" for name in episode.hosts}
+    named = {episode.what, *map(service_key, episode.services), *(f"host {name}" for name in episode.hosts)}
     named |= {one.name for one in episode.stretches if one.kind == "entity"}
     start, end = (datetime.fromtimestamp(minute * 60, UTC) for minute in (episode.start, episode.end + 1))
     there = pl.col("is_anomaly") & (pl.col("start") < end) & (pl.col("end") > start)

@@ -24,6 +24,7 @@ NOUN = "ten-minute counts"
 LEAST_HOURS = 3.0
 ALARMS_A_DAY = 0.5  # where no number is asked for
 TINY = 1e-300
+NO_SERVICE = "lines without a service"
 
 # Ten minutes that are far too many, minute by minute: it began when the first of them were, and ended in the midst of
 # the last of them.
@@ -108,7 +109,7 @@ class RatesView:
         )
         there = _lines_of_ten_minutes(counts)
         rows = there.join(highest, on=["bucket", "what"], how="full", coalesce=True).sort("bucket", "what")
-        rows = rows.filter(pl.col("is_odd") | pl.col("what").str.starts_with("service "))
+        rows = rows.filter(pl.col("is_odd") | _is_service(pl.col("what")))
         start = (pl.col("bucket").cast(pl.Int64) * (BUCKET * US_PER_MINUTE)).cast(TIME)
         verdicts = rows.with_columns(start=start).select(
             key=pl.col("what") + "@" + pl.col("start").dt.strftime("%Y-%m-%dT%H:%MZ"),
@@ -143,12 +144,29 @@ def _lines_of_ten_minutes(counts: Counted) -> pl.DataFrame:
     bucket = (pl.col("minute") // BUCKET).cast(pl.Int32).alias("bucket")
     hosts = counts.counts.join(counts.series.frame().filter(pl.col("kind") == "host"), on="series")
     lines = [
-        counts.cells.select(bucket, "n", what=pl.lit("service ") + spelled("service", counts.services)),
+        counts.cells.select(bucket, "n", what=_service(spelled("service", counts.services))),
         hosts.select(bucket, "n", what=pl.lit("host ") + pl.col("host")),
         counts.entities.select("bucket", "n", what=spelled("entity", counts.names)),
     ]
     every = pl.concat(lines, how="vertical_relaxed")
     return every.group_by("bucket", "what").agg(n_events=pl.col("n").sum())
+
+
+def service_key(name: str) -> str:
+    """Return what the key of a verdict calls a service; many logs name none.
+
+    >>> service_key("payments"), service_key("")
+    ('service payments', 'lines without a service')
+    """
+    return f"service {name}" if name else NO_SERVICE
+
+
+def _service(name: pl.Expr) -> pl.Expr:
+    return pl.when(name == "").then(pl.lit(NO_SERVICE)).otherwise("service " + name)
+
+
+def _is_service(what: pl.Expr) -> pl.Expr:
+    return what.str.starts_with("service ") | (what == NO_SERVICE)
 
 
 def _what() -> pl.Expr:
@@ -158,7 +176,7 @@ def _what() -> pl.Expr:
         .then("host " + pl.col("host"))
         .when(pl.col("kind") == "entity")
         .then(pl.col("name"))
-        .otherwise("service " + pl.col("service"))
+        .otherwise(_service(pl.col("service")))
     )
 
 
@@ -225,4 +243,4 @@ def _says(facts: dict[str, Any]) -> str:
     )
 
 
-__all__ = ["NOUN", "ODD", "Judged", "RatesView", "learn_rates"]
+__all__ = ["NOUN", "ODD", "Judged", "RatesView", "learn_rates", "service_key"]

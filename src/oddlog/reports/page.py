@@ -102,9 +102,9 @@ def _sentence(found: Detection) -> list[Child]:
     if not found.incidents:
         return [*said, ": all of it looks like what the model has learned to be usual."]
     first = found.incidents[0]
-    where = " in " + ", ".join(first.services[:3]) if first.services else ""
-    at = f", {span(first.start, first.end)}" if first.start else ""
-    return [*said, f". The most pressing is{where}{at}."]
+    where = ["in " + ", ".join(first.services[:3])] if first.services else []
+    at = [span(first.start, first.end)] if first.start else []
+    return [*said, f". The most pressing incident: {', '.join(where + at)}." if where or at else "."]
 
 
 def _lasted(start: datetime | None, end: datetime | None) -> str:
