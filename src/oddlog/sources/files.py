@@ -10,9 +10,10 @@ r"""Files, folders and standard input as frames of lines.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +22,8 @@ import polars as pl
 from oddlog.errors import InputError
 from oddlog.sources.blocks import cut_blocks, encoding_of, to_lines
 from oddlog.sources.folders import STDIN, expand
-from oddlog.sources.streams import HEAD_BYTES, BrokenStreamError, pieces, why_not_text
+from oddlog.sources.journal import as_json
+from oddlog.sources.streams import HEAD_BYTES, BrokenStreamError, is_export, pieces, why_not_text
 from oddlog.types import Tally
 
 __all__ = ["expand", "file_changed", "read_blocks"]
@@ -38,7 +40,8 @@ def read_blocks(
     """Yield the lines of a file or of standard input as LINES frames, in order.
 
     Compressed data are known by their first bytes (gzip, bzip2, xz, zstd), not by the file's name. `position`
-    is the offset behind the line in the decompressed stream. Memory is bounded by about four blocks, whatever
+    is the offset behind the line in the decompressed stream. A journal in its export form comes as JSON lines, one an
+    entry, and is numbered and measured as these. Memory is bounded by about four blocks, whatever
     the file holds; `block_bytes` never changes the lines.
 
     Parameters
@@ -64,6 +67,9 @@ def read_blocks(
         stream = _Stream(file, min(block_bytes, _READ_BYTES))
         head = stream.peek(HEAD_BYTES)
         _require_text(head, source)
+        if is_export(head):
+            stream.turn(lambda raw: as_json(raw, tally, source))
+            head = stream.peek(HEAD_BYTES)
         encoding = encoding_of(head)
         for block in cut_blocks(stream, encoding, block_bytes):
             frame, n_lines = to_lines(block, encoding, source, first, tally)
@@ -89,8 +95,13 @@ class _Stream:
         self.size = 0
         self.broken = ""
         self._step = size
-        self._pieces = self._until_broken(pieces(file, size))
+        self._pieces = self._until_broken(self._counted(pieces(file, size)))
         self._head = b""
+
+    def turn(self, into: Callable[[Iterator[bytes]], Iterator[bytes]]) -> None:
+        """Yield from now on what `into` makes of the pieces."""
+        raw, self._head = iter([self._head]), b""
+        self._pieces = self._until_broken(into(chain(raw, self._pieces)))
 
     def peek(self, n_bytes: int) -> bytes:
         """Return the first `n_bytes`, or all there are; they are yielded again."""
@@ -104,13 +115,16 @@ class _Stream:
         yield from (self._head[i : i + self._step] for i in range(0, len(self._head), self._step))
         yield from self._pieces
 
+    def _counted(self, stream: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in stream:
+            self.size += len(piece)
+            yield piece
+
     def _until_broken(self, stream: Iterator[bytes]) -> Iterator[bytes]:
         try:
-            for piece in stream:
-                self.size += len(piece)
-                yield piece
+            yield from stream
         except BrokenStreamError as error:
-            self.broken = str(error)
+            self.broken = self.broken or str(error)
 
 
 def _open(source: str, stdin: BinaryIO | None) -> AbstractContextManager[BinaryIO]:

@@ -24,7 +24,7 @@ import polars as pl
 
 from oddlog.errors import InputError
 from oddlog.sources.blocks import Block, Encoding, encoding_of, to_lines
-from oddlog.sources.streams import HEAD_BYTES, is_compressed
+from oddlog.sources.streams import HEAD_BYTES, is_compressed, is_export
 from oddlog.types import I64, LINES, Tally
 
 EVERY = 64
@@ -96,7 +96,7 @@ class Places:
 def _read(file: BinaryIO, source: str, places: I64, numbers: Collection[int]) -> pl.DataFrame | None:
     file.seek(0)
     head = file.read(HEAD_BYTES)
-    if is_compressed(head):
+    if is_compressed(head) or is_export(head):
         return None
     encoding = encoding_of(head)
     wanted = np.unique(np.fromiter(numbers, np.int64, len(numbers)))

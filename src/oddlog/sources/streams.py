@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol
@@ -42,10 +43,13 @@ _HINTS = {
     "a 7z archive": "Unpack it first: 7z x FILE",
     "lz4-compressed": "Decompress it first: lz4 -d FILE, or pipe it in: lz4 -dc FILE | oddlog ... -",
     "a tar archive": "Unpack it first: tar xf FILE",
-    "a systemd journal": "Pipe it in: journalctl -o short-iso --file FILE | oddlog ... -",
+    "a systemd journal": "Pipe it in: journalctl -o json --file FILE | oddlog ... -",
     "text in UTF-32": "Convert it first: iconv -f UTF-32 -t UTF-8 FILE",
     "text in UTF-16 without a byte order mark": "Convert it first: iconv -f UTF-16LE -t UTF-8 FILE",
 }
+_EXPORT = re.compile(
+    rb"\n*(?:[A-Z0-9_]{1,64}=[^\n]*\n){0,40}?__(?:CURSOR|REALTIME_TIMESTAMP)=[^\n]*\n(?:[A-Z0-9_]{1,64}(?:=|\n)|\n|\Z)"
+)
 
 
 class BrokenStreamError(Exception):
@@ -157,6 +161,11 @@ def _inflate(raw: Iterator[bytes], new: Callable[[], _Codec]) -> Iterator[bytes]
         raise BrokenStreamError("the compressed data end in the middle")
 
 
+def is_export(head: bytes) -> bool:
+    """Return whether a stream that begins with these bytes is a journal in its export form (see `journal`)."""
+    return _EXPORT.match(head) is not None
+
+
 def pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
     """Yield the decompressed bytes of `file` in order, in pieces of no fixed size.
 
@@ -200,7 +209,7 @@ def why_not_text(head: bytes) -> tuple[str, str] | None:
     begins with a hole. FIX messages, full of SOH, are text: control characters count only where the
     bytes are no UTF-8 either.
     """
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff") and head[2:4] != b"\0\0":
+    if (head[:2] in (b"\xff\xfe", b"\xfe\xff") and head[2:4] != b"\0\0") or is_export(head):
         return None
     sample = head[:HEAD_BYTES].lstrip(b"\0")
     binary = _is_binary(sample)
