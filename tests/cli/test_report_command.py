@@ -73,3 +73,16 @@ def test_a_mistake_is_said_before_anything_is_read(
     answer = command(*(word.format(**places) for word in words))
     assert (answer.code, answer.out, answer.err) == (2, "", f"oddlog: {says.format(**places)}\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "left"), [("1", "are anomalous: recall can be told"), ("0", "are usual: the share of false alarms can")]
+)
+def test_labels_of_one_kind_are_explained(
+    command: Command, quick_model: Path, odd_log: Path, tmp_path: Path, label: str, left: str
+):
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"key,label\nord-200060,{label}\nord-200001,{label}\n")
+    answer = command("report", odd_log, "-m", quick_model, "-o", tmp_path / "a.html", "--labels", labels)
+    assert answer.code == 0
+    assert left in " ".join(answer.err.split())

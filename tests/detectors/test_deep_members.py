@@ -89,6 +89,15 @@ def test_one_long_window_can_be_learned_from(name: str):
     assert np.isfinite(scores.window).all()
 
 
+@every
+def test_features_that_never_vary_are_learned_from(name: str):
+    alike = windows([[0, 1, 2]] * 30)
+    same = replace(alike, time_us=np.zeros_like(alike.time_us), numbers=np.full((90, 1), 7, np.float32))
+    made = QUICK[name](steps=20).fit(same, replace(context(), numbers=(Number("load"),)))
+    assert np.isfinite(made.score(same).window).all()
+    assert np.isfinite(made.score(same).event).all()
+
+
 @sequential
 def test_corrupted_orders_score_higher_than_usual_ones(name: str):
     usual = windows([[0, 1, 2, 3, 4, 5]] * 60)

@@ -14,7 +14,7 @@ import pytest
 from oddlog import detectors
 from oddlog.detectors import DEFAULT, create, installed
 from oddlog.errors import ConfigError
-from oddlog.testing import check_detector, context, planted_windows, usual_windows
+from oddlog.testing import check_detector, context, planted_windows, usual_windows, windows
 from oddlog.types import Windows
 
 FEW_STEPS = 150
@@ -112,3 +112,20 @@ def test_a_stored_detector_scores_the_same_without_torch_and_scikit_learn(tmp_pa
         scores = np.load(tmp_path / f"{name}.scores.npz")
         assert np.array_equal(scores["window"], expected[name].window)
         assert np.array_equal(scores["event"], expected[name].event, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", DEFAULT)
+def test_windows_of_one_event_and_of_a_hundred_thousand_are_scored(name: str):
+    fitted = quick(name).fit(usual_windows(), context())
+    scores = fitted.score(windows([[0], [0, *[1, 2] * 49_999, 4], [2]]))
+    assert np.isfinite(scores.window).all()
+    assert scores.event.shape == (100_002,)
+    assert scores.window[1] >= fitted.score(windows([[0, 1, 2, 4]])).window[0]  # new-event counts nothing
+
+
+@pytest.mark.parametrize("name", DEFAULT)
+def test_features_that_never_vary_are_learned_from(name: str):
+    fitted = quick(name).fit(windows([[0, 1, 2]] * 50), context())
+    scores = fitted.score(windows([[0, 1, 2], [0, 1, 2, 3], [0, 1]])).window
+    assert np.isfinite(scores).all()
+    assert scores[1] > scores[0]

@@ -21,6 +21,14 @@ class Killed(BaseException):
     """As if the process had been ended."""
 
 
+@pytest.fixture(scope="module")
+def whole_id(small_log: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The id of the model of a fit that nobody ended."""
+    folder = tmp_path_factory.mktemp("whole") / "a.model"
+    oddlog.fit(small_log, detectors=list(OPTIONS), options=OPTIONS, rates=False).save(folder)
+    return oddlog.load(folder).id
+
+
 def test_killed_while_a_network_learns_it_goes_on_to_the_same_model(small_log: Path, tmp_path: Path):
     told: list[str] = []
 
@@ -49,6 +57,31 @@ def test_killed_while_a_network_learns_it_goes_on_to_the_same_model(small_log: P
     assert len(ids) == 1
     of = {member.name: member for member in resumed.views[0].members}
     assert (of["vae"].width, of["next-event"].embedding) == (8, 4)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "reading",
+        "mining templates",
+        "cutting sessions",
+        "trimming",
+        "learning vae .*step 7",
+        "learning next-event .*step",
+    ],
+)
+def test_killed_at_any_moment_and_begun_again_it_comes_to_the_same_model(
+    small_log: Path, tmp_path: Path, whole_id: str, moment: str
+):
+    def kill(what: str, _n: int) -> None:
+        if re.match(moment, what):
+            raise Killed
+
+    learning = {"detectors": list(OPTIONS), "options": OPTIONS, "checkpoints": tmp_path, "rates": False}
+    with pytest.raises(Killed):
+        oddlog.fit(small_log, progress=kill, **learning)
+    oddlog.fit(small_log, **learning).save(tmp_path / "a.model")
+    assert oddlog.load(tmp_path / "a.model").id == whole_id
 
 
 def test_options_are_told_to_be_wrong_before_anything_is_read():

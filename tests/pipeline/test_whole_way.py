@@ -271,6 +271,31 @@ def test_labels_that_say_nothing_are_refused(small_log: Path, tmp_path: Path, co
         oddlog.fit(small_log, labels=path, detectors=["new-event"])
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("key,label\na,0\nb,usual\n", r"All 2 labels in .* are usual\. Labels help only with both kinds; leave"),
+        ("key,label\na,0\n", r"The one label in .* is usual\."),
+        ("key,label\na,\nb,\n", r"holds keys, but no label\. Give a CSV"),
+    ],
+)
+def test_labels_without_an_anomaly_are_refused_before_anything_is_read(tmp_path: Path, content: str, says: str):
+    (tmp_path / "labels.csv").write_text(content)
+    with pytest.raises(LabelError, match=says):
+        oddlog.fit("nowhere.log", labels=tmp_path / "labels.csv")
+
+
+def test_labels_of_anomalies_alone_are_explained_before_anything_is_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    (tmp_path / "labels.csv").write_text("key,label\na,1\nb,1\n")
+    with pytest.raises(oddlog.errors.InputError):
+        oddlog.fit("nowhere.log", labels=tmp_path / "labels.csv")
+    (told,) = caplog.messages
+    assert told.startswith("All 2 labels in ")
+    assert told.endswith("but the threshold is that without labels.")
+
+
 def test_a_rate_that_so_few_sessions_cannot_hold_is_said(small_log: Path):
     model = oddlog.fit(small_log, false_alarms="0.01/day", detectors=["new-event"])
     notes = model.training["views"]["sessions"]["notes"]

@@ -28,12 +28,13 @@ def report(
 
     from oddlog.cli import overlay, prepare, show
     from oddlog.model import load
-    from oddlog.pipeline.labels import read_labels
+    from oddlog.pipeline.labels import to_judge
     from oddlog.reports import check_report, write_report
 
     prepare()
     check_report(output)
-    known = read_labels(labels) if labels is not None else None
+    known, one_kind = to_judge(labels) if labels is not None else (None, "")
+    show.tell_notes([one_kind] if one_kind else ())
     answers, marks = overlay.answers(model), overlay.marks(model)
     loaded = load(model)
     with show.progress() as progress:

@@ -2,7 +2,7 @@
 
 No stage knows another; only this room knows their order. One file a leg of the way::
 
-    reading       paths → records        sources, formats, cleaning; `excluding` and `years` help
+    reading       paths → records        sources, formats, cleaning; `excluding`, `turning` and `years` help
     planning      which views a log gets: sessions, stretches of time, entities
     watching      which numbers to watch: found fields and parameter slots
     events        records → events, spilled to disk when there are many

@@ -200,6 +200,7 @@ class _Detecting:
             redact=learned["redact"],
             drop_duplicates=learned["drop_duplicates"],
             known_formats=tuple(dict.fromkeys(learned["formats"].values())),
+            known_numbers=self.numbers.fields,
             progress=lambda source, n: self.say(f"reading {source}", n),
             tally=self.tally,
         )

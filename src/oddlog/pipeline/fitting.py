@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -21,7 +22,7 @@ from oddlog.pipeline.collecting import FOLDS, Collected, first_pass, folds
 from oddlog.pipeline.cutting import cut_windows, partitions
 from oddlog.pipeline.events import EventStore
 from oddlog.pipeline.gathering import Answered, Gathering, Rows, with_closing
-from oddlog.pipeline.labels import Labels, read_labels, require_match
+from oddlog.pipeline.labels import Labels, require_match, to_learn
 from oddlog.pipeline.learning import Learned, Options, Recurring, learn_view
 from oddlog.pipeline.members import reads_counts, reads_of
 from oddlog.pipeline.memory import MOST_TIMES, Begun, Memory, ViewMemory
@@ -37,6 +38,8 @@ READ_A_DAY = 5.0  # false alarms, at most, where no number is asked for: what a 
 US_PER_DAY = 86_400_000_000
 
 Say = Callable[[str, int], None]
+
+_log = logging.getLogger("oddlog")
 
 
 def fit(
@@ -120,7 +123,9 @@ def fit(
     if recurring not in ("usual", "odd"):
         raise ConfigError(f"What recurs is taken as 'usual' or 'odd', not as '{recurring}'.", "Write --recurring odd.")
     alarms = None if false_alarms == "" else float(parse_false_alarms(str(false_alarms)))
-    known = read_labels(Path(labels)) if labels else None
+    known, one_kind = to_learn(Path(labels)) if labels else (None, "")
+    if one_kind:
+        _log.warning("%s", one_kind)
     reading = Reading(
         format=format,
         exclude=exclude,

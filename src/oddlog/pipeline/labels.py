@@ -78,6 +78,43 @@ def read_labels(path: Path) -> Labels:
     return Labels(unique["key"], unique["label"].to_numpy())
 
 
+def to_learn(path: Path) -> tuple[Labels, str]:
+    """Read labels for a fit; return them, and what is to be said before it begins.
+
+    Raises
+    ------
+    LabelError
+        If they cannot be read, or none is anomalous.
+
+    """
+    labels = read_labels(path)
+    said = _one_kind(labels, path)
+    if not said:
+        return labels, ""
+    if not (labels.label == 1).any():
+        raise LabelError(f"{said}.", "Labels help only with both kinds; leave --labels out to learn without.")
+    return labels, f"{said}: what they name leaves the training data, but the threshold is that without labels."
+
+
+def to_judge(path: Path) -> tuple[Labels, str]:
+    """Read labels to compare verdicts with; return them, and what is to be said first; raises as `read_labels`."""
+    labels = read_labels(path)
+    said = _one_kind(labels, path)
+    left = "recall" if (labels.label == 1).any() else "the share of false alarms"
+    return labels, said and f"{said}: {left} can be told, precision, F1 and a ROC curve cannot."
+
+
+def _one_kind(labels: Labels, path: Path) -> str:
+    """Return that all labels are of one kind, nothing if both are there."""
+    anomalous, usual = (int((labels.label == one).sum()) for one in (1, 0))
+    if anomalous and usual:
+        return ""
+    if not anomalous and not usual:
+        raise LabelError(f"{path} holds keys, but no label.", _EXAMPLE)
+    n, kind = (anomalous, "anomalous") if anomalous else (usual, "usual")
+    return f"All {n:,} labels in {path} are {kind}" if n > 1 else f"The one label in {path} is {kind}"
+
+
 def require_match(labels: Labels, matched: int, n_anomalous: int, example: str, path: Path) -> None:
     """Raise LabelError if the labels name no window, or no anomalous one."""
     if not matched:

@@ -20,6 +20,7 @@ from oddlog.cleaning import Cleaner
 from oddlog.errors import FormatError, InputError
 from oddlog.formats import Detected, by_name, detect_format, parse_lines
 from oddlog.pipeline.excluding import Exclusion
+from oddlog.pipeline.turning import Turning
 from oddlog.pipeline.years import Years
 from oddlog.sources import Places
 from oddlog.sources.files import BROKEN, expand, file_changed, read_blocks
@@ -55,6 +56,8 @@ class Reading:
         See `cleaning.Cleaner`.
     known_formats : sequence of str
         Formats to try first, those of the model.
+    known_numbers : sequence of str
+        Fields that hold numbers, those that the model watches: text in them is counted.
     progress : callable
         Called with (source, lines read so far in it).
 
@@ -68,6 +71,7 @@ class Reading:
     redact: bool = True
     drop_duplicates: bool = False
     known_formats: Sequence[str] = ()
+    known_numbers: Sequence[str] = ()
     progress: Callable[[str, int], None] | None = None
     tally: Tally = field(default_factory=Tally)
     formats: dict[str, Detected] = field(default_factory=dict)
@@ -216,6 +220,7 @@ class Reading:
     def _source(self, source: str) -> Iterator[pl.DataFrame]:
         years = self._years[source] = Years(file_changed(source))
         cleaner = Cleaner(self.tally, redact=self.redact, drop_duplicates=self.drop_duplicates)
+        turning = Turning(self.tally, self.known_numbers)
         read, broken = 0, self.tally.counts[BROKEN]
         for lines in self._blocks(source, self.tally):
             if source not in self.formats:
@@ -223,7 +228,9 @@ class Reading:
             self.places.note(source, lines)
             read += len(lines)
             self.lines += len(lines)
-            yield cleaner.push(years.parse(lines, self.formats[source]))
+            records = years.parse(lines, self.formats[source])
+            turning.note(records)
+            yield cleaner.push(records)
             if self.progress is not None:
                 self.progress(source, read)
         yield cleaner.flush()

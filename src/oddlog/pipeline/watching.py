@@ -103,6 +103,11 @@ class NumberColumns:
                 self._slots[int(slot[1], 16)].append((column, int(slot[2])))
         self._n = len(numbers)
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The found fields among them, without ``n.``."""
+        return tuple(name[2:] for name in self._fields.values())
+
     def of(self, records: pl.DataFrame, masked: Masked) -> list[pl.Series]:
         """Return a column (f32, null = absent) for each number, as long as `records`, which were masked."""
         n = len(records)
