@@ -45,7 +45,8 @@ class Yardstick:
         """Return the part of the distance that comes from types held by one of the two [b, r]."""
         held = (found.dense(start, stop) > 0) * self.idf
         other = reference.held
-        both = held.astype(np.float32) @ other.T
+        with np.errstate(invalid="ignore"):  # BLAS may set the flag by what lies behind the last row
+            both = held.astype(np.float32) @ other.T
         return np.asarray(held.sum(1)[:, None] + (other @ self.idf)[None, :] - 2 * both, np.float32)
 
     def to_each(self, found: Counts, start: int, stop: int, reference: Counts) -> F32:
