@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from naive.calibration import f1_above, rolling_quantile
+from oddlog.calibration import Calibrator
 from oddlog.errors import ConfigError, LabelError, TooLittleDataError
-from oddlog.thresholds import Rolling, Threshold, best_f1, budget, pot, quantile, sigma
+from oddlog.thresholds import Rolling, Threshold, Way, best_f1, budget, pot, quantile, sigma
 
 some_scores = st.lists(st.integers(-20, 20).map(float), min_size=1, max_size=40)
 
@@ -133,3 +134,52 @@ def test_a_lasting_change_of_level_stops_alarming():
     rolling = Rolling(np.zeros(1_000), q=0.99, size=1_000)
     thresholds = rolling.push(np.full(500, 7.0))
     assert int((thresholds < 7.0).sum()) == 11
+
+
+@pytest.mark.parametrize(
+    ("text", "way"),
+    [("pot", Way()), ("sigma", Way("sigma", 3.0)), ("sigma:2.5", Way("sigma", 2.5)), ("quantile", Way("quantile"))],
+)
+def test_a_way_is_written_as_it_is_read(text: str, way: Way):
+    assert Way.parse(text) == way
+    assert str(way) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("sigm", "no threshold called 'sigm'.* Did you mean 'sigma'"),
+        ("", "no threshold called ''"),
+        ("sigma:", "'sigma:' is no threshold"),
+        ("sigma:0", "sigma:2.5 for 2.5 deviations"),
+        ("sigma:nan", "is no threshold"),
+        ("pot:3", "'pot:3' is no threshold"),
+    ],
+)
+def test_what_is_no_way_is_one_clear_line(text: str, says: str):
+    with pytest.raises(ConfigError, match=says):
+        Way.parse(text)
+
+
+def verdict(rows: int) -> tuple[Calibrator, np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(1)
+    scores, weight = draw.gamma(2.0, size=(rows, 4_000)), draw.integers(1, 4, 4_000).astype(float)
+    return Calibrator().fit(scores, weight), scores, weight
+
+
+def test_sigma_of_one_voter_is_that_of_its_own_scores():
+    calibrator, scores, weight = verdict(1)
+    threshold = Way("sigma", 2.0).of(calibrator, scores, weight, 0.001)
+    above = calibrator.combined(scores) > threshold
+    assert (above == (scores[0] > sigma(scores[0], 2.0, weight).value)).mean() > 0.9995  # the counted part has steps
+    share = weight[above].sum() / weight.sum()
+    assert calibrator.rate_above(threshold) == pytest.approx(share, rel=0.05)
+
+
+def test_several_voters_are_judged_by_their_combined_score():
+    calibrator, scores, weight = verdict(3)
+    combined = calibrator.combined(scores)
+    assert Way("sigma").of(calibrator, scores, weight, 0.5) == sigma(combined, 3.0, weight).value
+    assert Way("quantile").of(calibrator, scores, weight, 0.01) == quantile(combined, 0.99, weight).value
+    for kind in ("pot", "budget"):
+        assert Way(kind).of(calibrator, scores, weight, 0.01) == calibrator.threshold(0.01)

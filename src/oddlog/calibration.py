@@ -290,6 +290,10 @@ class Calibrator:
         """Return the `combined` value that usual windows exceed at `rate`."""
         return self._verdict.quantile(rate)
 
+    def rate_above(self, threshold: float) -> float:
+        """Return the share of usual windows whose `combined` value reaches `threshold`."""
+        return float(self._verdict.p_value(np.array([threshold]))[0])
+
     def state(self) -> State:
         """Return everything `from_state` needs."""
         tails = [*self._members, self._verdict]

@@ -13,9 +13,11 @@ from typing import Self
 
 import numpy as np
 
-from oddlog.calibration import Tail
-from oddlog.errors import ConfigError, LabelError, TooLittleDataError
+from oddlog.calibration import Calibrator, Tail
+from oddlog.errors import ConfigError, LabelError, TooLittleDataError, did_you_mean
 from oddlog.types import F64, I8, State
+
+MOST_DEVIATIONS = 100.0  # more is a slip
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,93 @@ def budget(scores: F64, windows_per_day: float, alarms_per_day: float, weight: F
     rate = min(1.0, alarms_per_day / windows_per_day)
     params = {"windows_per_day": windows_per_day, "alarms_per_day": alarms_per_day, "rate": rate}
     return Threshold("budget", pot(scores, rate, weight).value, params)
+
+
+KINDS = ("pot", "budget", "quantile", "sigma")
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a verdict's threshold is found, as a user asks for it.
+
+    Attributes
+    ----------
+    kind : str
+        One of `KINDS`. `budget` is `pot` at a rate that comes from the alarms a day alone.
+    k : float
+        Standard deviations, for `sigma`.
+
+    """
+
+    kind: str = "pot"
+    k: float = 3.0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the way that `text` names.
+
+        >>> Way.parse("sigma:2.5")
+        Way(kind='sigma', k=2.5)
+
+        Raises
+        ------
+        ConfigError
+            If it names none.
+
+        """
+        kind, colon, number = text.strip().partition(":")
+        if kind not in KINDS:
+            raise ConfigError(f"There is no threshold called '{kind}'.", did_you_mean(kind, KINDS))
+        if not colon:
+            return cls(kind)
+        try:
+            k = float(number) if kind == "sigma" else float("nan")
+        except ValueError:
+            k = float("nan")
+        if not 0 < k <= MOST_DEVIATIONS:
+            raise ConfigError(f"'{text}' is no threshold.", "Write --threshold sigma, or sigma:2.5 for 2.5 deviations.")
+        return cls(kind, k)
+
+    def __str__(self) -> str:
+        """Return what `parse` takes."""
+        return self.kind if self.kind != "sigma" or self.k == Way.k else f"sigma:{self.k:g}"
+
+    def of(self, calibrator: Calibrator, scores: F64, weight: F64, rate: float) -> float:
+        """Return the threshold of a verdict's combined score.
+
+        Parameters
+        ----------
+        calibrator : Calibrator
+            Fitted to `scores`.
+        scores : F64 [m, w]
+            Of usual windows, out of fold; see `Calibrator.fit_verdict`.
+        weight : F64 [w]
+            How many windows each stands for.
+        rate : float
+            Share of usual windows that may lie above; `sigma` asks nobody.
+
+        """
+        if self.kind == "sigma":
+            return self._sigma(calibrator, scores, weight)
+        if self.kind == "quantile":
+            return quantile(calibrator.combined(scores), 1 - rate, weight).value
+        return calibrator.threshold(rate)
+
+    def _sigma(self, calibrator: Calibrator, scores: F64, weight: F64) -> float:
+        """Return the combined score at mean + k deviations.
+
+        If one votes, they are those of its own score, as in the paper: -log10 p rises with it, so that the same
+        windows lie above. Of several voters they are those of the combined score.
+        """
+        (voters,) = np.nonzero(calibrator.votes)
+        if len(voters) > 1:
+            return sigma(calibrator.combined(scores), self.k, weight).value
+        at = np.full((len(scores), 1), np.nan)
+        at[voters[0]] = sigma(scores[voters[0]], self.k, weight).value
+        return float(calibrator.combined(at)[0])
+
+
+DEFAULT_WAY = Way()
 
 
 def best_f1(scores: F64, labels: I8, weight: F64 | None = None) -> Threshold:

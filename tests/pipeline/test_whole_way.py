@@ -313,6 +313,7 @@ def test_a_rate_that_so_few_sessions_cannot_hold_is_said(small_log: Path):
         ({"exclude": "level ="}, ConfigError, "Write it as in SQL"),
         ({"exclude": "lvl = 'INFO'"}, ConfigError, "Did you mean 'level'"),
         ({"false_alarms": "few"}, ConfigError, "5/day"),
+        ({"threshold": "sgima"}, ConfigError, "Did you mean 'sigma'"),
         ({"train_share": 1.5}, ConfigError, "between 0 and 1"),
         ({"since": "2030-01-01"}, TooLittleDataError, "--since"),
         ({"format": "jsn"}, oddlog.errors.FormatError, "Did you mean 'json'"),
@@ -321,6 +322,23 @@ def test_a_rate_that_so_few_sessions_cannot_hold_is_said(small_log: Path):
 def test_a_wrong_option_is_one_clear_line(small_log: Path, options: dict[str, object], error: type, says: str):
     with pytest.raises(error, match=says):
         oddlog.fit(small_log, **options)
+
+
+def test_the_threshold_is_found_as_asked_and_told_and_an_update_keeps_the_way(small_log: Path, odd_log: Path):
+    threshold = {}
+    for way in ("pot", "quantile", "budget", "sigma", "sigma:1"):
+        model = oddlog.fit(small_log, detectors=["snn"], threshold=way, rates=False)
+        facts = model.training["views"]["sessions"]
+        assert facts["threshold_by"] == way
+        threshold[way] = model.views[0].threshold
+        told = {"quantile": "by counting", "sigma": "odd is beyond mean + 3 standard", "sigma:1": "mean + 1 standard"}
+        assert told.get(way, "odd is 1 in ") in facts["says"]
+        odd = model.detect(odd_log).scores.filter("is_anomaly")["key"]
+        assert {"ord-200060", "ord-200061", "ord-200062"} <= set(odd)
+    # five alarms a day are fewer than one in a thousand of a log of hours, and no usual order here is odd at all
+    assert threshold["budget"] > threshold["pot"] > threshold["quantile"] == threshold["sigma"]
+    updated = oddlog.update(model, odd_log)
+    assert updated.training["views"]["sessions"]["threshold_by"] == "sigma:1"
 
 
 def test_one_line_is_too_little_to_learn_from(tmp_path: Path):

@@ -25,6 +25,9 @@ def fit(
         Path | None, typer.Option(help="Folder for checkpoints: a fit that was ended goes on from there.")
     ] = None,
     false_alarms: Annotated[str, typer.Option(help="False alarms you accept: 5/day.")] = "",
+    threshold: Annotated[
+        str, typer.Option(help="How it is found: pot (fitted tail), budget, quantile, sigma (sigma:2.5).")
+    ] = "pot",
     labels: Annotated[
         Path | None, typer.Option(help="CSV key,label: anomalies leave training and choose the threshold.")
     ] = None,
@@ -64,6 +67,7 @@ def fit(
             options=None if options is None else load_options(options),
             checkpoints=checkpoints or "",
             false_alarms=false_alarms,
+            threshold=threshold,
             labels=labels,
             exclude=exclude,
             since=since,

@@ -30,6 +30,7 @@ from oddlog.pipeline.rates import RatesView, learn_rates
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.views import USUAL_RATE, Cut, View, learn_event_view
 from oddlog.pipeline.whole import WholeWindows
+from oddlog.thresholds import DEFAULT_WAY, Way
 from oddlog.types import F64, NO_TIME, OVERFLOW, Context, to_datetime
 from oddlog.windows import SessionChoice
 
@@ -53,6 +54,7 @@ def fit(
     options: Options | None = None,
     checkpoints: str | Path = "",
     false_alarms: str | float = "",
+    threshold: str = "pot",
     labels: str | Path | None = None,
     exclude: str = "",
     since: str | datetime = "",
@@ -88,6 +90,10 @@ def fit(
         the same logs, with the same options, goes on from them to the same model.
     false_alarms : str or float
         How many a day are accepted; if empty "5/day", and never more than 1 in 1,000 windows.
+    threshold : str
+        How the threshold of windows is found: "pot" (the fitted tail, at the rate of false alarms), "budget" (the same,
+        at so many alarms a day, whatever rate that is), "quantile" (counted), or "sigma" ("sigma:2.5"): mean + 3
+        standard deviations of the usual scores, at no rate that anybody asked for. See `oddlog.thresholds`.
     labels : path
         CSV of key,label: anomalies leave the training data and choose the threshold on the last 15 % of the time.
     exclude : str
@@ -122,6 +128,7 @@ def fit(
         create(name, seed, **chosen)  # what it does not take is told before anything is read
     if recurring not in ("usual", "odd"):
         raise ConfigError(f"What recurs is taken as 'usual' or 'odd', not as '{recurring}'.", "Write --recurring odd.")
+    way = Way.parse(threshold)
     alarms = None if false_alarms == "" else float(parse_false_alarms(str(false_alarms)))
     known, one_kind = to_learn(Path(labels)) if labels else (None, "")
     if one_kind:
@@ -152,6 +159,7 @@ def fit(
             say,
             options=options,
             checkpoints=str(checkpoints),
+            way=way,
         )
         model = fitting.model(reading)
     if known is not None:
@@ -177,6 +185,8 @@ class Fitting:
         By detector, what goes to its constructor.
     checkpoints : str
         Folder that training leaves its checkpoints in, if any.
+    way : Way
+        How thresholds of windows are found.
     answered : mapping
         By view, what labels its windows by what people have said.
 
@@ -194,6 +204,7 @@ class Fitting:
     memory: Memory | None = None
     options: Options = field(default_factory=dict)
     checkpoints: str = ""
+    way: Way = DEFAULT_WAY
     answered: Mapping[str, Answered] = field(default_factory=dict)
     matched: int = 0
     matched_anomalous: int = 0
@@ -206,7 +217,8 @@ class Fitting:
         names, candidates = (tuple(memory.options[name]) for name in ("names", "candidates"))
         recurring: Recurring = memory.options["recurring"]
         options: Options = memory.options.get("options", {})
-        return cls(collected, context, names, candidates, None, None, recurring, say, older, memory, options)
+        way = Way.parse(memory.options.get("threshold", "pot"))
+        return cls(collected, context, names, candidates, None, None, recurring, say, older, memory, options, way=way)
 
     def __post_init__(self) -> None:
         self.edges = self.collected.fold_edges()
@@ -255,6 +267,7 @@ class Fitting:
             "candidates": self.candidates,
             "recurring": self.recurring,
             "options": self.options,
+            "threshold": str(self.way),
         }
         kept = {view.name: self.remembered[view.name] for view in views}
         memory = Memory(kept, self.by_type, collected.quantiles(MOST_TIMES), options)
@@ -270,12 +283,13 @@ class Fitting:
         self.matched_anomalous += int((gathered.label == 1).sum())
         self.example = self.example or gathering.example
         shares = None if gathering.stretches is None else usual_concentration(gathering.stretches, k)
-        rate = self._rate(gathered.n_windows)
+        alarms = READ_A_DAY if self.alarms is None and self.way.kind == "budget" else self.alarms
+        rate = self._rate(gathered.n_windows, alarms)
         if self.older is not None:
             old = next(view for view in self.older.views if view.name == name)
             shares, rate = _widest(shares, old.usual.concentration, k), old.rate
         named = (self.names, rate, self.recurring, shares, self.say, self._candidates(name), self._options_of(name))
-        return learn_view(name, cut, gathered, self.context, *named)
+        return learn_view(name, cut, gathered, self.context, *named, self.way)
 
     def gathering(self, name: str, cut: Cut, store: EventStore) -> tuple[Cut, Gathering, Begun | None]:
         """Return how windows are cut, sessions with when they are over and how these began, and the windows."""
@@ -323,23 +337,24 @@ class Fitting:
 
     def rate_of_lines(self) -> float:
         """Return the share of usual lines that may be called odd."""
-        return self._rate(self.collected.records) if self.older is None else self.older.events.threshold
+        return self._rate(self.collected.records, self.alarms) if self.older is None else self.older.events.threshold
 
-    def _rate(self, n: float) -> float:
-        """Return the false-alarm rate for `n` windows or lines: the alarms a day are shared out evenly.
+    def _rate(self, n: float, alarms: float | None) -> float:
+        """Return the false-alarm rate for `n` windows or lines: the `alarms` a day are shared out evenly.
 
         Where none are asked for it is 1 in 1,000, and of a busy log so much less that no more than a person reads
         come of it.
         """
         days = (self.collected.end_us - self.collected.start_us) / US_PER_DAY
         timed = self.collected.end_us != NO_TIME and days > 0
-        if self.alarms is None:
+        if alarms is None:
             return min(USUAL_RATE, READ_A_DAY / self._shares * max(days, 1.0) / max(n, 1.0)) if timed else USUAL_RATE
         if not timed:
             raise ConfigError(
-                "--false-alarms needs times, and these lines have none.", "Leave it out: then 1 in 1,000 is odd."
+                "Alarms a day need times, and these lines have none.",
+                "Leave --false-alarms out: then 1 in 1,000 is odd.",
             )
-        return min(self.alarms / self._shares * days / max(n, 1.0), 0.5)
+        return min(alarms / self._shares * days / max(n, 1.0), 0.5)
 
     @property
     def _shares(self) -> int:

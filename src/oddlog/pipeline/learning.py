@@ -20,7 +20,7 @@ from oddlog.pipeline.known import Known
 from oddlog.pipeline.members import Member, fit_member, joint_scores, reads_counts, scores_of_whole, voices_of
 from oddlog.pipeline.views import Cut, View, contributions
 from oddlog.pipeline.whole import Whole
-from oddlog.thresholds import best_f1
+from oddlog.thresholds import DEFAULT_WAY, Way, best_f1
 from oddlog.types import F64, I8, I64, U64, Bool, Context, Windows
 
 FEWEST_WINDOWS = 10
@@ -145,10 +145,12 @@ def learn_view(
     say: Callable[[str, int], None],
     candidates: Sequence[str] = (),
     options: Options = MappingProxyType({}),
+    way: Way = DEFAULT_WAY,
 ) -> Learned:
     """Trim, fit, calibrate; a view of too few windows is not learned, and the facts say so.
 
-    `names` vote; `candidates` are fitted and shown; `options` go to the constructors of detectors by name.
+    `names` vote; `candidates` are fitted and shown; `options` go to the constructors of detectors by name; the
+    threshold is found in a `way`.
     """
     labelled = gathered.label == 1
     facts: dict[str, Any] = {
@@ -184,11 +186,14 @@ def learn_view(
     scores, weight = joint_scores(members, votes, usual.place, usual.counted.weight, usual.whole.weight)
     voices = voices_of([member.name for member in members])
     calibrator = Calibrator().fit_verdict([member.tail for member in members], votes, scores, weight, voices)
-    facts |= {"members": voting, "rate": rate, "usual": float(usual.counted.weight.sum())}
+    threshold = way.of(calibrator, scores, weight, rate)
+    if way.kind == "sigma":
+        rate = calibrator.rate_above(threshold)
+    facts |= {"members": voting, "rate": rate, "usual": float(usual.counted.weight.sum()), "threshold_by": str(way)}
     facts["shown"] = [name for name in judged if name not in voting]
     facts["joining"] = {name: one.facts() for name, one in judged.items()}
     lowest = lowest_rate(calibrator.n_usual)
-    if rate < lowest:
+    if rate < lowest and way.kind != "sigma":
         facts["notes"].append(
             f"Too few usual {cut.noun} for this false-alarm rate: {calibrator.n_usual:,.0f} can hold 1 in "
             f"{1 / lowest:,.0f}, asked is 1 in {1 / rate:,.0f}. Beyond that the fitted tail decides."
@@ -201,7 +206,7 @@ def learn_view(
         known = Known.learn(every, gathered.fold[~labelled], np.flatnonzero(~kept), found, k)
     facts["recurring"] = len(known.oddity)
     detectors = tuple(member.detector for member in members)
-    view = View(name, cut, detectors, calibrator, calibrator.threshold(rate), told, known, rate)
+    view = View(name, cut, detectors, calibrator, threshold, told, known, rate)
     if labelled.any():
         view = _with_labels(view, gathered, usual, members, facts)
     facts["threshold"] = view.threshold
@@ -328,4 +333,14 @@ def _says(cut: Cut, facts: dict[str, Any]) -> str:
     if facts["recurring"]:
         parts.append("what recurs among these is taken as usual (--recurring odd: it is not)")
     shown = f" (shown beside them: {', '.join(facts['shown'])})" if facts["shown"] else ""
-    return f"{', '.join(parts)}; {', '.join(facts['members'])}{shown}; odd is 1 in {1 / facts['rate']:,.0f}"
+    return f"{', '.join(parts)}; {', '.join(facts['members'])}{shown}; {_odd(facts)}"
+
+
+def _odd(facts: dict[str, Any]) -> str:
+    """Return what is odd: how it was asked for, and which share of the usual windows that is."""
+    if "validation_f1" in facts:
+        return f"odd is what tells the labelled windows apart best (F1 {facts['validation_f1']:.3f})"
+    way, share = Way.parse(facts["threshold_by"]), f"1 in {1 / facts['rate']:,.0f}"
+    if way.kind == "sigma":
+        return f"odd is beyond mean + {way.k:g} standard deviations, as {share} usual ones are"
+    return f"odd is {share}" + (", by counting" if way.kind == "quantile" else "")
