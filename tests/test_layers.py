@@ -99,3 +99,14 @@ def test_no_state_is_pickled():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
         assert not names & {"pickle", "dill", "joblib", "shelve", "marshal"}, path
+
+
+def test_detect_loads_no_reports_unless_asked_for_one():
+    code = (
+        "import sys; from oddlog.cli import detect; from typer.testing import CliRunner; import typer;"
+        "app = typer.Typer(); app.command()(detect.detect);"
+        "CliRunner().invoke(app, ['nowhere.log', '-m', 'nowhere.model']);"
+        "print([name for name in sys.modules if name.startswith('oddlog.reports')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

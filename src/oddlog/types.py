@@ -320,6 +320,7 @@ class LineRef:
     line: int
     text: str
     score: float
+    message: str = ""  # what the line says behind its header
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def test_an_anomaly_is_one_line_of_json_with_the_fields_others_build_on(
     assert (found["key"], found["services"]) == ("ord-200060", ["shop.ship"])
     assert (found["start"][:20], found["end"][-1]) == ("2026-03-03T06:33:21.", "Z")
     assert all(set(reason) == {"kind", "text", "numbers"} for reason in found["reasons"])
-    assert all(set(line) == {"source", "line", "text", "score"} for line in found["lines"])
+    assert all(set(line) == {"source", "line", "text", "score", "message"} for line in found["lines"])
     assert found["reasons"][0]["kind"] == "unseen_template"
     assert "lost: carrier refused parcel" in found["reasons"][0]["text"]
 

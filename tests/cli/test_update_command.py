@@ -57,7 +57,7 @@ def test_the_new_model_keeps_answers_and_marks_and_the_old_one_stays(
 def test_people_see_what_was_learned(command: Command, model: Path, more: Path):
     shown = command("update", model, more, "-m", model.with_name("new.model"), terminal=True)
     n_lines = len(more.read_text().splitlines())
-    assert f" from {2084 + n_lines:,} lines of 2 source(s)" in shown.out
+    assert f" from {2084 + n_lines:,} lines of 2 sources" in shown.out
 
 
 @pytest.mark.parametrize(

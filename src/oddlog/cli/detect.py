@@ -32,11 +32,13 @@ def detect(
     """
     from oddlog.cli import overlay, prepare, show
     from oddlog.model import load
-    from oddlog.reports import check_report, write_report
 
     prepare()
     answers, marks = overlay.answers(model), overlay.marks(model)
-    check_report(report)
+    if report is not None:
+        from oddlog.reports import check_report, write_report
+
+        check_report(report)
     loaded = load(model)
     with show.progress() as progress:
         found = loaded.detect(

@@ -92,12 +92,16 @@ def list_(
         if not rows:
             show.console().print("No answers. Give one with: oddlog feedback ID usual|anomalous|mute -m MODEL")
             return
-        import polars as pl
-
-        names = ("n", "answer", "state", "id", "pattern", "time", "who", "note", "says")
-        frame = pl.DataFrame([{name: _cell(row[name]) for name in names} for row in rows])
-        frame = frame.with_columns(pl.col("id", "pattern").str.head(show.SHOWN_ID))  # as much as may be typed
-        show.print_frame(frame, right=("n",))
+        for row in rows:
+            short = {name: row[name][: show.SHOWN_ID] for name in ("id", "pattern")}  # as much as may be typed
+            by = f" by {row['who']}" if row["who"] else ""
+            until = f" until {row['until']:%Y-%m-%d %H:%M}" if row["until"] else ""
+            show.print_entry(
+                f"{row['n']}: {row['answer']}{until}, {row['state']}",
+                f"id {short['id']}  pattern {short['pattern']}  {row['time']:%Y-%m-%d %H:%M}{by}",
+                row["says"],
+                row["note"] and f"note: {row['note']}",
+            )
 
 
 @app.command("undo")
@@ -219,10 +223,6 @@ def _rows(answers: Answers, *, all: bool) -> list[dict[str, Any]]:  # noqa: A002
         if all or state == "holds":
             rows.append({"n": number, "state": state} | one.record())
     return rows
-
-
-def _cell(value: object) -> object:
-    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else value
 
 
 def _read(file: Path) -> list[Any]:

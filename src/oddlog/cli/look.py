@@ -55,7 +55,11 @@ def formats(
         if show.wants_json(json):
             show.print_rows(frame)
             return
-        show.print_frame(frame, right=("confidence",))
+        for row in frame.iter_rows(named=True):
+            time = f"{row['time']:%Y-%m-%d %H:%M:%S}" if row["time"] else "no time"
+            host = f"on {row['host']}" if row["host"] else ""
+            record = " ".join(filter(None, (time, row["level"], row["service"], host)))
+            show.print_entry(f"{row['source']}  {row['format']} ({row['confidence']:.2f})", record, row["message"])
         show.print_tally(tally)
 
 

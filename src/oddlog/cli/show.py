@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
     from oddlog.model import Model
     from oddlog.pipeline.detecting import Detection
-    from oddlog.types import Incident, Tally
+    from oddlog.types import Incident, LineRef, Tally
 
 LEAST_P = 1e-15  # smaller ones say no more
 SHOWN_LINES = 3
+ROWS_OF_LINE = 2  # of the terminal
+INDENT = "    "
+LEAST_SHOWN = 60  # characters, however narrow it is
 SHOWN_TEMPLATES = 20
 SHOWN_REASONS = 4
 SHOWN_ID = 8  # digits: two of 10,000 incidents are alike in one of 100 runs, and that is then said
@@ -127,6 +130,15 @@ def print_frame(frame: pl.DataFrame, title: str = "", right: tuple[str, ...] = (
     console().print(table)
 
 
+def print_entry(head: str, *below: str) -> None:
+    """Print one thing of a list: what it is, and indented what is to be said of it, each on one row of the terminal."""
+    out = console()
+    out.print(Text(plain(head), "bold"))
+    for said in filter(None, below):
+        room = max(out.width - len(INDENT), LEAST_SHOWN)
+        out.print(Text(INDENT + plain(said if len(said) <= room else said[: room - 1] + "…")))
+
+
 def _cell(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: ""}[value]
@@ -148,11 +160,13 @@ def print_model(model: Model, where: str) -> None:
     """Print what was learned."""
     out, training, reading = console(), model.training, model.reading
     out.print(
-        f"[bold]Learned[/bold] from {training['lines']:,} lines of {len(reading['formats'])} source(s)"
+        f"[bold]Learned[/bold] from {training['lines']:,} lines of {several(len(reading['formats']), 'source')}"
         f"{_span(training['start'], training['end'])}"
     )
     for name, share in reading["format_shares"].items():
-        out.print(f"  format     {escape(name)} ({share['sources']} source(s), confidence {share['confidence']:.2f})")
+        out.print(
+            f"  format     {escape(name)} ({several(share['sources'], 'source')}, confidence {share['confidence']:.2f})"
+        )
     out.print(f"  templates  {len(model.context.templates):,} message types")
     out.print(f"  sessions   {escape(reading['session']['says'])}")
     for view in model.views:
@@ -168,6 +182,15 @@ def print_model(model: Model, where: str) -> None:
         out.print(f"  [yellow]{escape(note)}[/yellow]")
     out.print(f"  model      {escape(where)}  [dim]{model.id[:12]}[/dim]")
     out.print(f"Now: [bold]oddlog detect TODAY.log -m {escape(shlex.quote(where))}[/bold]")
+
+
+def several(n: int, what: str) -> str:
+    """Return so many of a thing in words.
+
+    >>> several(1, "source"), several(1234, "source")
+    ('1 source', '1,234 sources')
+    """
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _numbers(told: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
@@ -230,10 +253,8 @@ def print_inside(model: Model) -> None:
     }
     print_frame(pl.DataFrame(rows), "\nMost frequent message types", right=("lines",))
     if model.training.get("numbers") and not model.context.numbers:
-        n = len(model.training["numbers"])
-        console().print(
-            f"\n{n:,} number{'' if n == 1 else 's'} beside the message types: no detector here reads numbers."
-        )
+        n = several(len(model.training["numbers"]), "number")
+        console().print(f"\n{n} beside the message types: no detector here reads numbers.")
     elif model.training.get("numbers"):
         right = ("lines", "distinct", "1 %", "median", "99 %")
         print_frame(
@@ -299,6 +320,13 @@ def _print_incident(out: Console, rank: int, incident: Incident) -> None:
         out.print(Text(f"     {plain(reason.text)}"))
     for line in incident.lines[:SHOWN_LINES]:
         text = Text(f"       {plain(line.source)}:{line.line}  ", "dim")
-        shown = line.text if len(line.text) <= 160 else line.text[:157] + "…"  # noqa: PLR2004 - about two rows
-        text.append(plain(shown.replace("\n", " ⏎ ")), "default")
+        text.append(plain(_excerpt(line, max(ROWS_OF_LINE * out.width - text.cell_len, LEAST_SHOWN))), "default")
         out.print(text)
+
+
+def _excerpt(line: LineRef, room: int) -> str:
+    """Return what of a line is shown: all of it if there is room, else what it says behind its header."""
+    whole = line.text.replace("\n", " ⏎ ")
+    if len(whole) > room and line.message:
+        whole = line.message
+    return whole if len(whole) <= room else whole[: room - 1] + "…"

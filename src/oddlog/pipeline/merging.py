@@ -332,17 +332,17 @@ class Merging:
             for source, line, _ in one.refs:
                 wanted[self.sources.names[source]].add(line)
         texts = {
-            (source, line): (text, host)
-            for source, line, text, host in reading.again(wanted).select("source", "line", "text", "host").iter_rows()
+            (source, line): (text, host, message)
+            for source, line, text, host, message in reading.again(wanted).iter_rows()
         }
         return [self._incident(one, texts) for one in found]
 
-    def _incident(self, one: _Found, texts: dict[tuple[str, int], tuple[str, str | None]]) -> Incident:
+    def _incident(self, one: _Found, texts: dict[tuple[str, int], tuple[str, str | None, str]]) -> Incident:
         lines, hosts = [], Counter[str]()
         for code, line, score in one.refs:
             source = self.sources.names[code]
-            text, host = texts.get((source, line), ("", None))
-            lines.append(LineRef(source, line, text, score))
+            text, host, message = texts.get((source, line), ("", None, ""))
+            lines.append(LineRef(source, line, text, score, message))
             if host:
                 hosts[host] += 1
         ranked = tuple(host for host, _ in hosts.most_common(10))

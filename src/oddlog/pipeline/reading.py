@@ -33,6 +33,7 @@ MOST_TOLD = 10  # sources that are named one by one when they cannot be read; al
 ANY_LINE = frozenset({"plain", "timestamp"})  # formats that read (nearly) every line: knowing them tells nothing
 MOST_SAMPLED = 200  # sources whose beginnings are looked at to find what ties lines together
 LEAST_OF_SOURCE = 500  # lines of each
+LINE_COLUMNS = ("source", "line", "text", "host", "message")
 KNOWN_ENOUGH = 0.9  # share of a sample that a format the model knows must read to be taken without a search
 
 _log = logging.getLogger("oddlog")
@@ -237,9 +238,7 @@ class Reading:
         if self.tally.counts[BROKEN] > broken:
             self._tell(f"{_name(source)} was read only up to line {read:,}: it breaks off in the middle.")
 
-    def again(
-        self, wanted: Mapping[str, Collection[int]], columns: Sequence[str] = ("source", "line", "text", "host")
-    ) -> pl.DataFrame:
+    def again(self, wanted: Mapping[str, Collection[int]], columns: Sequence[str] = LINE_COLUMNS) -> pl.DataFrame:
         """Read some lines once more: `columns` of `RECORDS` of those whose numbers are `wanted` by source."""
         found = [pl.DataFrame(schema={name: RECORDS[name] for name in columns})]
         for source, numbers in wanted.items():

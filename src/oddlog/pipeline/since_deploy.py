@@ -144,11 +144,15 @@ class Telling:
         wanted: dict[str, set[int]] = defaultdict(set)
         for source, line, _ in refs:
             wanted[source].add(line)
-        found = reading.again(wanted).select("source", "line", "text", "host").iter_rows()
-        texts = {(source, line): (text, host) for source, line, text, host in found}
-        hosts = Counter(host for _, host in texts.values() if host)
+        texts = {
+            (source, line): (text, message, host)
+            for source, line, text, host, message in reading.again(wanted).iter_rows()
+        }
+        hosts = Counter(host for *_, host in texts.values() if host)
         lines = tuple(
-            LineRef(source, line, texts.get((source, line), ("", None))[0], one) for source, line, one in refs
+            LineRef(source, line, text, one, message)
+            for source, line, one in refs
+            for text, message, _ in [texts.get((source, line), ("", "", None))]
         )
         return lines, tuple(host for host, _ in hosts.most_common(10))
 
