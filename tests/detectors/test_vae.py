@@ -61,3 +61,8 @@ def test_plain_and_variational_are_two_networks_of_one_scale(fitted: DenseAutoen
 def test_scoring_draws_nothing(fitted: DenseAutoencoder):
     one, two = (fitted.score(usual_windows(5)).window for _ in range(2))
     assert np.array_equal(one, two)
+
+
+def test_windows_alone_score_as_with_their_events(fitted: DenseAutoencoder):
+    some = usual_windows(20)
+    assert (fitted.score_windows(some) == fitted.score(some).window).all()

@@ -117,12 +117,17 @@ def mean_of_top(values: F64, offsets: I64, top: int) -> F64:
     [4.0, nan, 2.0]
     """
     length = np.diff(offsets)
+    found: F64
     stretch = np.repeat(np.arange(len(length)), length)
+    if top >= length.max(initial=0):  # of all, whatever their order: sorting a million takes .3 s
+        found = np.full(len(length), np.nan)
+        np.divide(np.bincount(stretch, values, minlength=len(length)), length, out=found, where=length > 0)
+        return found
     order = np.lexsort((-values, stretch))
     rank = np.arange(len(values)) - np.repeat(offsets[:-1], length)
     kept = rank < top
     total = np.bincount(stretch[kept], values[order][kept], minlength=len(length))
-    found: F64 = np.full(len(length), np.nan)
+    found = np.full(len(length), np.nan)
     np.divide(total, np.minimum(length, top), out=found, where=length > 0)
     return found
 

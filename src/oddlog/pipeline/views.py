@@ -275,8 +275,15 @@ def member_scores(members: Sequence[Detector], windows: Windows, k: int, asked: 
             hashes = reads_hash(windows, member.reads, k)
             alike[member.reads] = None if hashes is None else _once(windows, hashes)
         once = alike[member.reads]
-        scores[i] = member.score(windows).window if once is None else member.score(once[0]).window[once[1]]
+        scores[i] = _of_windows(member, windows) if once is None else _of_windows(member, once[0])[once[1]]
     return scores
+
+
+def _of_windows(member: Detector, windows: Windows) -> F64:
+    """Return a member's scores of windows [w]; one that has ``score_windows`` need not score the events for it."""
+    alone = getattr(member, "score_windows", None)
+    found: F64 = member.score(windows).window if alone is None else alone(windows)
+    return found
 
 
 @dataclass(frozen=True)
