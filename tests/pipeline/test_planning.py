@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 import oddlog
+from oddlog.errors import TooLittleDataError
 from oddlog.pipeline import planning
 from oddlog.pipeline.planning import group_of, look, plan
 from oddlog.pipeline.reading import Reading
@@ -99,3 +102,40 @@ def test_they_are_judged_and_kept_in_the_model(with_agent, tmp_path):
     found = oddlog.load(tmp_path / "m").detect(today)
     odd = found.scores.filter("is_anomaly")
     assert odd.select("key", "n_events").rows() == [("agent@2026-03-02T00:00:00Z", 1_800)]
+
+
+def unfinished_orders() -> str:
+    """Return the lines of twelve orders that overlap, cut off when two of them have ended."""
+    lines = [
+        (start * 40 + step * 9, f"order ord-7{start:03d} step {'abcdef'[step % 6]} done")
+        for start in range(12)
+        for step in range(80)
+    ]
+    stamp = "2026-03-02 08:{:02d}:{:02d},000 INFO shop.web: {}\n"
+    return "".join(stamp.format(at // 60, at % 60, text) for at, text in sorted(lines) if at < 2 * 40 + 79 * 9 + 5)
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_where_too_few_sessions_end_windows_are_judged_and_it_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, piped: bool
+):
+    path = tmp_path / "orders.log"
+    path.write_text(unfinished_orders())
+    if piped:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+    model = oddlog.fit("-" if piped else path, detectors=["new-event"], rates=False)
+    assert [view.name for view in model.views] == ["windows"]
+    said = model.reading["session"]["says"]
+    assert said.startswith(r"none: what fits \b(ord-[0-9]+) ties lines together, but 2 sessions end in these logs")
+    assert "so windows of 60 s per service are judged" in said
+    assert caplog.messages == [f"Sessions: {said}."]
+    assert model.reading["session"]["candidates"][0]["candidate"] == r"\b(ord-[0-9]+)"
+    assert model.training["lines"] == len(unfinished_orders().splitlines())
+    assert model.detect(path).lines == model.training["lines"]
+
+
+def test_sessions_that_were_asked_for_are_not_replaced(tmp_path: Path):
+    path = tmp_path / "orders.log"
+    path.write_text(unfinished_orders())
+    with pytest.raises(TooLittleDataError, match="2 finished sessions are too few"):
+        oddlog.fit(path, session=r"(ord-\d+)", detectors=["new-event"], rates=False)

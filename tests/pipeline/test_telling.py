@@ -13,7 +13,8 @@ from oddlog.calibration import Calibrator
 from oddlog.detectors.values import ParameterValues
 from oddlog.explain import Oddity, Usual, drifted, figure, out_of_range, unexpected
 from oddlog.pipeline.known import Known
-from oddlog.pipeline.odd import OddWindows
+from oddlog.pipeline.known import Known as KnownOddities
+from oddlog.pipeline.odd import OddWindows, combination
 from oddlog.pipeline.telling import Remark, reason_of, remarks_of
 from oddlog.pipeline.views import Cut, View
 from oddlog.testing import context
@@ -138,3 +139,38 @@ def test_windows_of_several_parts_are_taken_together_and_apart():
     assert [one[0].template for one in some.oddities] == [2, 0]
     assert some.windows.key.to_list() == ["s2", "s0"]
     assert some.score.tolist() == [2.0, 0.0]
+
+
+def asked(members: tuple[Fake, ...], p_value: dict[str, float], windows: Windows) -> tuple[str, dict[str, object]]:
+    """Return the reason of a window in which no type stands out, as members with these p-values give it."""
+
+    class Known(View):
+        def member_p(self, windows: Windows) -> dict[str, np.ndarray]:
+            return {name: np.full(len(windows), p) for name, p in p_value.items()}
+
+    cut = Cut("session", SessionChoice("field", "f.id"))
+    view = Known("sessions", cut, members, Calibrator(), 0.0, Usual.learn(windows, K), KnownOddities.nothing())
+    (told,) = combination(view, windows, context(K), text_of)
+    return told.text, dict(told.numbers)
+
+
+def test_where_no_type_stands_out_the_most_surprised_member_that_has_a_word_for_it_is_asked(telling: Telling):
+    windows = windows_of([[0, 1, 4]])
+    text, _ = asked((Fake(), telling), {"pairs": 1e-9, "telling": 0.01}, windows)
+    assert text == "expected “type 2 <*>” (60 %) or “type 3 <*>” (30 %), saw “type 4 <*>” (0.1 %)"
+
+
+def test_where_nobody_has_a_word_it_is_said_who_is_surprised():
+    one, three = windows_of([[2, 2, 2]]), windows_of([[0, 1, 2]])
+    surprised = {"pairs": 0.00012}
+    assert asked((Fake(),), surprised, one) == (
+        "its 3 lines are all “type 2 <*>”: pairs has seldom seen the like (p 0.0001)",
+        {"types": 1},
+    )
+    assert asked((Fake(),), surprised, windows_of([[2]]))[0].startswith("its one line is “type 2 <*>”: pairs")
+    assert asked((Fake(),), surprised, three) == (
+        "no single type stands out: their combination does; pairs has seldom seen the like (p 0.0001)",
+        {"types": 3},
+    )
+    nobody = asked((Fake(),), {"pairs": np.nan}, one)
+    assert nobody == ("no single type stands out: their combination does", {"types": 1})

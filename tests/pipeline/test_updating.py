@@ -242,3 +242,26 @@ def test_remembered_times_come_back_as_they_were_spread():
     assert memory.by_type_in(np.array([0, 0, 1, 1, 2]))["fold"].to_list() == [2]
     assert Memory({}, memory.by_type, np.empty(0)).times_again(5).tolist() == []
     assert memory.by_type_in(np.empty(0, np.int64))["fold"].to_list() == [4]
+
+
+def test_logs_of_another_system_are_asked_about(
+    old: Model, new_log: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    other = tmp_path / "disk.log"
+    words = ("spun up", "scrubbed", "found a bad block", "moved a block", "spun down")
+    other.write_text(
+        "".join(
+            f"2026-03-04 08:{disk:02d}:{i:02d},000 INFO store.disk: volume vol-{disk:04d} {said} after {i} ms\n"
+            for disk in range(40)
+            for i, said in enumerate(words)
+        )
+    )
+    updated = oddlog.update(old, other)
+    (told,) = caplog.messages
+    assert told.startswith(
+        "100 % of the 200 lines are of message types that the model had never seen: are these logs of"
+    )
+    assert updated.training["notes"] == [told]
+    caplog.clear()
+    assert not oddlog.update(old, new_log).training["notes"]
+    assert not caplog.messages

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -190,23 +190,25 @@ def first_pass(
     rates: bool,
     watch: bool = True,
 ) -> Iterator[First]:
-    """Read everything once; the stores live as long as the block. Numbers are kept where somebody will `watch` them."""
-    with closing(reading):
-        head, records = look(reading, paths)
-        if not len(head):
-            raise TooLittleDataError("No record is left to learn from.", "Loosen --exclude, --since and --until.")
-        cuts, choice = plan(head, session, entity, window)
-        numbers, judged = choose_numbers(head)
-        numbers = numbers if watch else ()
-        del head  # 80 MB of lines that have served
-        counting = Counting(reading.tally, entity) if rates else None
-        with Collected(cuts, numbers, reading.tally, counting) as collected:
-            for block in records:
-                collected.add(block)
-            say("mining templates", 0)
-            templates = _templates(collected, reading.tally)
-            context = Context(templates, numbers, tuple(collected.services.names), seed)
-            yield First(collected, context, cuts, choice, judged)
+    """Read everything once; the stores live as long as the block, the `reading` is for the caller to close.
+
+    Numbers are kept where somebody will `watch` them.
+    """
+    head, records = look(reading, paths)
+    if not len(head):
+        raise TooLittleDataError("No record is left to learn from.", "Loosen --exclude, --since and --until.")
+    cuts, choice = plan(head, session, entity, window)
+    numbers, judged = choose_numbers(head)
+    numbers = numbers if watch else ()
+    del head  # 80 MB of lines that have served
+    counting = Counting(reading.tally, entity) if rates else None
+    with Collected(cuts, numbers, reading.tally, counting) as collected:
+        for block in records:
+            collected.add(block)
+        say("mining templates", 0)
+        templates = _templates(collected, reading.tally)
+        context = Context(templates, numbers, tuple(collected.services.names), seed)
+        yield First(collected, context, cuts, choice, judged)
 
 
 def _templates(collected: Collected, tally: Tally) -> Templates:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from oddlog.detectors import CANDIDATES, DEFAULT, create, installed, takes
 from oddlog.errors import ConfigError, TooLittleDataError
 from oddlog.explain import usual_concentration
 from oddlog.model import Model
-from oddlog.pipeline.collecting import FOLDS, Collected, first_pass, folds
+from oddlog.pipeline.collecting import FOLDS, Collected, First, first_pass, folds
 from oddlog.pipeline.cutting import cut_windows, partitions
 from oddlog.pipeline.events import EventStore
 from oddlog.pipeline.gathering import Answered, Gathering, Rows, with_closing
@@ -26,13 +27,13 @@ from oddlog.pipeline.labels import Labels, require_match, to_learn
 from oddlog.pipeline.learning import Learned, Options, Recurring, learn_view
 from oddlog.pipeline.members import reads_counts, reads_of
 from oddlog.pipeline.memory import MOST_TIMES, Begun, Memory, ViewMemory
+from oddlog.pipeline.planning import reading_facts, session_says, time_at_share, too_few_sessions, unused_window
 from oddlog.pipeline.rates import RatesView, learn_rates
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.views import USUAL_RATE, Cut, View, learn_event_view
 from oddlog.pipeline.whole import WholeWindows
 from oddlog.thresholds import DEFAULT_WAY, Way
 from oddlog.types import F64, NO_TIME, OVERFLOW, Context, to_datetime
-from oddlog.windows import SessionChoice
 
 MOST_TOLD = 50  # candidates for numbers to watch that the model tells of
 READ_A_DAY = 5.0  # false alarms, at most, where no number is asked for: what a person reads
@@ -124,10 +125,7 @@ def fit(
     say = progress or (lambda _what, _n: None)
     names, candidates, missing = _members(detectors)
     options = {name: dict(chosen) for name, chosen in (options or {}).items()}
-    for name, chosen in options.items():
-        create(name, seed, **chosen)  # what it does not take is told before anything is read
-    if recurring not in ("usual", "odd"):
-        raise ConfigError(f"What recurs is taken as 'usual' or 'odd', not as '{recurring}'.", "Write --recurring odd.")
+    _check_options(options, recurring, seed)
     way = Way.parse(threshold)
     alarms = None if false_alarms == "" else float(parse_false_alarms(str(false_alarms)))
     known, one_kind = to_learn(Path(labels)) if labels else (None, "")
@@ -143,34 +141,67 @@ def fit(
         progress=lambda source, n: say(f"reading {source}", n),
     )
     if train_share != 1.0:
-        reading.until = _time_at_share(paths, reading, train_share)
+        reading.until = time_at_share(paths, reading, train_share)
     watch = any("numbers" in reads_of(name) for name in (*names, *candidates))
-    with first_pass(paths, reading, session, entity, window, seed, say, rates=rates, watch=watch) as first:
-        if not first.context.numbers:
-            candidates = tuple(name for name in candidates if name != "values")
-        fitting = Fitting(
-            first.collected,
-            first.context,
-            names,
-            candidates,
-            alarms,
-            known,
-            recurring,
-            say,
-            options=options,
-            checkpoints=str(checkpoints),
-            way=way,
-        )
-        model = fitting.model(reading)
+
+    def learn(reading: Reading, session: str) -> tuple[First, Fitting, Model | TooLittleDataError]:
+        with first_pass(paths, reading, session, entity, window, seed, say, rates=rates, watch=watch) as first:
+            tried = tuple(name for name in candidates if name != "values" or first.context.numbers)
+            fitting = Fitting(
+                first.collected,
+                first.context,
+                names,
+                tried,
+                alarms,
+                known,
+                recurring,
+                say,
+                options=options,
+                checkpoints=str(checkpoints),
+                way=way,
+            )
+            try:
+                return first, fitting, fitting.model(reading)
+            except TooLittleDataError as error:
+                return first, fitting, error
+
+    with ExitStack() as stack:
+        stack.callback(reading.close)
+        first, fitting, model = learn(reading, session)
+        says = session_says(first.choice, first.cuts[0][1])
+        looked_at = first.choice.candidates
+        if session == "auto" and known is None and _has_few_sessions(model, first):
+            again = reading.anew()
+            stack.callback(again.close)
+            other = learn(again, "none")
+            if isinstance(other[2], Model):
+                says = too_few_sessions(first.choice, fitting.finished, other[0].cuts[0][1])
+                _log.warning("Sessions: %s.", says)
+                reading, (first, fitting, model) = again, other
+    if isinstance(model, TooLittleDataError):
+        raise model
     if known is not None:
         require_match(known, fitting.matched, fitting.matched_anomalous, fitting.example, Path(str(labels)))
     training = {
         **model.training,
         "numbers": first.judged[:MOST_TOLD],
-        "notes": [note for note in (missing, _unused_window(window, first.cuts)) if note],
+        "notes": [note for note in (missing, unused_window(window, first.cuts)) if note],
     }
-    facts = _reading_facts(reading, first.choice, first.cuts[0][1], entity, window)
-    return replace(model, reading=facts, training=training)
+    choice = replace(first.choice, candidates=looked_at)
+    return replace(model, reading=reading_facts(reading, choice, says, entity, window), training=training)
+
+
+def _check_options(options: Options, recurring: str, seed: int) -> None:
+    """Tell what makes no sense before anything is read."""
+    for name, chosen in options.items():
+        create(name, seed, **chosen)
+    if recurring not in ("usual", "odd"):
+        raise ConfigError(f"What recurs is taken as 'usual' or 'odd', not as '{recurring}'.", "Write --recurring odd.")
+
+
+def _has_few_sessions(model: Model | TooLittleDataError, first: First) -> bool:
+    """Return whether nothing was learned since sessions were found that are too few."""
+    return isinstance(model, TooLittleDataError) and first.choice.kind != "none"
 
 
 @dataclass
@@ -210,6 +241,7 @@ class Fitting:
     matched_anomalous: int = 0
     example: str = ""
     remembered: dict[str, ViewMemory] = field(default_factory=dict)
+    finished: float = 0  # windows of the first view
 
     @classmethod
     def again(cls, collected: Collected, context: Context, older: Model, memory: Memory, say: Say) -> Fitting:
@@ -279,6 +311,7 @@ class Fitting:
         cut, gathering, begun = self.gathering(name, cut, store)
         gathered = gathering.gathered()
         self.remembered[name] = ViewMemory.of(gathered, begun, k)
+        self.finished = self.finished or gathered.n_windows
         self.matched += gathering.matched
         self.matched_anomalous += int((gathered.label == 1).sum())
         self.example = self.example or gathering.example
@@ -396,57 +429,9 @@ def _members(detectors: str | Sequence[str] | None) -> tuple[tuple[str, ...], tu
     return tuple(dict.fromkeys(detectors)), (), ""
 
 
-def _unused_window(window: str, cuts: Sequence[tuple[str, Cut]]) -> str:
-    if not window or any(cut.by != "session" for _, cut in cuts):
-        return ""
-    return f"--window {window} is not used: sessions were found. For windows instead: --session none"
-
-
 def _iso(time_us: int) -> str | None:
     time = to_datetime(time_us)
     return None if time is None else time.isoformat()
-
-
-def _time_at_share(paths: str | Path | Sequence[str | Path], reading: Reading, share: float) -> datetime:
-    """Return the time before which `share` of the lines lie, from a pass over them of its own."""
-    if not 0 < share <= 1:
-        raise ConfigError(f"--train-share {share} is no share.", "Write a number between 0 and 1, such as 0.7.")
-    if paths == "-" or (not isinstance(paths, (str, Path)) and "-" in paths):
-        raise ConfigError("--train-share reads its input twice, and standard input cannot be.", "Give a file.")
-    first = Reading(format=reading.format, since=reading.since, until=reading.until, progress=reading.progress)
-    times = [block["time"].drop_nulls() for block in first.records(paths)]
-    every = pl.concat(times) if times else pl.Series("time", [], dtype=pl.Datetime("us", "UTC"))
-    cut = every.quantile(share, interpolation="higher") if len(every) else None
-    if not isinstance(cut, datetime):
-        raise ConfigError("--train-share needs times, and these lines have none.", "Split the files yourself.")
-    return cut
-
-
-def _reading_facts(reading: Reading, choice: SessionChoice, cut: Cut, entity: str, window: str) -> dict[str, Any]:
-    formats = {source: found.format.name for source, found in reading.formats.items()}
-    shares: dict[str, dict[str, Any]] = {}
-    for found in reading.formats.values():
-        one = shares.setdefault(found.format.name, {"sources": 0, "confidence": 1.0})
-        one["sources"] += 1
-        one["confidence"] = min(one["confidence"], found.confidence)
-    candidates = choice.candidates.head(10).to_dicts() if choice.candidates is not None else []
-    return {
-        "format": reading.format,
-        "formats": formats,
-        "format_shares": shares,
-        "session": {
-            "kind": choice.kind,
-            "value": choice.value,
-            "confidence": choice.confidence,
-            "candidates": candidates,
-            "says": _session_says(choice, cut),
-        },
-        "entity": entity,
-        "window": window,
-        "exclude": reading.exclude,
-        "redact": reading.redact,
-        "drop_duplicates": reading.drop_duplicates,
-    }
 
 
 def _too_little(learned: Mapping[str, Learned]) -> TooLittleDataError:
@@ -457,14 +442,6 @@ def _too_little(learned: Mapping[str, Learned]) -> TooLittleDataError:
         f"Too little to learn from: {said}.",
         f"{check}Give more logs, or cut smaller windows: --session none --window 20.",
     )
-
-
-def _session_says(choice: SessionChoice, cut: Cut) -> str:
-    if choice.kind == "none":
-        stretch = f"{cut.size / 1e6:,.0f} s per service" if cut.by == "time" else f"{cut.size:,} lines"
-        return f"none: nothing ties lines together, so windows of {stretch} are judged (--session, --window)"
-    what = "the field" if choice.kind == "field" else "what fits"
-    return f"by {what} {choice.value} (confidence {choice.confidence:.2f}; --session changes it)"
 
 
 __all__ = ["FOLDS", "View", "fit"]

@@ -17,7 +17,7 @@ from oddlog.model import Model
 from oddlog.pipeline.closeups import Closeups
 from oddlog.pipeline.episodes import Episode, incident_of, is_same, lines_of, together
 from oddlog.pipeline.events import Codes
-from oddlog.pipeline.odd import MOST_ODD, OddWindows, patterns_of, told_of
+from oddlog.pipeline.odd import MOST_ODD, OddWindows, combination, patterns_of, told_of
 from oddlog.pipeline.rates import Judged
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.telling import Remark, reason_of
@@ -227,9 +227,9 @@ class Merging:
             name = windows.key[top].rsplit("@", 1)[0].rsplit("#", 1)[0]
             reasons = self._concentrations(view.usual, name, int(windows.start[top]), view.name, lead) + reasons
         said = [reason_of(one, self.model.context, self.matcher.text_of) for one in remarks]
-        return [*reasons[: MOST_REASONS - len(said)], *said] or [
-            Reason("combination", "no single type stands out: their combination does", {"types": 0})
-        ]
+        return [*reasons[: MOST_REASONS - len(said)], *said] or combination(
+            view, windows.take(np.array([top])), self.model.context, self.matcher.text_of
+        )
 
     def _concentrations(self, usual: Usual, name: str, start: int, view: str, lead: list[Oddity]) -> list[Reason]:
         found = []

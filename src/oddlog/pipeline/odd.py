@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -11,12 +11,12 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from oddlog.explain import Oddity, leading
+from oddlog.explain import Oddity, leading, shorten
 from oddlog.incidents import pattern_of
-from oddlog.pipeline.telling import Remark, remarks_of
+from oddlog.pipeline.telling import Remark, reason_of, remarks_of
 from oddlog.pipeline.views import View
 from oddlog.templates import Matcher
-from oddlog.types import F64, I64, Bool, Windows
+from oddlog.types import F64, I64, Bool, Context, Reason, Windows
 
 MOST_ODD = 20_000  # windows of a view that are explained and merged, the oddest
 
@@ -145,6 +145,27 @@ def told_of(view: View, windows: Windows) -> tuple[dict[str, F64], list[list[Rem
     """Return the p-value [w] of each member of `view` by name, and what they remark on in each window [w]."""
     p_value = view.member_p(windows)
     return p_value, remarks_of(view.members, p_value, view.rate, windows)
+
+
+def combination(view: View, window: Windows, context: Context, text_of: Callable[[int], str]) -> list[Reason]:
+    """Return why the one `window` is odd of which neither a type nor a remark stands out.
+
+    The members are asked what they remark on, the most surprised first, though none of them would call it odd alone.
+    If none has a word for it, it is said who is surprised.
+    """
+    p_value = {name: float(p[0]) for name, p in view.member_p(window).items() if not np.isnan(p[0])}
+    ranked = sorted((one for one in view.members if one.name in p_value), key=lambda one: p_value[one.name])
+    for member in ranked:
+        ((*said,),) = remarks_of([member], {member.name: np.zeros(1)}, 0.0, window)
+        if said:
+            return [reason_of(one, context, text_of) for one in said]
+    types, n = np.unique(window.template), len(window.template)
+    by = f"{ranked[0].name} has seldom seen the like (p {p_value[ranked[0].name]:.1g})" if ranked else ""
+    if len(types) == 1 and by:
+        lines = "its one line is" if n == 1 else f"its {n:,} lines are all"
+        return [Reason("combination", f"{lines} {shorten(text_of(int(types[0])))}: {by}", {"types": 1})]
+    text = "no single type stands out: their combination does" + (f"; {by}" if by else "")
+    return [Reason("combination", text, {"types": len(types)})]
 
 
 def patterns_of(matcher: Matcher, odd: OddWindows) -> list[str]:

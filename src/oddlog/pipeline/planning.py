@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
 from oddlog.config import parse_window
+from oddlog.errors import ConfigError
 from oddlog.pipeline.reading import STDIN, Reading
 from oddlog.pipeline.views import Cut
 from oddlog.windows import SessionChoice, find_session, parse_session, session_keys
@@ -83,6 +85,21 @@ def plan(head: pl.DataFrame, session: str, entity: str, window: str) -> tuple[li
     return cuts, choice
 
 
+def time_at_share(paths: str | Path | Sequence[str | Path], reading: Reading, share: float) -> datetime:
+    """Return the time before which `share` of the lines lie, from a pass over them of its own."""
+    if not 0 < share <= 1:
+        raise ConfigError(f"--train-share {share} is no share.", "Write a number between 0 and 1, such as 0.7.")
+    if paths == "-" or (not isinstance(paths, (str, Path)) and "-" in paths):
+        raise ConfigError("--train-share reads its input twice, and standard input cannot be.", "Give a file.")
+    first = Reading(format=reading.format, since=reading.since, until=reading.until, progress=reading.progress)
+    times = [block["time"].drop_nulls() for block in first.records(paths)]
+    every = pl.concat(times) if times else pl.Series("time", [], dtype=pl.Datetime("us", "UTC"))
+    cut = every.quantile(share, interpolation="higher") if len(every) else None
+    if not isinstance(cut, datetime):
+        raise ConfigError("--train-share needs times, and these lines have none.", "Split the files yourself.")
+    return cut
+
+
 def group_of(records: pl.DataFrame, name: str, cut: Cut) -> pl.Series:
     """Return what the windower groups each record by: its session, its entity, or its service; null for none."""
     if cut.choice.kind != "none":
@@ -99,3 +116,58 @@ def session_of(records: pl.DataFrame, choice: SessionChoice) -> pl.Series:
         # Another source has the field (`plan` made sure of that): these lines name no session.
         return pl.Series("session", [None], dtype=pl.String).new_from_index(0, len(records))
     return session_keys(records, choice).alias("session")
+
+
+def unused_window(window: str, cuts: Sequence[tuple[str, Cut]]) -> str:
+    """Return that the window asked for is not used, if so."""
+    if not window or any(cut.by != "session" for _, cut in cuts):
+        return ""
+    return f"--window {window} is not used: sessions were found. For windows instead: --session none"
+
+
+def session_says(choice: SessionChoice, cut: Cut) -> str:
+    """Return what ties lines together, or what is judged in its stead."""
+    if choice.kind == "none":
+        return f"none: nothing ties lines together, so windows of {_stretch(cut)} are judged (--session, --window)"
+    what = "the field" if choice.kind == "field" else "what fits"
+    return f"by {what} {choice.value} (confidence {choice.confidence:.2f}; --session changes it)"
+
+
+def too_few_sessions(choice: SessionChoice, finished: float, cut: Cut) -> str:
+    """Return why windows are judged though something ties lines together."""
+    what = "the field" if choice.kind == "field" else "what fits"
+    ends = "no session ends" if not finished else "1 session ends" if finished == 1 else f"{finished:,.0f} sessions end"
+    return (
+        f"none: {what} {choice.value} ties lines together, but {ends} in these logs, too few to learn from, "
+        f"so windows of {_stretch(cut)} are judged (more logs, or --session and --window, change it)"
+    )
+
+
+def _stretch(cut: Cut) -> str:
+    return f"{cut.size / 1e6:,.0f} s per service" if cut.by == "time" else f"{cut.size:,} lines"
+
+
+def reading_facts(reading: Reading, choice: SessionChoice, says: str, entity: str, window: str) -> dict[str, Any]:
+    """Return what a model tells of how its logs were read, and what `detect` and `update` go by."""
+    shares: dict[str, dict[str, Any]] = {}
+    for found in reading.formats.values():
+        one = shares.setdefault(found.format.name, {"sources": 0, "confidence": 1.0})
+        one["sources"] += 1
+        one["confidence"] = min(one["confidence"], found.confidence)
+    return {
+        "format": reading.format,
+        "formats": {source: found.format.name for source, found in reading.formats.items()},
+        "format_shares": shares,
+        "session": {
+            "kind": choice.kind,
+            "value": choice.value,
+            "confidence": choice.confidence,
+            "candidates": choice.candidates.head(10).to_dicts() if choice.candidates is not None else [],
+            "says": says,
+        },
+        "entity": entity,
+        "window": window,
+        "exclude": reading.exclude,
+        "redact": reading.redact,
+        "drop_duplicates": reading.drop_duplicates,
+    }

@@ -101,6 +101,10 @@ def _rate(one: Stretch, watch: Watch, templates: Templates) -> Reason:
     if factor < 1:
         return Reason("rate", f"only {percent(factor)} of {than}: {one.seen:,.0f} {what} in {long}, {usually}", numbers)
     atmost = f", at most {most:,.0f} in training"
+    if one.usual < 1:  # a multiple of next to nothing sounds worse than it is
+        often = f"{plain(one.usual / one.span)} a minute" if one.usual else "none"
+        when = {"": "usually", "the two hours before": "in the two hours before"}.get(than, than)
+        return Reason("rate", f"{one.seen:,.0f} {what} in {long}, {when} {often}{atmost}", numbers)
     return Reason("rate", f"{_times(factor)} {than}: {one.seen:,.0f} {what} in {long}, {usually}{atmost}", numbers)
 
 

@@ -271,6 +271,13 @@ class Reading:
             self._spool.close()
             self._spool = None
 
+    def anew(self) -> Reading:
+        """Return a reading of the same with nothing counted yet; what stood on standard input is handed on."""
+        spool, self._spool = self._spool, None
+        return replace(
+            self, tally=Tally(), formats={}, lines=0, places=Places(), _years={}, _told=MOST_TOLD + 1, _spool=spool
+        )
+
     def _blocks(self, source: str, tally: Tally) -> Iterator[pl.DataFrame]:
         """Yield a source's lines; standard input is kept in a temporary file, since it may be read again."""
         if source != STDIN:

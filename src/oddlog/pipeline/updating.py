@@ -8,6 +8,7 @@ old fit. Windows that were called usual stay in training, those that were confir
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -21,6 +22,7 @@ import polars as pl
 
 from oddlog.config import as_time
 from oddlog.errors import ModelError, TooLittleDataError
+from oddlog.explain import percent
 from oddlog.features.text import embed
 from oddlog.feedback import Answers
 from oddlog.model import Model
@@ -33,6 +35,11 @@ from oddlog.templates import Matcher, mine
 from oddlog.types import OVERFLOW, Context, Tally, Templates
 
 MOST_ROWS = 100_000  # types of a model
+MOST_STRANGE = (
+    0.5  # share of the lines that are of types the model has never seen, beyond which it is asked whose they are
+)
+
+_log = logging.getLogger("oddlog")
 
 Say = Callable[[str, int], None]
 
@@ -95,13 +102,32 @@ def update(
         collected.recall_times(memory.times_again, model.training["records"])
         say("mining templates", 0)
         templates = grown(model.context.templates, collected, reading.tally)
+        strange = _strange(model.context.templates, templates, collected)
         context = Context(templates, model.context.numbers, tuple(collected.services.names), model.context.seed)
         fitting = Fitting.again(collected, context, model, memory, say)
         if answers is not None:
             overlay = Overlay(answers.standing(), Matcher(templates))
             fitting.answered = {view.name: partial(overlay.labels, view) for view in model.views}
         new = fitting.model(reading)
-    return replace(new, reading=_reading(learned, reading), training=_training(model, new))
+    if strange:
+        _log.warning("%s", strange)
+    training = _training(model, new)
+    training["notes"] = [*training["notes"], *([strange] if strange else [])]
+    return replace(new, reading=_reading(learned, reading), training=training)
+
+
+def _strange(old: Templates, new: Templates, collected: Collected) -> str:
+    """Return that most lines look like those of another system, if they do."""
+    types = collected.types()
+    row = new.rows_of(types["key"].to_numpy())
+    n = types["n"].to_numpy()
+    unknown, every = int(n[(row < 0) | (row >= len(old))].sum()), int(n.sum())
+    if unknown <= MOST_STRANGE * every:
+        return ""
+    return (
+        f"{percent(unknown / every)} of the {every:,} lines are of message types that the model had never seen: are "
+        "these logs of another system? If so, give it a model of its own, with oddlog fit, and keep this one as it was."
+    )
 
 
 def grown(old: Templates, collected: Collected, tally: Tally) -> Templates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def usual_windows(
         until=as_time(until),
         progress=lambda source, n: say(f"reading {source}", n),
     )
-    with first_pass(paths, reading, session, "", window, seed, say, rates=False) as first:
+    with closing(reading), first_pass(paths, reading, session, "", window, seed, say, rates=False) as first:
         fitting = Fitting(first.collected, first.context, (), CANDIDATES, None, None, "usual", say)
         name, cut = first.cuts[0]
         _, gathering, _ = fitting.gathering(name, cut, first.collected.stores[0])
