@@ -53,12 +53,14 @@ def main() -> NoReturn:
 
 
 def prepare() -> None:
-    """Make ready for Ctrl-C at any moment. To be called once Polars is imported, before the work begins.
+    """Make ready for Ctrl-C at any moment. To be called before the work begins; imports Polars.
 
     Polars has the system restart a read that waits for input, so that Ctrl-C would not be heard. And whatever is
     interrupted while it cleans up, or still writes in another thread, leaves its folder behind: all temporary
     files lie in one folder, which goes with this process.
     """
+    import polars as pl  # noqa: F401 - it would undo this if it came later
+
     signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - the standard library's signature
     tempfile.tempdir = tempfile.mkdtemp(prefix="oddlog-")
     atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)

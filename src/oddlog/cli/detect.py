@@ -31,30 +31,23 @@ def detect(
     [dim]Example: oddlog detect today.log.gz -m app.model --scores scores.parquet[/dim]
     """
     from oddlog.cli import overlay, prepare, show
-    from oddlog.model import load
 
     prepare()
-    answers, marks = overlay.answers(model), overlay.marks(model)
     if report is not None:
         from oddlog.reports import check_report, write_report
 
         check_report(report)
-    loaded = load(model)
-    with show.progress() as progress:
-        found = loaded.detect(
-            paths,
-            format=format,
-            exclude=exclude,
-            since=since,
-            until=until,
-            scores=scores,
-            line_scores=line_scores,
-            answers=answers,
-            overview=report is not None,
-            marks=marks,
-            progress=progress,
-        )
-    overlay.remember(model, found)
+    loaded, found = overlay.detected(
+        model,
+        paths,
+        format=format,
+        exclude=exclude,
+        since=since,
+        until=until,
+        scores=scores,
+        line_scores=line_scores,
+        overview=report is not None,
+    )
     if report is not None:
         write_report(found, loaded, report)
     with show.until_nobody_reads():

@@ -84,15 +84,9 @@ def list_(
     from oddlog.cli import overlay, show
 
     rows = _rows(overlay.answers(model), all=all)
+    empty = "No answers. Give one with: oddlog feedback ID usual|anomalous|mute -m MODEL"
     with show.until_nobody_reads():
-        if show.wants_json(json):
-            for row in rows:
-                show.print_json(row, one_line=True)
-            return
-        if not rows:
-            show.console().print("No answers. Give one with: oddlog feedback ID usual|anomalous|mute -m MODEL")
-            return
-        for row in rows:
+        for row in rows if show.left_for_people(rows, empty, json=json) else ():
             short = {name: row[name][: show.SHOWN_ID] for name in ("id", "pattern")}  # as much as may be typed
             by = f" by {row['who']}" if row["who"] else ""
             until = f" until {row['until']:%Y-%m-%d %H:%M}" if row["until"] else ""

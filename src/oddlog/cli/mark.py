@@ -76,12 +76,8 @@ def list_(
         if all or one.name not in marks.undone
     ]
     with show.until_nobody_reads():
-        if show.wants_json(json):
-            for row in rows:
-                show.print_json(row, one_line=True)
-            return
-        if not rows:
-            show.console().print("No marks. Set one with: oddlog mark deploy SERVICE VERSION -m MODEL")
+        empty = "No marks. Set one with: oddlog mark deploy SERVICE VERSION -m MODEL"
+        if not show.left_for_people(rows, empty, json=json):
             return
         import polars as pl
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import getpass
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oddlog.feedback import Answers, Marks
+    from oddlog.model import Model
     from oddlog.pipeline import Detection
 
 
@@ -48,6 +50,19 @@ def hand_on(old: Path, new: Path) -> None:
     """Give a new model the answers and the marks that hold for the old one."""
     answers(new).take_in(answers(old).export())
     marks(new).take_in(marks(old).export())
+
+
+def detected(model: Path, paths: Sequence[str], **options: Any) -> tuple[Model, Detection]:
+    """Judge logs with the answers and the marks beside a model, and remember the incidents for further answers."""
+    from oddlog.cli import show
+    from oddlog.model import load
+
+    given, marked = answers(model), marks(model)
+    loaded = load(model)
+    with show.progress() as progress:
+        found = loaded.detect(paths, answers=given, marks=marked, progress=progress, **options)
+    remember(model, found)
+    return loaded, found
 
 
 def remember(model: Path, found: Detection) -> None:

@@ -27,7 +27,6 @@ def report(
     from rich.markup import escape
 
     from oddlog.cli import overlay, prepare, show
-    from oddlog.model import load
     from oddlog.pipeline.labels import to_judge
     from oddlog.reports import check_report, write_report
 
@@ -35,21 +34,9 @@ def report(
     check_report(output)
     known, one_kind = to_judge(labels) if labels is not None else (None, "")
     show.tell_notes([one_kind] if one_kind else ())
-    answers, marks = overlay.answers(model), overlay.marks(model)
-    loaded = load(model)
-    with show.progress() as progress:
-        found = loaded.detect(
-            paths,
-            format=format,
-            exclude=exclude,
-            since=since,
-            until=until,
-            answers=answers,
-            marks=marks,
-            overview=True,
-            progress=progress,
-        )
-    overlay.remember(model, found)
+    loaded, found = overlay.detected(
+        model, paths, format=format, exclude=exclude, since=since, until=until, overview=True
+    )
     write_report(found, loaded, output, labels=known)
     with show.until_nobody_reads():
         show.tell_notes(found.notes)

@@ -130,6 +130,17 @@ def print_frame(frame: pl.DataFrame, title: str = "", right: tuple[str, ...] = (
     console().print(table)
 
 
+def left_for_people(rows: Sequence[Mapping[str, Any]], empty: str, *, json: bool) -> bool:
+    """Print a list as JSON lines for machines, `empty` if there is nothing; return whether a person is to see it."""
+    if wants_json(json):
+        for row in rows:
+            print_json(row, one_line=True)
+        return False
+    if not rows:
+        console().print(empty)
+    return bool(rows)
+
+
 def print_entry(head: str, *below: str) -> None:
     """Print one thing of a list: what it is, and indented what is to be said of it, each on one row of the terminal."""
     out = console()

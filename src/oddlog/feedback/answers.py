@@ -18,16 +18,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import orjson
 
 from oddlog.errors import ConfigError, did_you_mean
-from oddlog.feedback.log import Log, Record
+from oddlog.feedback.given import Given
+from oddlog.feedback.log import Record
 from oddlog.types import Incident
 
 Word = Literal["usual", "anomalous", "mute"]
@@ -36,10 +36,6 @@ QUIET = ("usual", "mute")
 MOST_ANSWERS = 100_000  # 30 MB of text: somebody who gives more is a program that has gone wrong
 CONFIRMED_FACTOR = 2.0  # how much more pressing a confirmed incident is: as much as a word of the list
 _PATTERN = re.compile(r"[0-9a-f]{16}")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -181,51 +177,18 @@ class Standing:
 
 
 @dataclass
-class Answers:
+class Answers(Given[Answer]):
     """The answers beside a model.
 
     Attributes
     ----------
-    given : list of Answer
-        Every answer ever given, the oldest first; an answer's number is its place here, from 1 on.
-    undone : set of str
-        Names of those that were taken back.
-    log : Log or None
-        Where they are kept; None keeps them in memory.
     only_later : bool
         See `Standing`.
-    clock : callable
-        Returns the time.
 
     """
 
-    given: list[Answer] = field(default_factory=list)
-    undone: set[str] = field(default_factory=set)
-    log: Log | None = None
+    kind = Answer
     only_later: bool = False
-    clock: Callable[[], datetime] = _now
-    broken: int = 0
-
-    @classmethod
-    def load(cls, path: str | Path, *, clock: Callable[[], datetime] = _now) -> Self:
-        """Read the answers at `path` (`log.beside`); no file, no answers.
-
-        Raises
-        ------
-        ModelError
-            If there is a file that cannot be read.
-
-        """
-        answers = cls(log=Log(Path(path)), clock=clock)
-        answers.read()
-        return answers
-
-    def read(self) -> None:
-        """Take in what others have answered meanwhile."""
-        if self.log is not None:
-            records = self.log.read()
-            self._replay(records)
-            self.broken += self.log.broken
 
     def add(self, answer: Answer) -> int:
         """Give an answer; return its number.
@@ -239,7 +202,7 @@ class Answers:
 
         """
         _require_sense(answer)
-        self._extend(lambda _records: [answer.record()])
+        self._change(lambda: [answer.record()])
         return len(self.given)
 
     def undo(self, which: str, *, who: str = "") -> Answer:
@@ -253,11 +216,11 @@ class Answers:
         """
         found: list[Answer] = []
 
-        def change(_records: list[Record]) -> list[Record]:
+        def change() -> list[Record]:
             found.append(self._find(which))
             return [{"time": self.clock(), "undo": found[0].name, "who": who}]
 
-        self._extend(change)
+        self._change(change)
         return found[0]
 
     def export(self) -> list[Record]:
@@ -275,11 +238,11 @@ class Answers:
         """
         offered = list(map(_offered, records))
 
-        def change(_records: list[Record]) -> list[Record]:
+        def change() -> list[Record]:
             there = {one.name for one in self.given} - self.undone
             return [one.record() for one in dict.fromkeys(offered) if one.name not in there]
 
-        return self._extend(change)
+        return self._change(change)
 
     def standing(self, now: datetime | None = None) -> Standing:
         """Return which answers hold at `now`."""
@@ -301,13 +264,11 @@ class Answers:
         """Return the incidents to show, the most pressing first, and those that are usual or muted."""
         return apply(self.standing(now), incidents)
 
-    def _extend(self, change: Callable[[list[Record]], list[Record]]) -> int:
-        """Append to the log what `change` makes of what is there now, and take it in."""
+    def _change(self, change: Callable[[], list[Record]]) -> int:
+        """Append to the log what `change` makes of what is there now, if there is room; return how many records."""
 
-        def bounded(records: list[Record]) -> list[Record]:
-            if self.log is not None:
-                self._replay(records)
-            new = change(records)
+        def bounded() -> list[Record]:
+            new = change()
             if len(self.given) + len(new) > MOST_ANSWERS:
                 raise ConfigError(
                     f"There are {len(self.given):,} answers, and at most {MOST_ANSWERS:,} are kept.",
@@ -315,26 +276,7 @@ class Answers:
                 )
             return new
 
-        new = bounded([]) if self.log is None else self.log.append(bounded)
-        self._take(new)
-        return len(new)
-
-    def _replay(self, records: Iterable[Record]) -> None:
-        self.given, self.undone, self.broken = [], set(), 0
-        self._take(records)
-
-    def _take(self, records: Iterable[Record]) -> None:
-        for record in records:
-            if isinstance(record.get("undo"), str):
-                self.undone.add(record["undo"])
-                continue
-            try:
-                one = Answer.from_record(record)
-            except (KeyError, TypeError, ValueError):
-                self.broken += 1
-                continue
-            self.undone.discard(one.name)  # taken back, and taken in again
-            self.given.append(one)
+        return self._extend(bounded)
 
     def _find(self, which: str) -> Answer:
         if which.isdecimal() and len(which) < len("12345678"):

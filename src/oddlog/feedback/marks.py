@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import Self
 
 import orjson
 
 from oddlog.errors import ConfigError
-from oddlog.feedback.log import Log, Record
+from oddlog.feedback.given import Given
+from oddlog.feedback.log import Record
 
 WITHIN = timedelta(days=1)  # how long after a deployment what appears is put down to it
 MOST_MARKS = 10_000
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -96,34 +92,10 @@ class Mark:
 
 
 @dataclass
-class Marks:
-    """The marks beside a model.
+class Marks(Given[Mark]):
+    """The marks beside a model."""
 
-    Attributes
-    ----------
-    given : list of Mark
-        Every mark ever set, in the order they were; a mark's number is its place here, from 1 on.
-    undone : set of str
-        Names of those that were taken back.
-    log : Log or None
-        Where they are kept; None keeps them in memory.
-
-    """
-
-    given: list[Mark] = field(default_factory=list)
-    undone: set[str] = field(default_factory=set)
-    log: Log | None = None
-    clock: Callable[[], datetime] = _now
-    broken: int = 0
-
-    @classmethod
-    def load(cls, path: str | Path, *, clock: Callable[[], datetime] = _now) -> Self:
-        """Read the marks at `path` (`log.beside`); no file, no marks."""
-        marks = cls(log=Log(Path(path)), clock=clock)
-        if marks.log is not None:
-            marks._replay(marks.log.read())
-            marks.broken += marks.log.broken
-        return marks
+    kind = Mark
 
     def add(self, mark: Mark) -> int:
         """Set a mark; return its number.
@@ -137,12 +109,12 @@ class Marks:
 
         """
 
-        def change() -> Record:
+        def change() -> list[Record]:
             if any(_same(one, mark) for one in self.given if one.name not in self.undone):
                 raise ConfigError(f"'{mark.says}' is marked at that time already.", "Look with: oddlog mark list")
             if len(self.given) >= MOST_MARKS:
                 raise ConfigError(f"At most {MOST_MARKS:,} marks are kept.", "Remove the marks beside the model.")
-            return mark.record()
+            return [mark.record()]
 
         self._extend(change)
         return len(self.given)
@@ -157,10 +129,10 @@ class Marks:
 
         """
 
-        def change() -> Record:
+        def change() -> list[Record]:
             if not 1 <= number <= len(self.given) or self.given[number - 1].name in self.undone:
                 raise ConfigError(f"There is no mark {number}.", "Look with: oddlog mark list")
-            return {"time": self.clock(), "undo": self.given[number - 1].name, "who": who}
+            return [{"time": self.clock(), "undo": self.given[number - 1].name, "who": who}]
 
         self._extend(change)
         return self.given[number - 1]
@@ -185,31 +157,6 @@ class Marks:
             later = [other.time for other in marks[i + 1 :] if other.service == one.service and other.time > one.time]
             ended.append(replace(one, within=min([one.within, *(time - one.time for time in later)])))
         return tuple(ended)
-
-    def _extend(self, change: Callable[[], Record]) -> None:
-        def write(records: list[Record]) -> list[Record]:
-            if self.log is not None:
-                self._replay(records)
-            return [change()]
-
-        self._take(write([]) if self.log is None else self.log.append(write))
-
-    def _replay(self, records: Iterable[Record]) -> None:
-        self.given, self.undone, self.broken = [], set(), 0
-        self._take(records)
-
-    def _take(self, records: Iterable[Record]) -> None:
-        for record in records:
-            if isinstance(record.get("undo"), str):
-                self.undone.add(record["undo"])
-                continue
-            try:
-                one = Mark.from_record(record)
-            except (KeyError, TypeError, ValueError, OverflowError):
-                self.broken += 1
-                continue
-            self.undone.discard(one.name)
-            self.given.append(one)
 
 
 def _same(one: Mark, other: Mark) -> bool:
