@@ -50,20 +50,23 @@ class Sessions:
     context: Context
 
 
-def read(folder: Path) -> Sessions:
-    """Return the sessions of the raw lines, by block."""
+def read(folder: Path, *, levels: bool = False) -> Sessions:
+    """Return the sessions of the raw lines, by block; the levels of their lines only if asked for."""
     parts = [
-        parse_lines(lines, by_name("hdfs"), year=2008).select("time", "message", "line")
+        parse_lines(lines, by_name("hdfs"), year=2008).select("time", "message", "line", "level")
         for lines in read_blocks(str(folder / "HDFS_2percent.log.gz"), Tally())
     ]
     records = pl.concat(parts)
     masked = mask(records["message"])
     count = np.bincount(masked.inverse, minlength=len(masked.distinct_key))
-    levels = np.zeros(len(count), np.uint8)
-    context = Context(mine(masked.distinct_key, masked.distinct_text, count, levels))
+    context = Context(mine(masked.distinct_key, masked.distinct_text, count, np.zeros(len(count), np.uint8)))
     rows = Matcher(context.templates).rows(masked.distinct_key, masked.distinct_text)
     events = records.select(
-        "time", "line", session=pl.col("message").str.extract(r"(blk_-?\d+)"), template=pl.Series(rows[masked.inverse])
+        "time",
+        "line",
+        "level",
+        session=pl.col("message").str.extract(r"(blk_-?\d+)"),
+        template=pl.Series(rows[masked.inverse]),
     ).sort("session", "time", "line")
     answers = pl.read_csv(folder / "anomaly_label.csv")
     groups = events.group_by("session", maintain_order=True).agg(
@@ -80,7 +83,7 @@ def read(folder: Path) -> Sessions:
         offsets=np.concatenate([[0], np.cumsum(groups["len"].to_numpy())]).astype(np.int64),
         template=events["template"].to_numpy(),
         time_us=events["time"].to_physical().to_numpy(),
-        level=np.zeros(e, np.uint8),
+        level=events["level"].to_physical().to_numpy().astype(np.uint8) if levels else np.zeros(e, np.uint8),
         service=np.zeros(e, np.uint16),
         source=np.zeros(e, np.uint16),
         line=events["line"].to_numpy(),

@@ -15,7 +15,7 @@ import polars as pl
 
 from oddlog.errors import UserError
 from oddlog.formats.checks import check_format
-from oddlog.types import I8, Context, Detector, Number, Scores, State, Templates, Windows
+from oddlog.types import I8, LEVELS, Context, Detector, Number, Scores, State, Templates, Windows
 
 __all__ = [
     "DETECTOR_CHECKS",
@@ -26,6 +26,7 @@ __all__ = [
     "usual_windows",
     "windows",
     "with_durations",
+    "with_levels",
 ]
 
 READS = frozenset({"template", "time", "level", "service", "numbers", "order"})
@@ -93,10 +94,16 @@ def with_durations(batch: Windows) -> Windows:
     return replace(batch, numbers=durations.astype(np.float32)[:, None])
 
 
+def with_levels(batch: Windows) -> Windows:
+    """Return the windows with events of unseen types as errors; all others are of level INFO."""
+    level = np.where(batch.template < K, LEVELS.index("INFO"), LEVELS.index("ERROR"))
+    return replace(batch, level=level.astype(np.uint8))
+
+
 def check_detector(factory: Callable[[], Detector]) -> None:
     """Check that a detector keeps the contract of `types.Detector`.
 
-    One that reads numbers is given windows that hold one.
+    One that reads numbers is given windows that hold one, one that reads levels windows in which they differ.
 
     Parameters
     ----------
@@ -109,7 +116,9 @@ def check_detector(factory: Callable[[], Detector]) -> None:
         Naming the first check that failed, and what was found.
 
     """
-    given = _numbered(factory) if "numbers" in factory().reads else factory
+    reads = factory().reads
+    given = _shown(factory, with_levels) if "level" in reads else factory
+    given = _shown(given, with_durations, _with_duration) if "numbers" in reads else given
     for check in DETECTOR_CHECKS:
         check(given)
 
@@ -247,11 +256,15 @@ DETECTOR_CHECKS: tuple[Callable[[Callable[[], Detector]], None], ...] = (
 """The checks of `check_detector`, in order."""
 
 
-def _numbered(factory: Callable[[], Detector]) -> Callable[[], Detector]:
-    """Return a factory of detectors that see a number in each event of the windows they are given."""
+def _shown(
+    factory: Callable[[], Detector],
+    seen: Callable[[Windows], Windows],
+    context_of: Callable[[Context], Context] = lambda context: context,
+) -> Callable[[], Detector]:
+    """Return a factory of detectors that are shown windows, and a context, with something added."""
     inner = type(factory())
 
-    class Numbered:
+    class Shown:
         name, reads, needs = inner.name, inner.reads, inner.needs
 
         def __init__(self, made: Detector | None = None) -> None:
@@ -259,22 +272,22 @@ def _numbered(factory: Callable[[], Detector]) -> Callable[[], Detector]:
 
         def fit(
             self, windows: Windows, context: Context, labels: I8 | None = None, *, validation: Windows | None = None
-        ) -> Numbered:
-            stopped_by = None if validation is None else with_durations(validation)
-            self.made.fit(with_durations(windows), _with_duration(context), labels, validation=stopped_by)
+        ) -> Shown:
+            stopped_by = None if validation is None else seen(validation)
+            self.made.fit(seen(windows), context_of(context), labels, validation=stopped_by)
             return self
 
         def score(self, windows: Windows) -> Scores:
-            return self.made.score(with_durations(windows))
+            return self.made.score(seen(windows))
 
         def state(self) -> State:
             return self.made.state()
 
         @classmethod
-        def from_state(cls, state: State, context: Context) -> Numbered:
-            return cls(inner.from_state(state, _with_duration(context)))
+        def from_state(cls, state: State, context: Context) -> Shown:
+            return cls(inner.from_state(state, context_of(context)))
 
-    return Numbered
+    return Shown
 
 
 def _with_duration(context: Context) -> Context:

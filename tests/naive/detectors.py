@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from math import inf, log, log10, sqrt
 
 Row = dict[int, int]
@@ -88,3 +89,30 @@ def new_event(usual: Sequence[Sequence[int]], tested: Sequence[Sequence[int]], k
         return -log10(min(1.0, chance / (len(usual) + 1)))
 
     return [max((surprise(t) for t in s), default=0.0) for s in tested]
+
+
+def relative_difference(usual: Sequence[Sequence[int]], tested: Sequence[Sequence[int]], k: int) -> list[float]:
+    """Return sum of idf * |u - v| / sum of idf * max(u, v) to the nearest usual window (Landauer 2024, section 4)."""
+    known = known_types(usual, k)
+    n = len(usual)
+    df = Counter(e for s in usual for e in row_of(s, known))
+    idf = {e: log10((1 + n) / max(df[e], 1)) for e in known | {UNSEEN}}
+
+    def distance_of(u: Row, v: Row) -> float:
+        most = sum(idf[e] * max(u.get(e, 0), v.get(e, 0)) for e in set(u) | set(v))
+        apart = sum(idf[e] * abs(u.get(e, 0) - v.get(e, 0)) for e in set(u) | set(v))
+        return apart / most if most else 0.0
+
+    return [min(distance_of(row_of(s, known), v) for v, _ in distinct_rows(usual, known)) for s in tested]
+
+
+def unseen_pairs(usual: Sequence[Sequence[int]], tested: Sequence[Sequence[int]], k: int) -> list[int]:
+    """Return how many different pairs of neighbours each window holds that no usual one does, its ends among them."""
+    known = known_types(usual, k)
+
+    def pairs_of(sequence: Sequence[int]) -> set[tuple[object, object]]:
+        marked = ["begin", *(t if t in known else UNSEEN for t in sequence), "end"]
+        return set(pairwise(marked))
+
+    seen = {pair for s in usual for pair in pairs_of(s)}
+    return [len(pairs_of(s) - seen) for s in tested]

@@ -1,0 +1,160 @@
+"""The classic detectors that learn without labels and are fitted by numpy alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import oddlog
+from naive import detectors as naive
+from oddlog.detectors import DEFAULT, bigrams, count_neighbour, create, line_neighbour
+from oddlog.detectors.pca import q_statistic
+from oddlog.errors import ConfigError
+from oddlog.features.text import embed
+from oddlog.testing import check_detector, context, planted_windows, usual_windows, windows
+from oddlog.types import CLOSED_BY, LEVELS, Context, Windows
+
+CLASSIC: dict[str, dict[str, Any]] = {
+    "error-count": {},
+    "pca": {},
+    "count-neighbour": {},
+    "bigrams": {},
+    "line-neighbour": {},
+}
+VARIANTS = [("pca", {"paper": True}), ("bigrams", {"paper": True})]
+SEQUENCES = st.lists(st.lists(st.integers(0, 7), max_size=6), min_size=1, max_size=12)
+
+
+def texts(*text: str) -> Context:
+    base = context(len(text))
+    return replace(base, templates=replace(base.templates, text=text, embedding=embed(text)))
+
+
+@pytest.mark.parametrize(("name", "options"), [*CLASSIC.items(), *VARIANTS])
+def test_each_keeps_the_contract(name: str, options: dict[str, Any]):
+    check_detector(lambda: create(name, **options))
+
+
+@pytest.mark.parametrize("name", CLASSIC)
+def test_none_of_them_joins_the_default_verdict(name: str):
+    assert create(name).name == name
+    assert name not in DEFAULT
+
+
+@pytest.mark.parametrize("name", CLASSIC)
+def test_each_is_learned_saved_loaded_and_judges(name: str, small_log: Path, odd_log: Path, tmp_path: Path):
+    oddlog.fit(small_log, detectors=name).save(tmp_path / "one.model")
+    model = oddlog.load(tmp_path / "one.model")
+    scores = model.detect(odd_log).scores
+    assert [member.name for member in model.views[0].members] == [name]
+    assert scores["score"].is_not_nan().any()
+
+
+def test_error_count_counts_levels_and_where_there_is_none_words():
+    told = texts("request <*> served", "request <*> failed", "Traceback of <*>")
+    fitted = create("error-count").fit(windows([[0]]), told)
+    batch = windows([[0, 0, 1], [2, 1, 0], [], [9]])
+    levels = ["ERROR", "CRITICAL", "INFO", "UNKNOWN", "UNKNOWN", "UNKNOWN", "UNKNOWN"]
+    batch = replace(batch, level=np.array([LEVELS.index(level) for level in levels], np.uint8))
+    scores = fitted.score(batch)
+    assert scores.window.tolist() == [2.0, 2.0, 0.0, 0.0]
+    assert scores.event.tolist() == [1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0]
+
+
+def test_error_count_counts_from_the_level_that_is_asked_for():
+    batch = replace(windows([[0, 0]]), level=np.array([LEVELS.index("WARNING")] * 2, np.uint8))
+    assert create("error-count", least="WARNING").fit(batch, context()).score(batch).window.tolist() == [2.0]
+    with pytest.raises(ConfigError, match=r"There is no level 'WARN'\. Did you mean 'WARNING'\?"):
+        create("error-count", least="WARN")
+
+
+def test_pca_leaves_what_usual_windows_have_not_in_common():
+    usual = windows([[0] * n + [1] * n for n in (1, 2, 3, 4, 5, 6)] * 5)  # ones and twos grow together
+    fitted = create("pca").fit(usual, context())
+    along, across, unseen = fitted.score(windows([[0] * 9 + [1] * 9, [0] * 9 + [1], [0, 1, 9]])).window
+    assert along < 0.05 < across < unseen
+    assert fitted._components.shape == (4, 1)  # two types, the rare and the unseen slot; one direction holds 95 %
+
+
+def test_pca_shares_a_windows_score_out_to_its_events():
+    fitted = create("pca").fit(usual_windows(), context())
+    scores = fitted.score(windows([[0, 1, 2, 9, 4]]))
+    assert scores.event.argmax() == 3
+    assert scores.event.sum() <= scores.window[0] + 1e-6
+
+
+def test_pcas_own_threshold_is_that_of_normal_residuals():
+    square = (np.random.default_rng(0).standard_normal((200_000, 3)) * np.sqrt([3.0, 2.0, 1.0])) ** 2
+    limit = q_statistic(np.array([3.0, 2.0, 1.0]), 0.001)
+    assert (square.sum(1) > limit).mean() == pytest.approx(0.001, abs=0.0004)
+    assert q_statistic(np.zeros(3), 0.001) == 0.0
+    assert q_statistic(np.array([100.0, *[0.01] * 1000]), 0.001) > 0  # where the approximation has no root
+
+
+@given(SEQUENCES, SEQUENCES)
+def test_count_neighbour_equals_its_slow_twin(usual: list[list[int]], tested: list[list[int]]):
+    fitted = create("count-neighbour").fit(windows(usual), context())
+    expected = naive.relative_difference(usual, tested, 6)
+    assert fitted.score(windows(tested)).window == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_parts_of_a_distance_lie_on_the_types_that_differ():
+    fitted = create("count-neighbour").fit(windows([[0, 1, 2], [0, 1, 2, 3]] * 5), context())
+    scores = fitted.score(windows([[0, 1, 2], [0, 1, 2, 9]]))
+    assert scores.window[0] == 0.0
+    assert scores.event.tolist()[:6] == [0.0] * 6
+    assert scores.event[6] == pytest.approx(scores.window[1])
+
+
+@given(SEQUENCES, SEQUENCES)
+def test_bigrams_equal_their_slow_twin(usual: list[list[int]], tested: list[list[int]]):
+    fitted = create("bigrams").fit(windows(usual), context())
+    assert fitted.score(windows(tested)).window.tolist() == naive.unseen_pairs(usual, tested, 6)
+
+
+def test_the_end_of_a_window_counts_only_where_it_is_over():
+    fitted = create("bigrams").fit(windows([[0, 1, 2]]), context())
+    cut_off = replace(windows([[0, 1]]), closed_by=np.array([CLOSED_BY.index("bounds")], np.uint8))
+    assert fitted.score(windows([[0, 1]])).window.tolist() == [1.0]
+    assert fitted.score(windows([[0, 1]])).event.tolist() == [0.0, 1.0]
+    assert fitted.score(cut_off).window.tolist() == [0.0]
+    literal = create("bigrams", paper=True).fit(windows([[0, 1, 2]]), context())
+    assert literal.score(cut_off).window.tolist() == [1.0]
+    assert literal.score(windows([[2, 1, 0]])).window.tolist() == [1.0]
+
+
+def test_a_line_is_as_odd_as_its_text_is_far_from_usual_ones():
+    told = texts("Connection to <*> opened", "connectionOpened <*>", "Disk <*> full", "Connection to <*> closed")
+    fitted = create("line-neighbour").fit(windows([[0, 3]]), told)
+    scores = fitted.score(windows([[0], [1, 0], [2], [7]]))
+    same, near, far, unseen = scores.window.tolist()
+    assert same == 0.0 < near < 0.3 < far <= unseen == 1.0
+    assert scores.event[2] == 0.0
+
+
+def test_what_is_stored_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    usual = usual_windows()
+    monkeypatch.setattr(count_neighbour, "MAX_REFERENCES", 3)
+    assert len(create("count-neighbour").fit(usual, context()).state().arrays["weight"]) == 3
+    monkeypatch.setattr(bigrams, "MAX_PAIRS", 2)
+    pairs = create("bigrams").fit(usual, context()).state().arrays["pairs"]
+    assert pairs.tolist() == [0 * 8 + 1, 1 * 8 + 2]  # each window holds begin-0, 0-1, 1-2, 4-end: the lowest of these
+    monkeypatch.setattr(line_neighbour, "MAX_TEXTS", 1)
+    told = texts("Disk <*> full", "Connection to <*> opened", "connectionOpened <*>")
+    fitted = create("line-neighbour").fit(windows([[0, 1], [0]]), told)
+    assert fitted.score(windows([[1], [2]])).window.tolist() == [0.0, 1.0]  # only the text of most windows is asked
+
+
+def test_many_windows_are_scored_in_blocks(monkeypatch: pytest.MonkeyPatch):
+    batch = Windows.concat([usual_windows(50, seed=1), planted_windows()])
+    for name, module in (("pca", "pca"), ("count-neighbour", "count_neighbour")):
+        fitted = create(name).fit(usual_windows(), context())
+        whole = fitted.score(batch).window
+        monkeypatch.setattr(f"oddlog.detectors.{module}.BLOCK", 1)
+        assert fitted.score(batch).window == pytest.approx(whole, abs=1e-9)
