@@ -33,6 +33,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "bigrams": ("bigrams", {}),
     "bigrams, paper": ("bigrams", {"paper": True}),
     "line-neighbour": ("line-neighbour", {}),
+    "iforest": ("iforest", {}),
+    "iforest, paper": ("iforest", {"paper": True}),
+    "logcluster": ("logcluster", {}),
+    "logcluster, paper": ("logcluster", {"paper": True}),
 }
 FIGURES = ("auc", "pot", "q", "own", "oracle", "cpu_fit", "cpu_score")
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import oddlog
 from naive import detectors as naive
-from oddlog.detectors import DEFAULT, bigrams, count_neighbour, create, line_neighbour
+from oddlog.detectors import DEFAULT, bigrams, count_neighbour, create, isolation, line_neighbour, logcluster
+from oddlog.detectors.logcluster import complete_linkage, representatives
 from oddlog.detectors.pca import q_statistic
 from oddlog.errors import ConfigError
 from oddlog.features.text import embed
@@ -26,8 +27,10 @@ CLASSIC: dict[str, dict[str, Any]] = {
     "count-neighbour": {},
     "bigrams": {},
     "line-neighbour": {},
+    "iforest": {},
+    "logcluster": {},
 }
-VARIANTS = [("pca", {"paper": True}), ("bigrams", {"paper": True})]
+VARIANTS = [("pca", {"paper": True}), ("bigrams", {"paper": True}), ("logcluster", {"paper": True})]
 SEQUENCES = st.lists(st.lists(st.integers(0, 7), max_size=6), min_size=1, max_size=12)
 
 
@@ -138,6 +141,64 @@ def test_a_line_is_as_odd_as_its_text_is_far_from_usual_ones():
     assert scores.event[2] == 0.0
 
 
+def test_isolation_forest_ranks_as_that_of_scikit_learn_does():
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    stats = pytest.importorskip("scipy.stats")
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(1_000, 4))
+    trees = isolation.forest(x, np.ones(len(x)), 256, seed=1, ranges=False)
+    score = 2 ** (-trees.values(x) / 100 / isolation.expected_path(256))
+    theirs = -ensemble.IsolationForest(random_state=1).fit(x).score_samples(x)
+    assert stats.spearmanr(score, theirs).statistic > 0.95
+    assert np.abs(score - theirs).mean() < 0.02
+
+
+def test_isolation_forest_tells_what_lies_outside_from_the_outermost_usual_window():
+    outer, outside = windows([[0, *[1, 2] * 4, 3, 4]]), windows([[0, *[1, 2] * 40, 3, 4]])
+    for paper in (False, True):
+        fitted = create("iforest", paper=paper, seed=3).fit(usual_windows(), context())
+        apart = fitted.score(outside).window[0] - fitted.score(outer).window[0]
+        assert apart == 0.0 if paper else apart > 0.1
+
+
+def test_cuts_fall_on_columns_that_vary_however_many_do_not(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(isolation, "TRIED", 2)
+    x = np.zeros((50, 30))
+    x[:, 17] = np.arange(50)
+    trees = isolation.forest(x, np.ones(50), 32, seed=0, ranges=True)
+    assert set(trees.feature.tolist()) == {-1, 17}
+
+
+@given(st.integers(2, 30), st.integers(0, 2**16), st.floats(0.05, 2.0))
+def test_clusters_are_those_of_scipy(n: int, seed: int, apart: float):
+    hierarchy = pytest.importorskip("scipy.cluster.hierarchy")
+    spatial = pytest.importorskip("scipy.spatial.distance")
+    distance = spatial.squareform(spatial.pdist(np.random.default_rng(seed).normal(size=(n, 3))))
+    theirs = hierarchy.fcluster(hierarchy.linkage(spatial.squareform(distance), "complete"), apart, "distance")
+    ours = complete_linkage(distance, apart)
+    assert len(np.unique(np.stack([ours, theirs]), axis=1).T) == len(np.unique(ours)) == len(np.unique(theirs))
+
+
+def test_a_cluster_is_known_by_its_most_typical_window():
+    place = np.array([0.0, 1.0, 2.0, 10.0])
+    distance = np.abs(place[:, None] - place)
+    cluster = complete_linkage(distance, 2.0)
+    assert cluster.tolist() == [0, 0, 0, 1]
+    assert representatives(distance, cluster, np.ones(4)).tolist() == [1, 3]
+    assert representatives(distance, cluster, np.array([9.0, 1, 1, 1])).tolist() == [0, 3]
+
+
+def test_logcluster_weighs_rare_and_new_types_and_the_paper_sees_no_counts():
+    usual = windows([[0, 1], [0, 2]] * 10)
+    fitted = create("logcluster").fit(usual, context())
+    n, half = 1 / (1 + np.exp(-np.log(2))) / 2, 0.25  # of a type that half of the windows hold, and of one in all
+    assert fitted._weight.tolist() == pytest.approx([half, n, n, *[20 / 21 / 2 + 0.5] * 2])
+    same, more, new = fitted.score(windows([[0, 1], [0, 1, 1, 1, 1, 1, 1], [0, 1, 9]])).window
+    assert 0.0 == same < more < new
+    literal = create("logcluster", paper=True).fit(usual, context())
+    assert literal.score(windows([[0, 1, 1, 1, 1, 1, 1]])).window.tolist() == [0.0]
+
+
 def test_what_is_stored_is_bounded(monkeypatch: pytest.MonkeyPatch):
     usual = usual_windows()
     monkeypatch.setattr(count_neighbour, "MAX_REFERENCES", 3)
@@ -145,6 +206,12 @@ def test_what_is_stored_is_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bigrams, "MAX_PAIRS", 2)
     pairs = create("bigrams").fit(usual, context()).state().arrays["pairs"]
     assert pairs.tolist() == [0 * 8 + 1, 1 * 8 + 2]  # each window holds begin-0, 0-1, 1-2, 4-end: the lowest of these
+    monkeypatch.setattr(logcluster, "MAX_ROWS", 1)
+    assert len(create("logcluster").fit(usual, context()).state().arrays["representative"]) == 1
+    trees = create("iforest").fit(usual, context()).state().arrays
+    assert len(trees["tree.feature"]) <= 100 * (2 * 256 - 1)
+    monkeypatch.setattr(isolation, "MAX_ROWS", 1)
+    assert create("iforest").fit(usual, context()).state().arrays["tree.feature"].tolist() == [-1] * 100
     monkeypatch.setattr(line_neighbour, "MAX_TEXTS", 1)
     told = texts("Disk <*> full", "Connection to <*> opened", "connectionOpened <*>")
     fitted = create("line-neighbour").fit(windows([[0, 1], [0]]), told)
@@ -153,7 +220,12 @@ def test_what_is_stored_is_bounded(monkeypatch: pytest.MonkeyPatch):
 
 def test_many_windows_are_scored_in_blocks(monkeypatch: pytest.MonkeyPatch):
     batch = Windows.concat([usual_windows(50, seed=1), planted_windows()])
-    for name, module in (("pca", "pca"), ("count-neighbour", "count_neighbour")):
+    for name, module in (
+        ("pca", "pca"),
+        ("count-neighbour", "count_neighbour"),
+        ("iforest", "isolation"),
+        ("logcluster", "logcluster"),
+    ):
         fitted = create(name).fit(usual_windows(), context())
         whole = fitted.score(batch).window
         monkeypatch.setattr(f"oddlog.detectors.{module}.BLOCK", 1)
