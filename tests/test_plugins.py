@@ -105,9 +105,9 @@ def test_every_default_member_comes_in_by_an_entry_point():
 
 def test_an_unknown_name_is_answered_with_the_nearest_known_one():
     with pytest.raises(
-        ConfigError, match=r"^There is no detector called 'snm'\. Did you mean 'snn'\? There are: .*cnn, "
+        ConfigError, match=r"^There is no detector called 'sn'\. Did you mean 'snn'\? There are: .*cnn, "
     ):
-        plugins.load("oddlog.detectors", "snm")
+        plugins.load("oddlog.detectors", "sn")
 
 
 @pytest.mark.usefixtures("third_party")

@@ -18,7 +18,7 @@ from typing import Self
 
 import numpy as np
 
-from oddlog.types import F32, F64, I64, Bool, Context, Detector, Scores, State, Windows
+from oddlog.types import F32, F64, I8, I64, Bool, Context, Detector, Scores, State, Windows
 
 TAIL_FROM = 0.98
 """Quantile beyond which the fitted tail takes over from counting."""
@@ -36,7 +36,9 @@ PER_RATE = 2.5
 """Usual windows needed per expected false alarm: 2,500 hold 1 in 1,000, below which extreme quantiles swing."""
 
 
-def crossfit(make: Callable[[], Detector], windows: Windows, context: Context, folds: int | I64 = 5) -> F64:
+def crossfit(
+    make: Callable[[], Detector], windows: Windows, context: Context, folds: int | I64 = 5, labels: I8 | None = None
+) -> F64:
     """Score every window [w] by a member that has not learned from it or its neighbours in time.
 
     Parameters
@@ -44,23 +46,28 @@ def crossfit(make: Callable[[], Detector], windows: Windows, context: Context, f
     make : callable
         Returns a new, unfitted member.
     windows : Windows
-        Usual windows.
+        Usual windows; with labels, those of both kinds.
     context : Context
         That of the model.
     folds : int or I64 [w]
         Contiguous stretches of time, by the start of the windows, of equal numbers of windows; or the fold of
         each window, for whoever cut the time himself.
+    labels : I8 [w], optional
+        For members that learn from them: 0 usual, 1 anomalous, -1 unknown.
 
     Returns
     -------
     F64 [w]
-        In the order of `windows`; NaN if all windows are of one fold, since nothing is left to learn from.
+        In the order of `windows`; NaN if all windows are of one fold, since nothing is left to learn from. With
+        labels NaN for those of a fold outside of which there is only one kind.
 
     """
-    return crossfit_scores(make, windows, context, folds).window
+    return crossfit_scores(make, windows, context, folds, labels).window
 
 
-def crossfit_scores(make: Callable[[], Detector], windows: Windows, context: Context, folds: int | I64 = 5) -> Scores:
+def crossfit_scores(
+    make: Callable[[], Detector], windows: Windows, context: Context, folds: int | I64 = 5, labels: I8 | None = None
+) -> Scores:
     """Return what `crossfit` does, and the out-of-fold scores of events [e]."""
     window = np.full(len(windows), np.nan)
     event = np.full(len(windows.template), np.nan, np.float32)
@@ -70,7 +77,10 @@ def crossfit_scores(make: Callable[[], Detector], windows: Windows, context: Con
         held_out = fold == i
         if held_out.all():
             break
-        scores = make().fit(windows.take(~held_out), context).score(windows.take(held_out))
+        known = None if labels is None else labels[~held_out]
+        if known is not None and len(np.unique(known == 1)) == 1:
+            continue
+        scores = make().fit(windows.take(~held_out), context, known).score(windows.take(held_out))
         window[held_out], event[of_event == i] = scores.window, scores.event
     return Scores(window, event)
 

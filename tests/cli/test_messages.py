@@ -95,6 +95,13 @@ MESSAGES = [
         "The labels {tmp}/no.csv cannot be read: No such file or directory. Give a CSV with the columns key,label.",
     ),
     (
+        (*FIT, "--detectors", "cart"),
+        (
+            "The detector 'cart' learns from labels, and none are given. Give some with --labels FILE, a CSV with the "
+            "columns key,label; or name others, such as snn."
+        ),
+    ),
+    (
         (*DETECT, "--limit", "-1"),
         "Invalid value for '--limit': Input should be greater than or equal to 0. See: oddlog detect --help",
     ),

@@ -188,3 +188,80 @@ def test_without_labels_of_both_kinds_at_the_end_the_threshold_stays():
     one = learned(found, ["new-event"], rate=0.05)
     assert any("are labelled anomalous: the threshold is that without labels" in note for note in one.facts["notes"])
     assert "validation_f1" not in one.facts
+
+
+def labelled_cycles(n: int = 500) -> tuple[Windows, I8]:
+    """Return cycles, a tenth of them without their end."""
+    odd = np.random.default_rng(5).random(n) < 0.1
+    times = np.random.default_rng(6).integers(1, 5, n)
+    bags = [[0, *[1, 2, 3] * int(t), *([] if bad else [4])] for bad, t in zip(odd, times, strict=True)]
+    return windows_of(bags), odd.astype(np.int8)
+
+
+@pytest.mark.parametrize("names", [["cart"], ["cart", "snn"], ["cart", "telling"]])
+def test_a_member_that_learns_from_labels_is_judged_by_what_it_has_not_learned(names: list[str]):
+    windows, label = labelled_cycles()
+    one = learned(gathered(windows, label), names, rate=0.05)
+    assert one.view.voting == tuple(names)
+    assert one.facts["with_labels"] == ["cart"]
+    assert f"{label.sum()} anomalous by label cart learned from" in one.facts["says"]
+    later, truth = labelled_cycles(300)
+    assert one.facts["validation_f1"] == 1.0
+    assert one.view.verdicts(later)["is_anomaly"].to_list() == (truth == 1).tolist()
+
+
+@pytest.mark.parametrize("calibrates", ["folds", "holdout"])
+@pytest.mark.parametrize("reads", ["template", "order"])
+@pytest.mark.parametrize("names", [["heart"], ["heart", "new-event"], ["heart", "telling"]])
+def test_labels_learned_by_heart_do_not_choose_the_threshold(
+    monkeypatch: pytest.MonkeyPatch, calibrates: str, reads: str, names: list[str]
+):
+    class Heart(Chance):
+        """Knows by heart which of the windows it was fitted to are anomalous, and guesses at everything else."""
+
+        name = "heart"
+        needs = "labels"
+
+        def fit(self, windows: Windows, context: Any, labels: I8 | None = None, **more: Any) -> Heart:
+            assert labels is not None
+            assert set(np.unique(labels).tolist()) == {0, 1}
+            self.known = dict(zip(windows.key.to_list(), labels.tolist(), strict=True))
+            return super().fit(windows, context, labels, **more)
+
+        def score(self, windows: Windows) -> Any:
+            found = super().score(windows)
+            by_heart = np.array([self.known.get(key, np.nan) for key in windows.key]) * 10
+            return replace(found, window=np.where(np.isnan(by_heart), found.window, by_heart))
+
+    Heart.calibrates, Heart.reads = calibrates, frozenset({reads})
+    register(monkeypatch, Heart, Telling)
+    # Windows alike in their counts are one: let there be many. Labels that no window tells.
+    windows = windows_of([[0, *[1] * (1 + i % 31), *[2] * (1 + i % 29), 3, 4] for i in range(1_000)])
+    label = (np.random.default_rng(7).random(1_000) < 0.1).astype(np.int8)
+    one = learned(gathered(windows, label), names, rate=0.05)
+    assert 0.0 < one.facts["validation_f1"] < 0.5  # guessing; by heart it would be 1
+
+
+def test_where_no_window_is_labelled_anomalous_those_without_need_of_labels_go_on():
+    windows, label = labelled_cycles()
+    usual = windows.take(np.flatnonzero(label == 0))
+    found = gathered(replace(usual, start=np.arange(len(usual))))
+    one = learned(found, ["cart", "new-event"])
+    assert one.view.voting == ("new-event",)
+    assert one.facts["notes"][0] == (
+        "cart learns from labels, and none of these sessions is labelled anomalous: left out here."
+    )
+    alone = learned(found, ["cart", "svm"])
+    assert alone.view is None
+    assert alone.facts["says"] == (
+        "not learned: cart and svm learn from labels, and none of these sessions is labelled anomalous"
+    )
+
+
+def test_anomalies_of_one_stretch_only_are_scored_by_nobody_and_the_threshold_is_that_without_labels():
+    windows, label = labelled_cycles()
+    only_late = np.where(np.arange(500) >= 440, label, 0).astype(np.int8)
+    keep = np.flatnonzero((label == 0) | (np.arange(500) >= 440))
+    found = gathered(replace(windows.take(keep), start=np.arange(len(keep))), only_late[keep])
+    one = learned(found, ["cart"], rate=0.05)
+    assert any("are labelled anomalous: the threshold is that without labels" in note for note in one.facts["notes"])

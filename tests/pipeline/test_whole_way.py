@@ -20,6 +20,7 @@ from oddlog.explain import percent
 from oddlog.pipeline import events
 from oddlog.pipeline.detecting import Detection
 from oddlog.templates import Matcher, mask
+from small_shop import shop_lines
 
 
 @pytest.fixture(scope="module")
@@ -254,6 +255,49 @@ def test_labelled_anomalies_leave_training_and_choose_the_threshold(odd_log: Pat
     facts = model.training["views"]["sessions"]
     assert facts["anomalous_by_label"] == 3
     assert set(model.detect(both).scores.filter("is_anomaly")["key"]) >= set(lost)
+
+
+@pytest.fixture(scope="module")
+def with_lost_orders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A log of 400 usual and 30 lost orders in turn, and their labels."""
+    folder = tmp_path_factory.mktemp("labelled")
+    parts = [shop_lines(80, 10 + i, start=9_000 * i, broken=6) for i in range(5)]
+    (folder / "orders.log").write_text("\n".join(line for part in parts for line in part) + "\n")
+    lost = {order: any("lost" in line for line in lines) for order, lines in orders(folder / "orders.log").items()}
+    (folder / "labels.csv").write_text("key,label\n" + "".join(f"{order},{odd:d}\n" for order, odd in lost.items()))
+    return folder / "orders.log", folder / "labels.csv"
+
+
+@pytest.mark.parametrize("name", ["svm", "cart", "logistic", "boosting"])
+def test_detectors_that_learn_from_labels_are_fitted_saved_loaded_and_find_the_like(
+    name: str, with_lost_orders: tuple[Path, Path], odd_log: Path, tmp_path: Path
+):
+    log, labels = with_lost_orders
+    oddlog.fit(log, labels=labels, detectors=name).save(tmp_path / "one.model")
+    model = oddlog.load(tmp_path / "one.model")
+    facts = model.training["views"]["sessions"]
+    assert facts["says"].count(f"29 anomalous by label {name} learned from") == 1  # one is cut off
+    assert facts["validation_f1"] == 1.0
+    found = model.detect(odd_log).scores.filter("is_anomaly")["key"].to_list()
+    assert sorted(found) == ["ord-200060", "ord-200061", "ord-200062"]
+    again = oddlog.update(model, odd_log)  # what was labelled is remembered
+    assert again.training["views"]["sessions"]["anomalous_by_label"] == 29
+    assert set(again.detect(odd_log).scores.filter("is_anomaly")["key"]) == set(found)
+
+
+def test_a_detector_that_learns_from_labels_asks_for_them_before_anything_is_read(tmp_path: Path):
+    with pytest.raises(
+        LabelError, match=r"^The detector 'svm' learns from labels, and none are given\. Give some with"
+    ):
+        oddlog.fit(tmp_path / "missing.log", detectors=["snn", "svm"])
+    with pytest.raises(LabelError, match=r"^The detectors 'svm' and 'cart' learn from labels"):
+        oddlog.fit(tmp_path / "missing.log", detectors=["cart", "svm"][::-1])
+
+
+def test_labels_that_match_nothing_are_the_cause_that_is_told(small_log: Path, tmp_path: Path):
+    (tmp_path / "labels.csv").write_text("key,label\nnobody,1\n")
+    with pytest.raises(LabelError, match="None of the 1 keys"):
+        oddlog.fit(small_log, labels=tmp_path / "labels.csv", detectors="cart")
 
 
 @pytest.mark.parametrize(

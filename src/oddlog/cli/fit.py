@@ -29,7 +29,10 @@ def fit(
         str, typer.Option(help="How it is found: pot (fitted tail), budget, quantile, sigma (sigma:2.5).")
     ] = "pot",
     labels: Annotated[
-        Path | None, typer.Option(help="CSV key,label: anomalies leave training and choose the threshold.")
+        Path | None,
+        typer.Option(
+            help="CSV key,label: anomalies leave training (svm, cart … learn from them), choose the threshold."
+        ),
     ] = None,
     exclude: Annotated[str, typer.Option(help="SQL condition for records to leave out: level = 'DEBUG'.")] = "",
     since: Annotated[str, typer.Option(help="Only records from this time on: 2026-03-01 or 7d.")] = "",

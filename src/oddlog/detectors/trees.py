@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -68,6 +68,10 @@ class Trees:
                 return total
             below = np.where(asked <= self.threshold[at], self.left[at], self.right[at])
             at = np.where(inner, below, at)
+
+    def on(self, columns: I64) -> Self:
+        """Return the trees as they ask a wider table, in which feature ``i`` stands in ``columns[i]``."""
+        return replace(self, feature=np.where(self.feature >= 0, columns[self.feature], -1))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `from_arrays` needs."""

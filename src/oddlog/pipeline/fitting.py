@@ -16,7 +16,7 @@ import polars as pl
 from oddlog import plugins
 from oddlog.config import as_time, parse_false_alarms
 from oddlog.detectors import CANDIDATES, DEFAULT, create, installed, takes
-from oddlog.errors import ConfigError, TooLittleDataError
+from oddlog.errors import ConfigError, LabelError, TooLittleDataError
 from oddlog.explain import usual_concentration
 from oddlog.model import Model
 from oddlog.pipeline.collecting import FOLDS, Collected, First, first_pass, folds
@@ -25,7 +25,7 @@ from oddlog.pipeline.events import EventStore
 from oddlog.pipeline.gathering import Answered, Gathering, Rows, with_closing
 from oddlog.pipeline.labels import Labels, require_match, to_learn
 from oddlog.pipeline.learning import Learned, Options, Recurring, learn_view
-from oddlog.pipeline.members import reads_counts, reads_of
+from oddlog.pipeline.members import needs_labels, reads_counts, reads_of
 from oddlog.pipeline.memory import MOST_TIMES, Begun, Memory, ViewMemory
 from oddlog.pipeline.planning import reading_facts, session_says, time_at_share, too_few_sessions, unused_window
 from oddlog.pipeline.rates import RatesView, learn_rates
@@ -96,7 +96,8 @@ def fit(
         at so many alarms a day, whatever rate that is), "quantile" (counted), or "sigma" ("sigma:2.5"): mean + 3
         standard deviations of the usual scores, at no rate that anybody asked for. See `oddlog.thresholds`.
     labels : path
-        CSV of key,label: anomalies leave the training data and choose the threshold on the last 15 % of the time.
+        CSV of key,label: anomalies leave the training data and choose the threshold on the last 15 % of the time;
+        detectors that learn from labels, such as "svm", are given them.
     exclude : str
         SQL condition for records to leave out.
     since, until : str or datetime
@@ -131,6 +132,7 @@ def fit(
     known, one_kind = to_learn(Path(labels)) if labels else (None, "")
     if one_kind:
         _log.warning("%s", one_kind)
+    _require_labels(names, known)
     reading = Reading(
         format=format,
         exclude=exclude,
@@ -160,8 +162,14 @@ def fit(
                 checkpoints=str(checkpoints),
                 way=way,
             )
+
+            def matched() -> None:
+                if known is not None:
+                    found = (fitting.matched, fitting.matched_anomalous, fitting.example)
+                    require_match(known, *found, Path(str(labels)))
+
             try:
-                return first, fitting, fitting.model(reading)
+                return first, fitting, fitting.model(reading, matched)
             except TooLittleDataError as error:
                 return first, fitting, error
 
@@ -180,8 +188,6 @@ def fit(
                 reading, (first, fitting, model) = again, other
     if isinstance(model, TooLittleDataError):
         raise model
-    if known is not None:
-        require_match(known, fitting.matched, fitting.matched_anomalous, fitting.example, Path(str(labels)))
     training = {
         **model.training,
         "numbers": first.judged[:MOST_TOLD],
@@ -265,8 +271,10 @@ class Fitting:
 
         self.rows_of: Rows = rows_of
 
-    def model(self, reading: Reading) -> Model:
+    def model(self, reading: Reading, check: Callable[[], None] = lambda: None) -> Model:
         """Return the model; what was read and how is told by the caller.
+
+        `check` is called once all windows are known, before anything is made of too few of them.
 
         Raises
         ------
@@ -280,6 +288,7 @@ class Fitting:
             name: self.view(name, cut, store)
             for (name, cut), store in zip(collected.plan, collected.stores, strict=True)
         }
+        check()
         events = learn_event_view(self.by_type, self.context.templates.text, self.rate_of_lines())
         views = tuple(one.view for one in learned.values() if one.view is not None)
         if not views:
@@ -427,6 +436,16 @@ def _members(detectors: str | Sequence[str] | None) -> tuple[tuple[str, ...], tu
     if not detectors:
         raise ConfigError("No detector was named.", "Leave --detectors out for the default ones.")
     return tuple(dict.fromkeys(detectors)), (), ""
+
+
+def _require_labels(names: Sequence[str], labels: Labels | None) -> None:
+    needing = [name for name in names if needs_labels(name)]
+    if needing and labels is None:
+        which = f"{'detectors' if len(needing) > 1 else 'detector'} {' and '.join(map(repr, needing))}"
+        raise LabelError(
+            f"The {which} learn{'' if len(needing) > 1 else 's'} from labels, and none are given.",
+            "Give some with --labels FILE, a CSV with the columns key,label; or name others, such as snn.",
+        )
 
 
 def _iso(time_us: int) -> str | None:

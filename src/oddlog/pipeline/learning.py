@@ -17,7 +17,16 @@ from oddlog.explain import Usual, oddities
 from oddlog.pipeline.distinct import counts_hash, kept_apart
 from oddlog.pipeline.joining import Judged, hold, judge
 from oddlog.pipeline.known import Known
-from oddlog.pipeline.members import Member, fit_member, joint_scores, reads_counts, scores_of_whole, voices_of
+from oddlog.pipeline.members import (
+    Anomalous,
+    Member,
+    fit_member,
+    joint_scores,
+    needs_labels,
+    reads_counts,
+    scores_of_whole,
+    voices_of,
+)
 from oddlog.pipeline.views import Cut, View, contributions
 from oddlog.pipeline.whole import Whole
 from oddlog.thresholds import DEFAULT_WAY, Way, best_f1
@@ -100,6 +109,8 @@ class _Usual:
         Their stretches of time.
     place : I64 [x]
         Which of `counted` stands for each of `whole`, -1 if none does.
+    anomalous, whole_anomalous : Anomalous
+        What is labelled so, counted and whole, for those who learn from labels.
 
     """
 
@@ -110,6 +121,8 @@ class _Usual:
     whole_index: I64
     whole_fold: I64
     place: I64
+    anomalous: Anomalous
+    whole_anomalous: Anomalous
 
     @classmethod
     def of(cls, gathered: Gathered, keep: Bool, k: int) -> _Usual:
@@ -117,20 +130,23 @@ class _Usual:
         index = np.flatnonzero(keep)
         counted, fold = gathered.windows.take(index), gathered.fold[index]
         nothing = np.empty(0, np.int64)
+        odd = Anomalous(gathered.windows.take(gathered.label == 1), gathered.fold[gathered.label == 1])
         if gathered.whole is None:
-            return cls(counted, index, fold, Windows.empty(), nothing, nothing, nothing)
+            return cls(counted, index, fold, Windows.empty(), nothing, nothing, nothing, odd, odd)
         place = gathered.place(k)
         usual = np.flatnonzero(np.where(place >= 0, keep[place], gathered.whole.label != 1))
         whole, at = gathered.whole.of(usual), np.cumsum(keep) - 1
         place = np.where(place >= 0, at[place], -1)[usual]
-        return cls(counted, index, fold, whole.windows, usual, whole.fold, place)
+        labelled = gathered.whole.of(np.flatnonzero(gathered.whole.label == 1))
+        whole_odd = Anomalous(labelled.windows, labelled.fold)
+        return cls(counted, index, fold, whole.windows, usual, whole.fold, place, odd, whole_odd)
 
     def fit(self, name: str, context: Context, options: Options) -> Member:
         """Return the fitted member."""
         of_it = options.get(name, {})
         if reads_counts(name):
-            return fit_member(name, self.counted, self.fold, context, of_it)
-        return fit_member(name, self.whole, self.whole_fold, context, of_it)
+            return fit_member(name, self.counted, self.fold, context, of_it, self.anomalous)
+        return fit_member(name, self.whole, self.whole_fold, context, of_it, self.whole_anomalous)
 
 
 def learn_view(
@@ -165,6 +181,9 @@ def learn_view(
     if n_usual < FEWEST_WINDOWS:
         rest = f", since {facts['anomalous_by_label']:,.0f} are anomalous by label" if labelled.any() else ""
         facts["says"] = f"not learned: {n_usual:,.0f} finished {cut.noun} are too few (at least {FEWEST_WINDOWS}){rest}"
+        return Learned(None, facts)
+    names = _with_labels_for(names, cut, facts, there_are=bool(labelled.any()))
+    if not names:
         return Learned(None, facts)
     say(f"trimming what looks odd among {cut.noun}", 0)
     k = len(context.templates)
@@ -212,6 +231,21 @@ def learn_view(
     facts["threshold"] = view.threshold
     facts["says"] = _says(cut, facts)
     return Learned(view, facts)
+
+
+def _with_labels_for(names: Sequence[str], cut: Cut, facts: dict[str, Any], *, there_are: bool) -> list[str]:
+    """Return who can learn: without a window labelled anomalous, those that need no labels; the others are noted."""
+    needing = [name for name in names if needs_labels(name)]
+    facts["with_labels"] = needing if there_are else []
+    if there_are or not needing:
+        return list(names)
+    why = (
+        f"{' and '.join(needing)} learn{'s' if len(needing) == 1 else ''} from labels, and none of these {cut.noun} is"
+    )
+    why += " labelled anomalous"
+    facts["notes"].append(f"{why}: left out here.")
+    facts["says"] = f"not learned: {why}"
+    return [name for name in names if name not in needing]
 
 
 def whole_usual(gathered: Gathered, cut: Cut, context: Context) -> Windows:
@@ -287,8 +321,11 @@ def _with_labels(
     voters = [(i, member) for i, member in enumerate(members) if view.calibrator.votes[i]]
     counts = all(member.counts for _, member in voters) or gathered.whole is None
     windows, label, learned = gathered.windows, gathered.label, usual.index
+    odd = np.flatnonzero(label == 1)  # where the anomalous windows stand, and which counted ones stand for them
     if not counts and gathered.whole is not None:
         windows, label, learned = gathered.whole.windows, gathered.whole.label, usual.whole_index
+        at = np.append(np.cumsum(gathered.label == 1) - 1, -1)[gathered.place(len(view.usual.share))]
+        place, odd = at[label == 1], np.flatnonzero(label == 1)
     late = _late(windows) & (label >= 0)
     scores = np.full((len(members), len(windows)), np.nan)
     scores[:, late] = view.scores(windows.take(late))
@@ -297,6 +334,10 @@ def _with_labels(
         own = member.scores if counts else scores_of_whole(member, usual.place)
         scores[i, learned[asked]] = own[asked]
         late[learned[~asked]] = False
+        if len(member.anomalous):
+            told = np.append(member.anomalous, np.nan)
+            scores[i, odd] = told[:-1] if counts or not member.counts else told[place]
+            late[odd[np.isnan(scores[i, odd])]] = False
     for one, what in ((1, "anomalous"), (0, "usual")):
         if not (label[late] == one).any():
             facts["notes"].append(
@@ -327,7 +368,8 @@ def _says(cut: Cut, facts: dict[str, Any]) -> str:
     if facts["sampled_from"]:
         parts.append(f"a sample of {facts['distinct']:,} of {facts['sampled_from']:,} distinct ones")
     if facts["anomalous_by_label"]:
-        parts.append(f"{facts['anomalous_by_label']:,.0f} anomalous by label left out")
+        told = f"{' and '.join(facts['with_labels'])} learned from" if facts["with_labels"] else "left out"
+        parts.append(f"{facts['anomalous_by_label']:,.0f} anomalous by label {told}")
     if facts["trimmed"]:
         parts.append(f"{facts['trimmed']:,.0f} trimmed as odd ({facts['trimmed'] / max(facts['windows'], 1):.1%})")
     if facts["recurring"]:

@@ -8,12 +8,14 @@
 
 What costs minutes to fit is fitted once ("holdout", a class attribute `calibrates` of the detector); the price is that
 its p-values stand on the last 15 % of the windows.
+
+Who learns from labels is given the windows labelled anomalous too, never those of the stretch that is scored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -50,6 +52,9 @@ class Member:
         Whether they are the counted windows.
     tail : Tail
         Of the scores.
+    anomalous : F64 [x]
+        Of the windows labelled anomalous, by members that had not learned from them; NaN where there was none, and
+        empty where the detector does not learn from labels.
 
     """
 
@@ -60,6 +65,15 @@ class Member:
     asked: Bool
     counts: bool
     tail: Tail
+    anomalous: F64 = field(default_factory=lambda: np.empty(0))
+
+
+@dataclass(frozen=True)
+class Anomalous:
+    """Windows [x] that are labelled anomalous, and the stretch of time that each stands in."""
+
+    windows: Windows
+    fold: I64
 
 
 def reads_of(name: str) -> frozenset[str]:
@@ -71,6 +85,11 @@ def reads_of(name: str) -> frozenset[str]:
 def reads_counts(name: str) -> bool:
     """Return whether a detector looks at nothing but how often each type stands in a window."""
     return reads_of(name) <= COUNTED
+
+
+def needs_labels(name: str) -> bool:
+    """Return whether a detector learns from windows labelled anomalous."""
+    return str(plugins.load("oddlog.detectors", name).needs) == "labels"
 
 
 def voices_of(names: Sequence[str]) -> I64:
@@ -95,13 +114,26 @@ def shares(weight: F64) -> I64:
 
 
 def fit_member(
-    name: str, windows: Windows, folds: I64, context: Context, options: Mapping[str, Any] = MappingProxyType({})
+    name: str,
+    windows: Windows,
+    folds: I64,
+    context: Context,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    anomalous: Anomalous | None = None,
 ) -> Member:
-    """Fit a member to usual windows [w], in order of time, counted or whole as it `reads_counts`."""
+    """Fit a member to usual windows [w], in order of time, counted or whole as it `reads_counts`.
+
+    One that `needs_labels` is fitted to the `anomalous` windows too.
+    """
     new = partial(create, name, context.seed, **options)
+    given = anomalous if needs_labels(name) else None
     if is_held_out(name):
-        return _held_out(name, new, windows, context)
-    return _in_folds(name, new, windows, folds, context)
+        return _held_out(name, new, windows, context, given)
+    return (
+        _in_folds(name, new, windows, folds, context)
+        if given is None
+        else _labelled(name, new, windows, folds, context, given)
+    )
 
 
 def _in_folds(name: str, new: Callable[[], Detector], windows: Windows, folds: I64, context: Context) -> Member:
@@ -118,17 +150,49 @@ def _in_folds(name: str, new: Callable[[], Detector], windows: Windows, folds: I
     return Member(name, detector, early, scores, asked, reads_counts(name), Tail.fit(scores, windows.weight))
 
 
-def _held_out(name: str, new: Callable[[], Detector], windows: Windows, context: Context) -> Member:
+def _labelled(
+    name: str, new: Callable[[], Detector], windows: Windows, folds: I64, context: Context, anomalous: Anomalous
+) -> Member:
+    made: list[Detector] = []
+
+    def make() -> Detector:
+        made.append(new())
+        return made[-1]
+
+    both = Windows.concat([windows, anomalous.windows])
+    label = np.repeat(np.array([0, 1], np.int8), [len(windows), len(anomalous.windows)])
+    detector = new().fit(both, context, label)
+    every = crossfit(make, both, context, folds=np.concatenate([folds, anomalous.fold]), labels=label)
+    scores = every[: len(windows)]
+    early = made[-1] if made else detector
+    tail = Tail.fit(scores, windows.weight)
+    return Member(name, detector, early, scores, ~np.isnan(scores), reads_counts(name), tail, every[len(windows) :])
+
+
+def _held_out(
+    name: str, new: Callable[[], Detector], windows: Windows, context: Context, anomalous: Anomalous | None = None
+) -> Member:
     share = shares(windows.weight)
     once, of_window = _once_a_share(name, windows, share, context)
     part = np.empty(len(once), np.int64)
     part[of_window] = share
     validation = once.take(part == STOPPED_BY)
-    detector = new().fit(once.take(part == LEARNED_FROM), context, validation=validation if len(validation) else None)
+    learned, label, late = once.take(part == LEARNED_FROM), None, np.empty(0, np.bool_)
+    if anomalous is not None:
+        # What is labelled anomalous is learned from up to where the usual windows are held out.
+        late = anomalous.windows.start >= windows.start[share == HELD_OUT].min(initial=np.iinfo(np.int64).max)
+        some = anomalous.windows.take(~late)
+        label = np.repeat(np.array([0, 1], np.int8), [len(learned), len(some)])
+        learned = Windows.concat([learned, some])
+    detector = new().fit(learned, context, label, validation=validation if len(validation) else None)
     scores, asked = np.full(len(once), np.nan), share == HELD_OUT
     scores[part == HELD_OUT] = detector.score(once.take(part == HELD_OUT)).window
     scores = scores[of_window]
-    return Member(name, detector, detector, scores, asked, reads_counts(name), Tail.fit(scores, windows.weight))
+    told = np.full(len(late), np.nan)
+    if anomalous is not None:
+        told[late] = detector.score(anomalous.windows.take(late)).window
+    tail = Tail.fit(scores, windows.weight)
+    return Member(name, detector, detector, scores, asked, reads_counts(name), tail, told)
 
 
 def _once_a_share(name: str, windows: Windows, share: I64, context: Context) -> tuple[Windows, I64]:
