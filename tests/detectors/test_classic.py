@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,29 @@ def test_each_is_learned_saved_loaded_and_judges(name: str, small_log: Path, odd
     scores = model.detect(odd_log).scores
     assert [member.name for member in model.views[0].members] == [name]
     assert scores["score"].is_not_nan().any()
+
+
+WITHOUT_EXTRAS = """
+import sys
+sys.modules.update(dict.fromkeys(("torch", "sklearn", "onnx", "scipy")))  # None stands for: cannot be imported
+import oddlog
+model = oddlog.load(sys.argv[1])
+print(*(member.name for member in model.views[0].members), model.detect(sys.argv[2]).scores["score"].is_nan().sum())
+"""
+
+
+def test_a_saved_model_of_all_that_extras_fit_is_scored_without_them(small_log: Path, odd_log: Path, tmp_path: Path):
+    pytest.importorskip("torch")
+    both = tmp_path / "both.log"
+    both.write_text(small_log.read_text() + odd_log.read_text())
+    (tmp_path / "labels.csv").write_text("key,label\nord-200060,1\nord-200061,1\nord-200062,1\n")
+    names = ["svm", "cart", "boosting", "two-autoencoders"]
+    options = {"two-autoencoders": {"steps": 20}}
+    oddlog.fit(both, labels=tmp_path / "labels.csv", detectors=names, options=options).save(tmp_path / "a.model")
+    command = [sys.executable, "-c", WITHOUT_EXTRAS, str(tmp_path / "a.model"), str(odd_log)]
+    out = subprocess.run(command, text=True, capture_output=True, check=False)
+    assert out.returncode == 0, out.stderr
+    assert out.stdout.split() == [*names, "1"]  # one window is cut off by the end of the log
 
 
 def test_error_count_counts_levels_and_where_there_is_none_words():

@@ -59,9 +59,9 @@ class SeenBigrams:
         k = len(context.templates)
         self._known = np.bincount(np.minimum(usual.template, k), minlength=k + 1)[:k] > 0
         pair, window, _ = self._pairs_of(usual)
-        once = np.unique(np.stack([pair, window]), axis=1)
-        found, at = np.unique(once[0], return_inverse=True)
-        held = np.bincount(at, usual.weight[once[1]], minlength=len(found))
+        found, at = np.unique(pair, return_inverse=True)
+        at, window = np.divmod(np.unique(at * len(usual) + window), len(usual))  # each pair once a window
+        held = np.bincount(at, usual.weight[window], minlength=len(found))
         kept = np.argsort(-held, kind="stable")[:MAX_PAIRS]
         self._pairs = found[np.sort(kept)]
         return self
@@ -88,7 +88,8 @@ class SeenBigrams:
         pair, window, event = self._pairs_of(windows)
         at = np.minimum(np.searchsorted(self._pairs, pair), len(self._pairs) - 1)
         new = np.flatnonzero(self._pairs[at] != pair)
-        once = np.unique(np.stack([window[new], pair[new]]), axis=1)[0]
+        rank = np.unique(pair[new], return_inverse=True)[1]
+        once = np.unique(rank * max(len(windows), 1) + window[new]) % max(len(windows), 1)
         n_new = np.bincount(once, minlength=len(windows)).astype(np.float64)
         told = np.zeros(len(windows.template), np.float32)
         told[event[new][event[new] >= 0]] = 1.0

@@ -125,8 +125,23 @@ def to_onnx(weights: dict[str, F32]) -> bytes:
     spelled out (Hendrycks and Gimpel, arXiv 1606.08415: x / 2 * (1 + erf(x / sqrt 2))) because its operator
     came with set 20.
     """
+    nodes, value = _forward(weights, len(weights) // 2)
+    nodes.append(helper.make_node("Sub", [value, "x"], ["error"]))
+    return _graph(nodes, weights, "error", weights["w0"].shape[0])
+
+
+def code_to_onnx(weights: dict[str, F32], layers: int) -> bytes:
+    """Return the graph ``x [b, f] -> code [b, h]``: what the first `layers` layers make of the features."""
+    nodes, value = _forward(weights, layers)
+    nodes.append(helper.make_node("Identity", [value], ["code"]))
+    first = {f"{kind}{i}": weights[f"{kind}{i}"] for i in range(layers) for kind in "wb"}
+    return _graph(nodes, first, "code", weights[f"w{layers - 1}"].shape[1])
+
+
+def _forward(weights: dict[str, F32], layers: int) -> tuple[list[onnx.NodeProto], str]:
+    """Return the nodes of the first layers, GELU behind all but the network's last, and what they are called."""
     nodes, value, last = [], "x", len(weights) // 2 - 1
-    for i in range(last + 1):
+    for i in range(layers):
         nodes.append(helper.make_node("Gemm", [value, f"w{i}", f"b{i}"], [f"h{i}"]))
         value = f"h{i}"
         if i < last:
@@ -138,7 +153,10 @@ def to_onnx(weights: dict[str, F32]) -> bytes:
                 helper.make_node("Mul", [f"twice{i}", "half"], [f"g{i}"]),
             ]
             value = f"g{i}"
-    nodes.append(helper.make_node("Sub", [value, "x"], ["error"]))
+    return nodes, value
+
+
+def _graph(nodes: list[onnx.NodeProto], weights: dict[str, F32], out: str, width: int) -> bytes:
     constants = {"root_half": np.sqrt(0.5), "one": 1.0, "half": 0.5}
     stored = {**weights, **{name: np.array(c, np.float32) for name, c in constants.items()}}
     features = weights["w0"].shape[0]
@@ -146,7 +164,7 @@ def to_onnx(weights: dict[str, F32]) -> bytes:
         nodes,
         "denoising-autoencoder",
         [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["b", features])],
-        [helper.make_tensor_value_info("error", onnx.TensorProto.FLOAT, ["b", features])],
+        [helper.make_tensor_value_info(out, onnx.TensorProto.FLOAT, ["b", width])],
         [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in stored.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
