@@ -29,7 +29,7 @@ __all__ = [
     "with_levels",
 ]
 
-READS = frozenset({"template", "time", "level", "service", "numbers", "order"})
+READS = frozenset({"template", "time", "level", "service", "numbers", "order", "text"})
 """What a detector may say that it reads."""
 
 K = 6

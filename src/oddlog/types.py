@@ -367,7 +367,11 @@ class Detector(Protocol):
     """Learns from windows what is usual; scores windows and events.
 
     `reads` names what of the windows is looked at (``template``, ``time``, ``level``, ``service``,
-    ``numbers``, ``order``): windows alike in all of that are scored once.
+    ``numbers``, ``order``, ``text``): windows alike in all of that are scored once.
+
+    One that reads the ``text`` of templates may have a method ``with_texts(texts) -> Self``: it returns a detector
+    that also knows those of the types [x] unseen by the model, of rows k and on, and has the same state. `detect` asks
+    for it once all lines are read; without it an unseen type has no text.
     """
 
     name: str

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oddlog
@@ -125,6 +125,7 @@ def test_pcas_own_threshold_is_that_of_normal_residuals():
     assert q_statistic(np.array([100.0, *[0.01] * 1000]), 0.001) > 0  # where the approximation has no root
 
 
+@settings(deadline=None)
 @given(SEQUENCES, SEQUENCES)
 def test_count_neighbour_equals_its_slow_twin(usual: list[list[int]], tested: list[list[int]]):
     fitted = create("count-neighbour").fit(windows(usual), context())
@@ -140,6 +141,7 @@ def test_the_parts_of_a_distance_lie_on_the_types_that_differ():
     assert scores.event[6] == pytest.approx(scores.window[1])
 
 
+@settings(deadline=None)
 @given(SEQUENCES, SEQUENCES)
 def test_bigrams_equal_their_slow_twin(usual: list[list[int]], tested: list[list[int]]):
     fitted = create("bigrams").fit(windows(usual), context())
@@ -164,6 +166,18 @@ def test_a_line_is_as_odd_as_its_text_is_far_from_usual_ones():
     same, near, far, unseen = scores.window.tolist()
     assert same == 0.0 < near < 0.3 < far <= unseen == 1.0
     assert scores.event[2] == 0.0
+
+
+def test_texts_of_types_unseen_by_the_model_are_compared_once_they_are_told(monkeypatch: pytest.MonkeyPatch):
+    fitted = create("line-neighbour").fit(windows([[0]]), texts("Connection to <*> opened"))
+    batch, further = windows([[0], [1], [2], [3]]), ["connectionOpened <*>", "Disk <*> full"]
+    knowing = fitted.with_texts(further)
+    assert fitted.score(batch).window.tolist() == [0.0, 1.0, 1.0, 1.0]
+    same, near, far, unknown = knowing.score(batch).window.tolist()
+    assert same == 0.0 < near < 0.3 < far <= unknown == 1.0
+    assert knowing.state().arrays["distance"].tolist() == fitted.state().arrays["distance"].tolist()
+    monkeypatch.setattr(line_neighbour, "MAX_UNSEEN", 0)
+    assert fitted.with_texts(further).score(batch).window.tolist() == [0.0, 1.0, 1.0, 1.0]
 
 
 def test_isolation_forest_ranks_as_that_of_scikit_learn_does():
@@ -194,6 +208,7 @@ def test_cuts_fall_on_columns_that_vary_however_many_do_not(monkeypatch: pytest.
     assert set(trees.feature.tolist()) == {-1, 17}
 
 
+@settings(deadline=None)
 @given(st.integers(2, 30), st.integers(0, 2**16), st.floats(0.05, 2.0))
 def test_clusters_are_those_of_scipy(n: int, seed: int, apart: float):
     hierarchy = pytest.importorskip("scipy.cluster.hierarchy")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from oddlog.features import words as module
 from oddlog.features.words import WIDTH, Words
 from oddlog.testing import windows
 
@@ -38,3 +40,15 @@ def test_weights_of_words_add_up_by_template():
     assert words.sums(np.ones(WIDTH + 1)).tolist() == [3.0, 0.0, 1.0]
     back = Words.from_arrays(words.arrays())
     assert back.column.tolist() == words.column.tolist()
+
+
+def test_texts_of_further_types_stand_behind_the_models(monkeypatch: pytest.MonkeyPatch):
+    words = Words.of(["disk full", "disk failed"])
+    more = words.with_texts(["node failed", ""])
+    assert (more.k, columns(more, 1), columns(more, 3), columns(more, 4)) == (4, columns(words, 1), [], [WIDTH])
+    counted = more.counts(windows([[1, 2], [9]]))
+    failed = set(columns(more, 1)) & set(columns(more, 2))
+    assert [counted[0, column] for column in failed] == [np.log(3)]
+    assert counted[1].nonzero()[0].tolist() == [WIDTH]
+    monkeypatch.setattr(module, "MAX_TEXTS", 1)
+    assert words.with_texts(["node failed", "node lost"]).k == 3

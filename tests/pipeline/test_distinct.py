@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from made_windows import windows_of
-from oddlog.pipeline.distinct import counts_hash, distinct, merged, sampled, sequence_hash
+from oddlog.pipeline.distinct import counts_hash, distinct, merged, reads_hash, sampled, sequence_hash
 
 bags = st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=12)
 
@@ -77,3 +77,11 @@ def test_windows_alike_in_order_are_not_alike_if_only_one_is_over():
     over, open_, turned = sequence_hash(windows, order, 9).tolist()
     assert len({over, open_, turned}) == 3
     assert len(set(counts_hash(windows, 9).tolist())) == 1  # what only counts sees no end
+
+
+def test_unseen_types_are_one_type_except_to_those_who_read_texts():
+    windows = windows_of([[0, 7], [0, 8], [0, 1]])
+    counted = reads_hash(windows, frozenset({"template"}), 5)
+    told = reads_hash(windows, frozenset({"template", "text"}), 5)
+    assert counted[0] == counted[1] != counted[2]
+    assert len(set(told.tolist())) == 3

@@ -285,6 +285,23 @@ def test_detectors_that_learn_from_labels_are_fitted_saved_loaded_and_find_the_l
     assert set(again.detect(odd_log).scores.filter("is_anomaly")["key"]) == set(found)
 
 
+def test_detect_tells_members_the_texts_of_types_that_the_model_has_never_seen(
+    with_lost_orders: tuple[Path, Path], tmp_path: Path
+):
+    log, labels = with_lost_orders
+    model = oddlog.fit(log, labels=labels, detectors="logistic")
+    parts = [shop_lines(20, 30 + i, start=80_000 + 9_000 * i, broken=int(i < 2)) for i in range(3)]
+    later = "\n".join(line for part in parts for line in part) + "\n"
+    later = later.replace("Order ord-3000020 lost: carrier refused parcel", "The carrier of ord-3000020 refused again,")
+    later = later.replace(
+        "Order ord-3100020 lost: carrier refused parcel", "The cover of ord-3100020 got a blue label,"
+    )
+    (tmp_path / "later.log").write_text(later)
+    score = dict(model.detect(tmp_path / "later.log").scores.select("key", "score").iter_rows())
+    refused, blue = (score[f"ord-{seed}00020"] for seed in (30, 31))
+    assert refused > blue
+
+
 def test_a_detector_that_learns_from_labels_asks_for_them_before_anything_is_read(tmp_path: Path):
     with pytest.raises(
         LabelError, match=r"^The detector 'svm' learns from labels, and none are given\. Give some with"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from typing import Literal, Self
 
 import numpy as np
@@ -44,11 +46,12 @@ class GradientBoosting:
     """
 
     name = "boosting"
-    reads = frozenset({"template"})
+    reads = frozenset({"template", "text"})
     needs: Literal["usual", "labels"] = "labels"
     requires: tuple[str, ...] = ("sklearn",)
 
     _words: Words
+    _all: Words  # those of types unseen by the model, too
     _trees: Trees
 
     def __init__(self, *, seed: int | None = None) -> None:
@@ -77,7 +80,7 @@ class GradientBoosting:
         except ImportError as error:
             raise MissingExtraError("Gradient boosting", "train") from error
         kept, label = merged(windows, both_kinds(windows, labels), len(context.templates), MAX_ROWS)
-        self._words = Words.of(context.templates.text)
+        self._words = self._all = Words.of(context.templates.text)
         x = self._words.counts(kept)
         used = np.flatnonzero(x.min(0) < x.max(0))
         used = used if len(used) else np.arange(1)
@@ -94,12 +97,18 @@ class GradientBoosting:
         self._trees = Trees.joined(trees).on(used)
         return self
 
+    def with_texts(self, texts: Sequence[str]) -> Self:
+        """Return a detector that knows the words of types unseen by the model, of rows k and on [x], too."""
+        knowing = copy(self)
+        knowing._all = self._words.with_texts(texts)  # noqa: SLF001 - a copy of its own
+        return knowing
+
     def score(self, windows: Windows) -> Scores:
         """Return the log-odds of each window."""
         odds: F64 = np.empty(len(windows))
         for start in range(0, len(windows), ROWS_AT_ONCE):
             part = windows.take(np.arange(start, min(start + ROWS_AT_ONCE, len(windows))))
-            odds[start : start + ROWS_AT_ONCE] = self._trees.values(self._words.counts(part).astype(np.float32))
+            odds[start : start + ROWS_AT_ONCE] = self._trees.values(self._all.counts(part).astype(np.float32))
         return Scores(odds, np.full(len(windows.template), np.nan, np.float32))
 
     def state(self) -> State:
@@ -110,5 +119,6 @@ class GradientBoosting:
     def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
         """Rebuild a fitted detector; needs no scikit-learn."""
         self = cls(seed=state.meta["seed"])
-        self._words, self._trees = Words.from_arrays(state.arrays), Trees.from_arrays(state.arrays)
+        self._words = self._all = Words.from_arrays(state.arrays)
+        self._trees = Trees.from_arrays(state.arrays)
         return self

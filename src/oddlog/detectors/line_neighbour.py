@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from typing import Literal, Self
 
 import numpy as np
 
 from oddlog.detectors.usual import usual_only
-from oddlog.types import F32, F64, I8, I64, Context, Scores, State, Windows
+from oddlog.features.text import embed
+from oddlog.types import F32, F64, I8, Context, Scores, State, Windows
 
 MAX_TEXTS = 4_096
 """Texts of usual lines that others are compared with, those that stand in most windows."""
 BLOCK = 1 << 20
 """Cells of a block of similarities."""
+MAX_UNSEEN = 100_000
+"""Types unseen by the model whose texts are looked at."""
 UNSEEN = 1.0
-"""Distance of a type that the model has never seen: its text is not known, so it has nothing in common with others."""
+"""Distance of a type whose text is not known: it has nothing in common with others."""
 
 
 class LineNeighbour:
@@ -28,18 +33,20 @@ class LineNeighbour:
     After the 1-nearest-neighbour of Yu et al., "Deep learning or classical machine learning? An empirical study on
     log-based anomaly detection" (LightAD), ICSE 2024, section 4 (doi 10.1145/3597503.3623308), which shows that lines
     repeat between training and test so often that the nearest one decides. There the neighbours carry labels; here
-    only usual ones are known and the distance is the score. The paper does not say what a text that was never seen is
-    compared by when only its type is new: here it is as far as can be. What is stored is one distance for each type
-    of the model; at most `MAX_TEXTS` texts are compared with.
+    only usual ones are known and the distance is the score. Stored are one distance for each type of the model and
+    the vectors of at most `MAX_TEXTS` usual texts. Of types unseen by the model the text is what `detect` tells; a
+    type that it tells nothing of is as far as can be.
 
     """
 
     name = "line-neighbour"
-    reads = frozenset({"template"})
+    reads = frozenset({"template", "text"})
     needs: Literal["usual", "labels"] = "usual"
     requires: tuple[str, ...] = ()
 
     _distance: F64  # [k + 1] of each row; the last entry serves every unseen type
+    _usual: F32  # [t, 64] vectors that others are compared with
+    _further: F64 | None = None  # as `_distance`, with rows k and on
 
     def fit(
         self,
@@ -59,35 +66,43 @@ class LineNeighbour:
         kept = seen[np.argsort(-held[seen], kind="stable")[:MAX_TEXTS]]
         self._distance = np.append(np.full(k, UNSEEN), UNSEEN)
         others = np.flatnonzero(held[:k] == 0)
-        self._distance[others] = _to_nearest(context.templates.embedding, others, np.sort(kept))
+        self._usual = context.templates.embedding[np.sort(kept)]
+        self._distance[others] = _to_nearest(context.templates.embedding[others], self._usual)
         self._distance[seen] = 0.0
         return self
 
+    def with_texts(self, texts: Sequence[str]) -> Self:
+        """Return a detector that knows the texts of types unseen by the model, of rows k and on [x], too."""
+        knowing = copy(self)
+        further = _to_nearest(embed(texts[:MAX_UNSEEN]), self._usual)
+        knowing._further = np.concatenate([self._distance[:-1], further, self._distance[-1:]])  # noqa: SLF001 - a copy
+        return knowing
+
     def score(self, windows: Windows) -> Scores:
         """Return the distance of each event's text, and of the oddest one of each window."""
-        event = self._distance[np.minimum(windows.template, len(self._distance) - 1)]
+        distance = self._distance if self._further is None else self._further
+        event = distance[np.minimum(windows.template, len(distance) - 1)]
         window = np.zeros(len(windows))
         np.maximum.at(window, windows.window_of_event, event)
         return Scores(window, event.astype(np.float32))
 
     def state(self) -> State:
-        """Return the distance of each type."""
-        return State({"distance": self._distance})
+        """Return the distance of each type, and the vectors of usual texts."""
+        return State({"distance": self._distance, "usual": self._usual})
 
     @classmethod
     def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
         """Rebuild a fitted detector."""
         self = cls()
-        self._distance = state.arrays["distance"]
+        self._distance, self._usual = state.arrays["distance"], state.arrays["usual"]
         return self
 
 
-def _to_nearest(embedding: F32, asked: I64, to: I64) -> F64:
-    """Return the cosine distance of each of `asked` [a] to the nearest of `to` [t]; vectors have length 1, or 0."""
+def _to_nearest(asked: F32, to: F32) -> F64:
+    """Return the cosine distance of each vector [a, 64] to the nearest of `to` [t, 64]; they have length 1, or 0."""
     nearest = np.full(len(asked), UNSEEN)
     step = max(1, BLOCK // max(1, len(to)))
     for start in range(0, len(asked) if len(to) else 0, step):
-        part = asked[start : start + step]
-        nearest[start : start + step] = 1 - (embedding[part] @ embedding[to].T).max(1).astype(np.float64)
+        nearest[start : start + step] = 1 - (asked[start : start + step] @ to.T).max(1).astype(np.float64)
     clipped: F64 = np.clip(nearest, 0.0, UNSEEN)
     return clipped

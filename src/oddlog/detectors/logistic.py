@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from typing import Literal, Self
 
 import numpy as np
@@ -39,11 +41,12 @@ class LogisticRegression:
     """
 
     name = "logistic"
-    reads = frozenset({"template"})
+    reads = frozenset({"template", "text"})
     needs: Literal["usual", "labels"] = "labels"
     requires: tuple[str, ...] = ()
 
     _words: Words
+    _all: Words  # those of types unseen by the model, too
     _weight: F64  # [WIDTH + 1] of ln(1 + lines)
     _bias: float
 
@@ -64,7 +67,7 @@ class LogisticRegression:
 
         """
         kept, label = merged(windows, both_kinds(windows, labels), len(context.templates), MAX_ROWS)
-        self._words = Words.of(context.templates.text)
+        self._words = self._all = Words.of(context.templates.text)
         x = self._words.counts(kept)
         used = np.flatnonzero(x.min(0) < x.max(0))
         x = x[:, used]
@@ -76,14 +79,20 @@ class LogisticRegression:
         self._bias = float(fitted[0] - mean @ self._weight[used])
         return self
 
+    def with_texts(self, texts: Sequence[str]) -> Self:
+        """Return a detector that knows the words of types unseen by the model, of rows k and on [x], too."""
+        knowing = copy(self)
+        knowing._all = self._words.with_texts(texts)  # noqa: SLF001 - a copy of its own
+        return knowing
+
     def score(self, windows: Windows) -> Scores:
         """Return the log-odds of each window, and what the words of each event's type add to them."""
         odds = np.empty(len(windows))
         for start in range(0, len(windows), ROWS_AT_ONCE):
             part = windows.take(np.arange(start, min(start + ROWS_AT_ONCE, len(windows))))
-            odds[start : start + ROWS_AT_ONCE] = self._words.counts(part) @ self._weight + self._bias
-        of_type = self._words.sums(self._weight) * np.log(2)  # of one line
-        event = of_type[np.minimum(windows.template, self._words.k)]
+            odds[start : start + ROWS_AT_ONCE] = self._all.counts(part) @ self._weight + self._bias
+        of_type = self._all.sums(self._weight) * np.log(2)  # of one line
+        event = of_type[np.minimum(windows.template, self._all.k)]
         return Scores(odds, event.astype(np.float32))
 
     def state(self) -> State:
@@ -94,7 +103,7 @@ class LogisticRegression:
     def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
         """Rebuild a fitted detector."""
         self = cls()
-        self._words = Words.from_arrays(state.arrays)
+        self._words = self._all = Words.from_arrays(state.arrays)
         self._weight, self._bias = state.arrays["weight"], float(state.arrays["bias"][0])
         return self
 

@@ -17,6 +17,8 @@ from oddlog.types import F64, I64, Windows
 
 WIDTH = 1_024
 """Columns that words are hashed into; a column more is for lines of unseen types."""
+MAX_TEXTS = 100_000
+"""Types unseen by a model whose words are looked up."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
 
 
@@ -55,6 +57,12 @@ class Words:
             np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             np.array([one for part in parts for one in part], np.int64),
         )
+
+    def with_texts(self, texts: Sequence[str]) -> Self:
+        """Return the columns of further templates behind these: at most `MAX_TEXTS`, the others stay unseen."""
+        more = type(self).of(texts[:MAX_TEXTS])
+        indptr = np.concatenate([self.indptr[:-1], more.indptr[1:] + self.indptr[-2]])
+        return type(self)(indptr, np.concatenate([self.column[: self.indptr[-2]], more.column]))
 
     @property
     def k(self) -> int:

@@ -241,7 +241,7 @@ class _Detecting:
         verdicts: list[pl.DataFrame] = []
         judged = self._rates()
         with LineWriter(line_scores, self.sources, self.matcher) as writer:
-            for i, (view, store) in enumerate(zip(self.model.views, stores, strict=True)):
+            for i, (view, store) in enumerate(zip(self._views(), stores, strict=True)):
                 self.say(f"judging {view.cut.noun}", store.rows)
                 verdicts.append(self._view(view, store, overlay, merging, covered, words, writer, every_line=i == 0))
                 if self.collector is not None:
@@ -278,6 +278,11 @@ class _Detecting:
             hidden=tuple(hidden),
             overview=None if self.collector is None else self.collector.overview(reading),
         )
+
+    def _views(self) -> list[View]:
+        """Return the views as their members judge now that all types are known."""
+        texts = self.matcher.unseen_texts
+        return [view.knowing(texts) for view in self.model.views]
 
     def _rates(self) -> Judged | None:
         """Return what the rates view says, if there is one; its episodes are noted."""

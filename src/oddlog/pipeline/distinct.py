@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from oddlog.features.hashing import mix, places, sums_of
-from oddlog.types import F64, I64, U64, Windows
+from oddlog.types import F64, I64, OVERFLOW, U64, Windows
 
 MOST_WINDOWS = 200_000  # distinct windows a fit takes; beyond, a sample of them, which is stated
 MOST_EVENTS = 500_000  # of whole windows a fit takes: 25 bytes each, and 4 for each number
-COUNTED = frozenset({"template"})  # what a detector reads that only counts types
+COUNTED = frozenset({"template", "text"})  # what a detector reads that only counts types, or the words of these
 CODED = frozenset({"template", "order", "level", "service"})  # what can be told alike; times and numbers never are
 
 
@@ -21,7 +21,8 @@ def counts_hash(windows: Windows, unseen_from: int) -> U64:
 def reads_hash(windows: Windows, reads: frozenset[str], unseen_from: int) -> U64 | None:
     """Return a hash of what a detector that `reads` so much sees of each window [w]; None where no two are alike."""
     if reads <= COUNTED:
-        return counts_hash(windows, unseen_from)
+        # Who reads texts tells unseen types apart, too.
+        return counts_hash(windows, OVERFLOW if "text" in reads else unseen_from)
     return sequence_hash(windows, reads, unseen_from) if reads <= CODED else None
 
 

@@ -6,8 +6,8 @@ entities if they are asked for, and the `EventView` of single lines.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -124,6 +124,10 @@ class View:
         """The names of the members that do not vote."""
         return tuple(one.name for one, votes in zip(self.members, self.calibrator.votes, strict=True) if not votes)
 
+    def knowing(self, texts: Sequence[str]) -> Self:
+        """Return the view with members that know the texts of types unseen by the model, of rows k and on."""
+        return replace(self, members=tuple(_knowing(member, texts) for member in self.members))
+
     def scores(self, windows: Windows, *, shown: bool = False) -> F64:
         """Return each member's score of each window [m, w]; unfinished windows get an opinion from news only.
 
@@ -229,6 +233,11 @@ class View:
             Known.from_state(states[f"{name}.known"]),
             meta.get("rate", USUAL_RATE),
         )
+
+
+def _knowing(member: Detector, texts: Sequence[str]) -> Detector:
+    with_texts: Callable[[Sequence[str]], Detector] | None = getattr(member, "with_texts", None)
+    return member if with_texts is None else with_texts(texts)
 
 
 def _told(choice: SessionChoice) -> dict[str, str]:

@@ -46,6 +46,11 @@ class Matcher:
         """How many types unseen by the model have a row of their own."""
         return len(self._unseen)
 
+    @property
+    def unseen_texts(self) -> tuple[str, ...]:
+        """The masked texts of the types unseen by the model, of rows k and on."""
+        return tuple(self._unseen_text)
+
     def rows(self, key: U64, text: pl.Series) -> U32:
         """Return the row of each key [x].
 
