@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 
 import oddlog
 from naive import detectors as naive
-from oddlog.detectors import DEFAULT, bigrams, count_neighbour, create, isolation, line_neighbour, logcluster
+from oddlog.detectors import (
+    DEFAULT,
+    bigrams,
+    count_neighbour,
+    create,
+    error_count,
+    isolation,
+    line_neighbour,
+    logcluster,
+)
 from oddlog.detectors.logcluster import complete_linkage, representatives
 from oddlog.detectors.pca import q_statistic
 from oddlog.errors import ConfigError
@@ -93,6 +102,15 @@ def test_error_count_counts_levels_and_where_there_is_none_words():
     scores = fitted.score(batch)
     assert scores.window.tolist() == [2.0, 2.0, 0.0, 0.0]
     assert scores.event.tolist() == [1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0]
+
+
+def test_error_count_reads_the_words_of_types_unseen_by_the_model_once_they_are_told(monkeypatch: pytest.MonkeyPatch):
+    fitted = create("error-count").fit(windows([[0]]), texts("request <*> served"))
+    batch = replace(windows([[1], [2], [3]]), level=np.zeros(3, np.uint8))
+    assert fitted.score(batch).window.tolist() == [0.0, 0.0, 0.0]
+    assert fitted.with_texts(["disk full", "disk failed"]).score(batch).window.tolist() == [0.0, 1.0, 0.0]
+    monkeypatch.setattr(error_count, "MAX_UNSEEN", 1)
+    assert fitted.with_texts(["disk full", "disk failed"]).score(batch).window.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_error_count_counts_from_the_level_that_is_asked_for():

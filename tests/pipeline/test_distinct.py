@@ -85,3 +85,5 @@ def test_unseen_types_are_one_type_except_to_those_who_read_texts():
     told = reads_hash(windows, frozenset({"template", "text"}), 5)
     assert counted[0] == counted[1] != counted[2]
     assert len(set(told.tolist())) == 3
+    assert len(set(reads_hash(windows, frozenset({"template", "level"}), 5).tolist())) == 2
+    assert len(set(reads_hash(windows, frozenset({"template", "level", "text"}), 5).tolist())) == 3

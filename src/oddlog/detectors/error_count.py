@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from typing import Literal, Self
 
 import numpy as np
@@ -13,14 +15,15 @@ from oddlog.types import I8, LEVELS, U8, Bool, Context, Scores, State, Windows
 
 WORDS = ("failure", "exception")
 """Groups of words (see `features.keywords`) that make an error of a line that states no level."""
+MAX_UNSEEN = 100_000
+"""Types unseen by the model whose words are looked at."""
 
 
 class ErrorCount:
     """How many lines of a window are at least of a level, ERROR if nothing else is said.
 
-    A line that states no level is an error where its template speaks of a failure or an exception; one of a type
-    unseen by the model has no text to look at, and counts only by its level. An event's score is 1 for an error, else
-    0. Nothing is learned: what is usual is for the calibration to say.
+    A line that states no level is an error where its template speaks of a failure or an exception. An event's score is
+    1 for an error, else 0. Nothing is learned: what is usual is for the calibration to say.
 
     Parameters
     ----------
@@ -35,11 +38,12 @@ class ErrorCount:
     """
 
     name = "error-count"
-    reads = frozenset({"template", "level"})
+    reads = frozenset({"template", "level", "text"})
     needs: Literal["usual", "labels"] = "usual"
     requires: tuple[str, ...] = ()
 
     _speaks: U8  # [k + 1] whether the text of each row speaks of an error; the last entry serves every unseen type
+    _all: U8  # with rows k and on
 
     def __init__(self, least: str = "ERROR") -> None:
         if least not in LEVELS:
@@ -56,9 +60,15 @@ class ErrorCount:
     ) -> Self:
         """Look which templates speak of errors."""
         usual_only(windows, labels)
-        groups = [list(GROUPS).index(group) for group in WORDS]
-        self._speaks = np.append(keywords(context.templates.text)[:, groups].any(1), 0).astype(np.uint8)
+        self._speaks = self._all = np.append(_speak(context.templates.text), 0).astype(np.uint8)
         return self
+
+    def with_texts(self, texts: Sequence[str]) -> Self:
+        """Return a detector that knows the words of types unseen by the model, of rows k and on [x], too."""
+        knowing = copy(self)
+        further = _speak(texts[:MAX_UNSEEN])
+        knowing._all = np.concatenate([self._speaks[:-1], further, self._speaks[-1:]])  # noqa: SLF001 - a copy of its own
+        return knowing
 
     def score(self, windows: Windows) -> Scores:
         """Return how many errors each window holds, and which events are errors."""
@@ -67,7 +77,7 @@ class ErrorCount:
         return Scores(window, error.astype(np.float32))
 
     def _errors(self, windows: Windows) -> Bool:
-        speaks = self._speaks[np.minimum(windows.template, len(self._speaks) - 1)] > 0
+        speaks = self._all[np.minimum(windows.template, len(self._all) - 1)] > 0
         error: Bool = np.where(windows.level > 0, windows.level >= LEVELS.index(self.least), speaks)
         return error
 
@@ -79,5 +89,12 @@ class ErrorCount:
     def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
         """Rebuild a fitted detector."""
         self = cls(least=str(state.meta["least"]))
-        self._speaks = state.arrays["speaks"]
+        self._speaks = self._all = state.arrays["speaks"]
         return self
+
+
+def _speak(texts: Sequence[str]) -> U8:
+    """Return whether each text [x] speaks of an error."""
+    groups = [list(GROUPS).index(group) for group in WORDS]
+    speaks: U8 = np.any(keywords(texts)[:, groups], axis=1).astype(np.uint8)
+    return speaks

@@ -20,9 +20,10 @@ def counts_hash(windows: Windows, unseen_from: int) -> U64:
 
 def reads_hash(windows: Windows, reads: frozenset[str], unseen_from: int) -> U64 | None:
     """Return a hash of what a detector that `reads` so much sees of each window [w]; None where no two are alike."""
+    if "text" in reads:  # who reads texts tells unseen types apart, too
+        unseen_from, reads = OVERFLOW, reads - {"text"}
     if reads <= COUNTED:
-        # Who reads texts tells unseen types apart, too.
-        return counts_hash(windows, OVERFLOW if "text" in reads else unseen_from)
+        return counts_hash(windows, unseen_from)
     return sequence_hash(windows, reads, unseen_from) if reads <= CODED else None
 
 
