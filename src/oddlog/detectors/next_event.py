@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import onnxruntime as ort
@@ -28,6 +28,9 @@ from oddlog.detectors.trained import Trained
 from oddlog.errors import MissingExtraError
 from oddlog.features.counts import RARE, UNSEEN, Columns, choose_columns
 from oddlog.types import F32, F64, I8, I64, U32, Context, Scores, State, Windows
+
+if TYPE_CHECKING:
+    from torch import nn
 
 MAX_TYPES = 1_024
 """Types the network tells apart; the rest, the rarest, share one slot."""
@@ -113,6 +116,9 @@ class NextEvent(Trained):
     }
     """What `oddlog tune` tries; the loss on the validation windows is alike for all of it."""
 
+    OPTIONS: ClassVar[tuple[str, ...]] = ("embedding", "width", "layers", "top")
+    """Options that the model keeps besides those of training."""
+
     _columns: Columns
     _weights: dict[str, F32]
     _graphs: dict[str, bytes]
@@ -157,26 +163,43 @@ class NextEvent(Trained):
         try:
             from oddlog.detectors.deep import next_event, training  # noqa: PLC0415 - of the extra: scoring needs none
         except ImportError as error:
-            raise MissingExtraError("The next-event LSTM", "train") from error
+            raise MissingExtraError(f"The detector {self.name}", "train") from error
         usual, validation = self._learned_and_judged(windows, labels, validation)
         seed = self._seed_in(context)
-        self._columns = choose_columns(usual, len(context.templates), MAX_TYPES)
+        self._columns = self._chosen(usual, context)
         self._weights, history = next_event.learn(
-            self._begin + 1,
-            self._begin,
-            self._columns.width - 1,
+            self._network(context),
+            self._dropped,
             training.Examples(*self._examples(usual, MAX_WINDOWS, seed)),
             training.Examples(*self._examples(validation, MAX_VALIDATION, seed)),
             self._recipe(seed),
-            embedding=self.embedding,
-            width=self.width,
-            layers=self.layers,
             folder=self._folder,
             say=self.progress,
         )
-        self._graphs = next_event.graphs(self._weights)
+        self._graphs = self._graphs_of(self._weights)
         self.training = history.summary()
         return self
+
+    def _chosen(self, usual: Windows, context: Context) -> Columns:
+        """Return the slots of the types."""
+        return choose_columns(usual, len(context.templates), MAX_TYPES)
+
+    def _graphs_of(self, weights: dict[str, F32]) -> dict[str, bytes]:
+        """Return the graphs that score and that explain."""
+        from oddlog.detectors.deep import export  # noqa: PLC0415 - of the extra
+
+        return {"surprise": export.surprise(weights), "expected": export.expected(weights)}
+
+    @property
+    def _dropped(self) -> int | None:
+        """The token that some events are taken for while training."""
+        return self._columns.width - 1
+
+    def _network(self, context: Context) -> Callable[[], nn.Module]:  # noqa: ARG002 - for who reads texts
+        """Return what makes the network, with weights as torch draws them."""
+        from oddlog.detectors.deep.networks import NextEvent as Network  # noqa: PLC0415 - of the extra
+
+        return partial(Network, self._begin + 1, self._begin, self.embedding, self.width, self.layers)
 
     def score(self, windows: Windows) -> Scores:
         """Return how surprising each window's most surprising steps are, and each event."""
@@ -201,7 +224,7 @@ class NextEvent(Trained):
     def state(self) -> State:
         """Return the weights, the slots of the types, and the graphs derived from the weights."""
         arrays: dict[str, Any] = {"lookup": self._columns.lookup, "row": self._columns.row, **self._weights}
-        meta = {**self._options("embedding", "width", "layers", "top"), "training": self.training}
+        meta = {**self._options(*self.OPTIONS), "training": self.training}
         return State(arrays, meta, self._graphs)
 
     @classmethod

@@ -131,6 +131,18 @@ def surprise(weights: dict[str, F32]) -> bytes:
     )
 
 
+def rank(weights: dict[str, F32]) -> bytes:
+    """Return the graph ``tokens [b, t], targets [b, t] -> rank [b, t]``: how many types are as likely or likelier."""
+    to = Writer("next-event-rank")
+    logits = to.linear(_hidden(to, weights), weights, "choice.")
+    targets = to.add("Unsqueeze", to.add("Transpose", "targets", perm=[1, 0]), to.axes(2))
+    ahead = to.add("GreaterOrEqual", logits, to.add("GatherElements", logits, targets, axis=2))
+    count = to.add("ReduceSum", to.add("Cast", ahead, to=onnx.TensorProto.FLOAT), to.axes(2), keepdims=0)
+    to.add("Transpose", count, perm=[1, 0], out="rank")
+    int64, shape = onnx.TensorProto.INT64, ["b", "t"]
+    return to.model([("tokens", int64, shape), ("targets", int64, shape)], [("rank", onnx.TensorProto.FLOAT, shape)])
+
+
 def expected(weights: dict[str, F32]) -> bytes:
     """Return the graph ``tokens [b, t], at [b], target [b] -> probability [b, 3], expected [b, 3], seen [b]``.
 

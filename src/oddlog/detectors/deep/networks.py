@@ -7,6 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from oddlog.types import F32
+
 KERNEL = 5
 """Steps that a convolution sees."""
 
@@ -18,16 +20,25 @@ class NextEvent(nn.Module):
     end, and log-likelihoods instead of a rank, are ours.
     """
 
-    def __init__(self, inputs: int, outputs: int, embedding: int, width: int, layers: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, embedding: int, width: int, layers: int, vectors: F32 | None = None
+    ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(inputs, embedding)
-        self.lstm = nn.LSTM(embedding, width, layers, batch_first=True)
+        self.embedding = _embedding(inputs, embedding, vectors)
+        self.lstm = nn.LSTM(self.embedding.embedding_dim, width, layers, batch_first=True)
         self.choice = nn.Linear(width, outputs)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the log-probability of each type after each token [b, t] -> [b, t, v]."""
         hidden, _ = self.lstm(self.embedding(tokens))
         return torch.log_softmax(self.choice(hidden), dim=-1)
+
+
+def _embedding(inputs: int, width: int, vectors: F32 | None) -> nn.Embedding:
+    """Return an embedding to be learned, or one that stays at `vectors` [v, d]."""
+    if vectors is None:
+        return nn.Embedding(inputs, width)
+    return cast("nn.Embedding", nn.Embedding.from_pretrained(torch.from_numpy(vectors)))  # type: ignore[no-untyped-call]  # torch's own
 
 
 class SequenceAutoencoder(nn.Module):

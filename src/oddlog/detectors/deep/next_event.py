@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from oddlog.detectors.deep import export
-from oddlog.detectors.deep.networks import NextEvent
 from oddlog.detectors.deep.training import Batch, Examples, History, Recipe, Say, seeded, train, weights_of
 from oddlog.types import F32
 
@@ -18,26 +17,26 @@ UNSEEN_SHARE = 0.02
 
 
 def learn(
-    inputs: int,
-    outputs: int,
-    unseen: int,
+    network: Callable[[], nn.Module],
+    unseen: int | None,
     examples: Examples,
     validation: Examples,
     recipe: Recipe,
     *,
-    embedding: int,
-    width: int,
-    layers: int,
     folder: Path | None,
     say: Say | None,
 ) -> tuple[dict[str, F32], History]:
-    """Return trained weights. Examples load tokens [b, t], targets [b, t], and the share of each step's loss [b, t]."""
+    """Return trained weights.
+
+    Examples load tokens [b, t], targets [b, t], and the share of each step's loss [b, t]; `unseen` is the token that
+    some events are taken for.
+    """
     with seeded(recipe.seed):
-        model = NextEvent(inputs, outputs, embedding, width, layers)
+        model = network()
 
     def loss(model: nn.Module, batch: Batch, noise: torch.Generator | None) -> Tensor:
         tokens, targets, share = batch
-        if noise is not None:
+        if noise is not None and unseen is not None:
             lost = torch.rand(tokens.shape, generator=noise) < UNSEEN_SHARE
             tokens = torch.where(lost, unseen, tokens)
         log_p = model(tokens).gather(2, targets.unsqueeze(2)).squeeze(2)
@@ -45,8 +44,3 @@ def learn(
 
     history = train(model, loss, examples, validation, recipe, folder=folder, say=say)
     return weights_of(model), history
-
-
-def graphs(weights: dict[str, F32]) -> dict[str, bytes]:
-    """Return the graphs that score and that explain."""
-    return {"surprise": export.surprise(weights), "expected": export.expected(weights)}

@@ -1,0 +1,111 @@
+"""DeepLog: the next message type foretold, and numbers out of range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from oddlog.detectors.ranked import Ranked
+from oddlog.detectors.usual import usual_only
+from oddlog.detectors.values import ParameterValues
+from oddlog.types import I8, Context, Scores, State, Windows
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NATS = float(np.log(10))
+"""-log10 p x this is -ln p: ranges and the network then speak of the same thing."""
+CONFIDENCE = 3.0
+"""-log10 p beyond which a value is odd to the paper: outside of the 99.9 % interval, the widest that it tries."""
+
+
+class DeepLog(Ranked):
+    """DeepLog: how little what comes next was expected, or how far a number is out of range, whichever is more.
+
+    See `ranked.Ranked` for the parameters.
+
+    Notes
+    -----
+    Du, Li, Zheng and Srikumar, "DeepLog: Anomaly detection and diagnosis from system logs through deep learning",
+    CCS 2017 (doi 10.1145/3133956.3134015). Its two models:
+
+    - Message types (section 3.1): LSTM of 2 layers of 64, the last h = 10 types in, the next one out, usual if it is
+      one of the g = 9 likeliest. Ours differs: a learned embedding in place of one-hot, whole windows in place of
+      the last h, marks of begin and end, the likelihood in place of the rank (without the end, a session that was
+      cut off looks usual). ``paper=True`` keeps all four as published. Where the paper is silent, on the first h
+      events of a session: their shorter history is looked at.
+    - Parameter values (section 3.2): there an LSTM for each message type foretells its next vector of values, and
+      an error outside of a confidence interval (98 to 99.9 %) of validation errors is odd. Here, also with
+      ``paper=True``, ranges for each type and number (`values.ParameterValues`) stand in for these networks, since
+      most types have too few values to train one; -ln p of a value is compared with that of a type, and with
+      ``paper=True`` a value's score is above 1 outside of the 99.9 % interval. Only where logs hold numbers.
+    - Workflows (section 4) and updates by answers (section 3.3) are the whole tool's (`explain`, `feedback`).
+
+    """
+
+    name = "deeplog"
+    reads = frozenset({"template", "order", "numbers"})
+
+    _values: ParameterValues | None = None
+
+    def fit(
+        self, windows: Windows, context: Context, labels: I8 | None = None, *, validation: Windows | None = None
+    ) -> Self:
+        """Train the network on usual windows and learn the usual ranges of numbers.
+
+        Raises
+        ------
+        MissingExtraError
+            Without PyTorch or onnx.
+        TooLittleDataError
+            Without a usual window.
+
+        """
+        super().fit(windows, context, labels, validation=validation)
+        usual = usual_only(windows, labels)
+        held = bool(context.numbers) and bool(np.isfinite(usual.numbers).any())
+        self._values = ParameterValues().fit(usual, context) if held else None
+        return self
+
+    def score(self, windows: Windows) -> Scores:
+        """Return the higher one of the surprise at types and at numbers, of windows and events."""
+        types = super().score(windows)
+        if self._values is None:
+            return types
+        numbers, unit = self._values.score(windows), 1 / CONFIDENCE if self.paper else NATS
+        return Scores(
+            np.fmax(types.window, numbers.window * unit), np.fmax(types.event, numbers.event * np.float32(unit))
+        )
+
+    def state(self) -> State:
+        """Return the network, and the ranges where there are numbers."""
+        own = super().state()
+        if self._values is None:
+            return own
+        values = self._values.state()
+        arrays = {**own.arrays, **{f"values.{name}": array for name, array in values.arrays.items()}}
+        return replace(own, arrays=arrays, meta={**own.meta, "values": dict(values.meta)})
+
+    @classmethod
+    def from_state(cls, state: State, context: Context) -> Self:
+        """Rebuild a fitted detector; needs neither PyTorch nor onnx."""
+        meta = dict(state.meta)
+        of_values = meta.pop("values", None)
+        mine = {name: array for name, array in state.arrays.items() if not name.startswith("values.")}
+        self = super().from_state(State(mine, meta, state.graphs), context)
+        if of_values is not None:
+            arrays = {name.removeprefix("values."): a for name, a in state.arrays.items() if name not in mine}
+            self._values = ParameterValues.from_state(State(arrays, of_values), context)
+        return self
+
+    def _network(self, context: Context) -> Callable[[], nn.Module]:
+        if not self.paper:
+            return super()._network(context)
+        from oddlog.detectors.deep.networks import NextEvent  # noqa: PLC0415 - of the extra
+
+        one_hot: Any = np.eye(self._begin + 1, dtype=np.float32)
+        return partial(NextEvent, self._begin + 1, self._begin, 0, self.width, self.layers, vectors=one_hot)
