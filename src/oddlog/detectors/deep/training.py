@@ -165,6 +165,37 @@ def train(
         return _Training(model, loss, examples, validation, recipe, folder, say).run()
 
 
+def take_steps(
+    model: nn.Module, loss: Loss, examples: Examples, recipe: Recipe, *, held: Callable[[], Tensor] | None = None
+) -> int:
+    """Take `recipe.steps` steps, no matter how often each example is met, and judge none: a site's part in a round.
+
+    Returns how many were taken.
+
+    Parameters
+    ----------
+    model : Module
+        Trained in place.
+    loss : callable
+        See `Loss`.
+    examples : Examples
+        What is learned from.
+    recipe : Recipe
+        How long and how; a step whose loss is not a number changes nothing and ends it.
+    held : callable, optional
+        Returns what is added to the loss of each step: what holds the weights to something.
+
+    """
+    with deterministic():
+        run = _Training(model, loss, examples, examples, recipe, None, None)
+        run.steps, run.held = recipe.steps, held
+        for index in run._ahead():  # noqa: SLF001 - of this file
+            if not run._learned(index):  # noqa: SLF001
+                break
+            run.step += 1
+    return run.step
+
+
 class _Training:
     """One run: where it stands, and the way on."""
 
@@ -186,6 +217,7 @@ class _Training:
         self.every = min(max(len(per_epoch), 50), max(1, self.steps // 10))  # steps from validation to validation
         self.step, self.history = 0, History()
         self.kept = weights_of(model)
+        self.held: Callable[[], Tensor] | None = None
         self.checkpoint = None if folder is None else Checkpoint(folder, _fingerprint(model, examples, recipe))
 
     def run(self) -> History:
@@ -224,6 +256,8 @@ class _Training:
         weight = torch.from_numpy(self.examples.weight[index].astype(np.float32))
         noise = torch.Generator().manual_seed((self.recipe.seed << 32) + self.step)
         value = (self.loss(self.model, self.examples.load(index), noise) * weight).sum() / weight.sum()
+        if self.held is not None:
+            value = value + self.held()
         if not math.isfinite(value.item()):
             return False
         value.backward()  # type: ignore[no-untyped-call]  # torch's own
