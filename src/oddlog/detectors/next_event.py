@@ -188,7 +188,13 @@ class NextEvent(Trained):
         """Return the graphs that score and that explain."""
         from oddlog.detectors.deep import export  # noqa: PLC0415 - of the extra
 
-        return {"surprise": export.surprise(weights), "expected": export.expected(weights)}
+        counted = self._counted
+        return {"surprise": export.surprise(weights, counted), "expected": export.expected(weights, counted)}
+
+    @property
+    def _counted(self) -> int:
+        """How many of the last events are counted by type besides; 0: the network does not count."""
+        return 0
 
     @property
     def _dropped(self) -> int | None:

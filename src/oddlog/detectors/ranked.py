@@ -98,7 +98,7 @@ class Ranked(NextEvent):
     def _graphs_of(self, weights: dict[str, F32]) -> dict[str, bytes]:
         from oddlog.detectors.deep import export  # noqa: PLC0415 - of the extra
 
-        return {"rank": export.rank(weights)} if self.paper else super()._graphs_of(weights)
+        return {"rank": export.rank(weights, self._counted)} if self.paper else super()._graphs_of(weights)
 
     def _examples(self, windows: Windows, most: int, seed: int) -> tuple[I64, F64, Callable[[I64], Any]]:
         """Return lengths, weights and what loads the tensors of the distinct windows' pieces, or of histories."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import polars as pl
 
-from oddlog.types import F32, I8
+from oddlog.types import F32, I8, Templates
 
 WIDTH = 64
 _WORD = 2  # a shared word says more than a shared trigram; whole numbers keep every sum exact
@@ -44,6 +44,12 @@ def embed(texts: Sequence[str] | pl.Series) -> F32:
     """
     parts = [_embed(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK)]
     return np.concatenate([np.empty((0, WIDTH), np.float32), *parts])
+
+
+def vectors_of(templates: Templates) -> F32:
+    """Return the vectors of a model's texts [k, d]: its own embedding, or `embed` where it has none."""
+    own = templates.embedding
+    return own if own.size and own.any() else embed(templates.text)
 
 
 def _embed(texts: Sequence[str] | pl.Series) -> F32:

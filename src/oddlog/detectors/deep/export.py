@@ -117,10 +117,10 @@ def gates(weights: dict[str, F32], prefix: str, layer: int) -> dict[str, F32]:
     return {"w": ordered("weight_ih")[None], "r": ordered("weight_hh")[None], "b": bias[None]}
 
 
-def surprise(weights: dict[str, F32]) -> bytes:
+def surprise(weights: dict[str, F32], counted: int = 0) -> bytes:
     """Return the graph ``tokens [b, t], targets [b, t] -> surprise [b, t]``, negative log-likelihoods."""
     to = Writer("next-event-surprise")
-    hidden = _hidden(to, weights)
+    hidden = _hidden(to, weights, counted)
     log_p = to.add("LogSoftmax", to.linear(hidden, weights, "choice."), axis=-1)
     targets = to.add("Unsqueeze", to.add("Transpose", "targets", perm=[1, 0]), to.axes(2))
     chosen = to.add("Squeeze", to.add("GatherElements", log_p, targets, axis=2), to.axes(2))
@@ -131,10 +131,10 @@ def surprise(weights: dict[str, F32]) -> bytes:
     )
 
 
-def rank(weights: dict[str, F32]) -> bytes:
+def rank(weights: dict[str, F32], counted: int = 0) -> bytes:
     """Return the graph ``tokens [b, t], targets [b, t] -> rank [b, t]``: how many types are as likely or likelier."""
     to = Writer("next-event-rank")
-    logits = to.linear(_hidden(to, weights), weights, "choice.")
+    logits = to.linear(_hidden(to, weights, counted), weights, "choice.")
     targets = to.add("Unsqueeze", to.add("Transpose", "targets", perm=[1, 0]), to.axes(2))
     ahead = to.add("GreaterOrEqual", logits, to.add("GatherElements", logits, targets, axis=2))
     count = to.add("ReduceSum", to.add("Cast", ahead, to=onnx.TensorProto.FLOAT), to.axes(2), keepdims=0)
@@ -143,13 +143,13 @@ def rank(weights: dict[str, F32]) -> bytes:
     return to.model([("tokens", int64, shape), ("targets", int64, shape)], [("rank", onnx.TensorProto.FLOAT, shape)])
 
 
-def expected(weights: dict[str, F32]) -> bytes:
+def expected(weights: dict[str, F32], counted: int = 0) -> bytes:
     """Return the graph ``tokens [b, t], at [b], target [b] -> probability [b, 3], expected [b, 3], seen [b]``.
 
     `at` is the step after which something was expected, `target` what came.
     """
     to = Writer("next-event-expected")
-    steps = to.add("Transpose", _hidden(to, weights), perm=[1, 0, 2])  # [b, t, h]
+    steps = to.add("Transpose", _hidden(to, weights, counted), perm=[1, 0, 2])  # [b, t, h]
     width = weights["choice.weight"].shape[1]
     place = to.add("Unsqueeze", "at", to.axes(1, 2))
     place = to.add("Expand", place, to.constant("width", np.array([1, 1, width], np.int64)))
@@ -244,7 +244,22 @@ def _twice(to: Writer, x: str) -> str:
     return to.add("Reshape", to.add("Concat", apart, apart, axis=3), to.constant("joined", np.array([0, 0, -1])))
 
 
-def _hidden(to: Writer, weights: dict[str, F32]) -> str:
+def _hidden(to: Writer, weights: dict[str, F32], counted: int) -> str:
     tokens = to.add("Transpose", "tokens", perm=[1, 0])
     embedded = to.add("Gather", to.constant("embedding", weights["embedding.weight"]), tokens)
-    return to.lstm(embedded, weights, "lstm.")
+    hidden = to.lstm(embedded, weights, "lstm.")
+    if not counted:
+        return hidden
+    counts = to.lstm(_counts(to, tokens, len(weights["embedding.weight"]), counted), weights, "counts.")
+    return to.add("Concat", hidden, counts, axis=2)
+
+
+def _counts(to: Writer, tokens: str, inputs: int, counted: int) -> str:
+    """Add how often each token stands among the last `counted` [t, b, v], of tokens [t, b]."""
+    pair = to.constant("pair", np.array([0, 1], np.float32))
+    each = to.add("OneHot", tokens, to.constant("inputs", np.array([inputs], np.int64)), pair)
+    running = to.add("CumSum", each, to.axes(0))
+    lead = to.add("Concat", to.axes(counted), to.add("Shape", each, start=1), axis=0)
+    nothing = to.add("Expand", to.constant("nothing", np.zeros(1, np.float32)), lead)
+    behind = to.add("Concat", nothing, running, axis=0)
+    return to.add("Sub", running, to.add("Slice", behind, to.axes(0), to.axes(-counted), to.axes(0)))

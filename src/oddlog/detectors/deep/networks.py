@@ -34,6 +34,29 @@ class NextEvent(nn.Module):
         return torch.log_softmax(self.choice(hidden), dim=-1)
 
 
+class TextsAndCounts(nn.Module):
+    """Two LSTMs, on the vectors of what came and on how often each type stands among the last `counted` events.
+
+    Meng et al., "LogAnomaly", IJCAI 2019, section 3.3 (doi 10.24963/ijcai.2019/658).
+    """
+
+    def __init__(self, outputs: int, vectors: F32, width: int, layers: int, counted: int) -> None:
+        super().__init__()
+        self.counted = counted
+        self.embedding = _embedding(0, 0, vectors)
+        self.lstm = nn.LSTM(vectors.shape[1], width, layers, batch_first=True)
+        self.counts = nn.LSTM(len(vectors), width, layers, batch_first=True)
+        self.choice = nn.Linear(2 * width, outputs)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return the log-probability of each type after each token [b, t] -> [b, t, v]."""
+        running = nn.functional.one_hot(tokens, len(self.embedding.weight)).to(torch.float32).cumsum(1)
+        before = nn.functional.pad(running, (0, 0, self.counted, 0))[:, : -self.counted]
+        texts, _ = self.lstm(self.embedding(tokens))
+        counts, _ = self.counts(running - before)
+        return torch.log_softmax(self.choice(torch.cat([texts, counts], dim=2)), dim=-1)
+
+
 def _embedding(inputs: int, width: int, vectors: F32 | None) -> nn.Embedding:
     """Return an embedding to be learned, or one that stays at `vectors` [v, d]."""
     if vectors is None:

@@ -1,0 +1,279 @@
+"""LogBERT: hidden message types told from those around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import onnxruntime as ort
+
+from oddlog.detectors import runtime
+from oddlog.detectors.sequences import (
+    Pieces,
+    alike,
+    batches,
+    ended,
+    grid,
+    mean_of_top,
+    pieces,
+    sampled,
+    with_ends,
+)
+from oddlog.detectors.trained import Trained
+from oddlog.errors import MissingExtraError
+from oddlog.features.counts import Columns, choose_columns
+from oddlog.features.hashing import mix
+from oddlog.types import F32, F64, I8, I64, Bool, Context, Scores, State, Windows
+
+MAX_TYPES = 1_024
+MAX_WINDOWS, MAX_VALIDATION = 20_000, 2_500
+MAX_STEPS, WARM = 120, 24
+LONGEST = MAX_STEPS + 2
+MAX_CELLS, MAX_LOGITS = 1 << 14, 1 << 22
+PATTERN = 4
+"""Passes in which every fourth step is hidden, so that each is once."""
+PAPER_SHARE = 0.5
+"""Of the types of a window that the paper's form hides."""
+
+
+class LogBert(Trained):
+    """How little a type is expected among those around it, and how far a window lies from the usual ones.
+
+    A transformer reads a window's types, both ways, and tells those that are hidden; a second term draws what it makes
+    of the step before the first (DIST) to a centre. In scoring, each type, and the end of a window that is over, is
+    hidden once; its score is its negative log-likelihood. A window's is its highest, and `sphere` times the distance.
+
+    Parameters
+    ----------
+    paper : bool
+        Score as the paper does: half of the types are hidden, a type is missed that is none of the g likeliest, and a
+        window's score is how many are, divided by r; above 1 is the paper's verdict.
+    g, r : int
+        How many of the likeliest types pass for usual, and how many misses do.
+    hidden : float
+        Share of the types that is hidden in training.
+    sphere : float
+        How much the squared distance to the centre counts.
+    width, layers : int
+        Sizes of the network; the width a multiple of 4.
+    rate : float
+        Learning rate of the first step (Adam, falling linearly).
+    batch, steps : int
+        Windows of a step, and steps at most.
+    patience : int
+        Validations without a better loss after which training ends.
+    seed : int, optional
+        Of weights, batches and what is hidden; without it that of the context.
+    checkpoints : path, optional
+        A folder in which training leaves checkpoints and goes on from them.
+    progress : callable, optional
+        Told (step, steps, loss on the validation share).
+
+    Notes
+    -----
+    Guo, Yuan and Wu, "LogBERT: Log anomaly detection via BERT", IJCNN 2021 (arXiv 2103.04475): masked keys (section
+    III-C, equations 4 and 5), hypersphere (equation 6), their sum (equation 7, alpha = .1), and detection by
+    candidates (section III-D). Ours differs: each step is hidden once, in four passes, in place of one random draw; the
+    end is a type; likelihoods in place of a count. ``paper=True`` keeps the count; what it hides is drawn from the
+    places in the window, so that a score can be repeated. Sizes are smaller than the paper's (50 and 256 units).
+
+    """
+
+    name = "logbert"
+    reads = frozenset({"template", "order"})
+    search: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "width": (32, 48, 64),
+        "layers": (1, 2, 3),
+        "hidden": (0.15, 0.3, 0.5),
+        "rate": (1e-3, 2e-3, 3e-3),
+    }
+    """What `oddlog tune` tries; the loss on the validation windows is alike for all of it."""
+
+    _columns: Columns
+    _weights: dict[str, F32]
+    _graph: bytes
+
+    def __init__(
+        self,
+        *,
+        paper: bool = False,
+        g: int = 9,
+        r: int = 1,
+        hidden: float = 0.3,
+        sphere: float = 0.1,
+        width: int = 48,
+        layers: int = 2,
+        rate: float = 2e-3,
+        batch: int = 64,
+        steps: int = 1_000,
+        patience: int = 5,
+        seed: int | None = None,
+        checkpoints: str | Path = "",
+        progress: Callable[[int, int, float], None] | None = None,
+    ) -> None:
+        self.paper, self.g, self.r, self.hidden, self.sphere = paper, g, r, hidden, sphere
+        self.width, self.layers = width, layers
+        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
+
+    def fit(
+        self, windows: Windows, context: Context, labels: I8 | None = None, *, validation: Windows | None = None
+    ) -> Self:
+        """Train on the distinct usual windows; `validation`, or the last 15 % of the time, decides when to stop.
+
+        Raises
+        ------
+        MissingExtraError
+            Without PyTorch or onnx.
+        TooLittleDataError
+            Without a usual window.
+
+        """
+        try:
+            from oddlog.detectors.deep import logbert, training  # noqa: PLC0415 - of the extra
+        except ImportError as error:
+            raise MissingExtraError(f"The detector {self.name}", "train") from error
+        usual, validation = self._learned_and_judged(windows, labels, validation)
+        seed = self._seed_in(context)
+        self._columns = choose_columns(usual, len(context.templates), MAX_TYPES)
+        self._weights, history = logbert.learn(
+            (self._mask + 1, self._end + 1, self.width, self.layers, LONGEST),
+            self._mask,
+            self.hidden,
+            self.sphere,
+            training.Examples(*self._examples(usual, MAX_WINDOWS, seed)),
+            training.Examples(*self._examples(validation, MAX_VALIDATION, seed)),
+            self._recipe(seed),
+            folder=self._folder,
+            say=self.progress,
+        )
+        self._graph = logbert.graph(self._weights, LONGEST)
+        self.training = history.summary()
+        return self
+
+    def score(self, windows: Windows) -> Scores:
+        """Return how surprising each window's most surprising step is, and each event."""
+        distinct, inverse = self._distinct(windows)
+        event, end, far = self._missed(distinct) if self.paper else self._surprises(distinct)
+        if self.paper:
+            missed = np.where(np.nan_to_num(event) > 1, 1.0, 0.0)
+            window = np.bincount(distinct.window_of_event, missed, minlength=len(distinct)) / self.r
+        else:
+            window = mean_of_top(*with_ends(event, end, distinct), 1) + self.sphere * far
+        rank = np.arange(len(windows.template)) - np.repeat(windows.offsets[:-1], windows.lengths)
+        return Scores(window[inverse], event[distinct.offsets[inverse][windows.window_of_event] + rank])
+
+    def state(self) -> State:
+        """Return the weights, the slots of the types, and the graph derived from the weights."""
+        weights = {f"weights.{name}": value for name, value in self._weights.items()}
+        own: dict[str, Any] = {"lookup": self._columns.lookup, "row": self._columns.row}
+        options = self._options("paper", "g", "r", "hidden", "sphere", "width", "layers")
+        return State({**own, **weights}, {**options, "training": self.training}, {"masked": self._graph})
+
+    @classmethod
+    def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
+        """Rebuild a fitted detector; needs neither PyTorch nor onnx."""
+        options, a = dict(state.meta), dict(state.arrays)
+        training = options.pop("training")
+        self = cls(**options)
+        self.training = training
+        self._columns = Columns(a["lookup"], a["row"])
+        self._weights = {name[8:]: value for name, value in a.items() if name.startswith("weights.")}
+        self._graph = state.graphs["masked"]
+        return self
+
+    @property
+    def _end(self) -> int:
+        """The token of the end; behind it come the step before the first (DIST) and what hides."""
+        return self._columns.width
+
+    @property
+    def _mask(self) -> int:
+        return self._columns.width + 2
+
+    def _distinct(self, windows: Windows) -> tuple[Windows, I64]:
+        """Return windows alike in tokens and end once, and each window's place among them."""
+        first, inverse = alike(self._columns.of(windows.template), windows.offsets, ended(windows).astype(np.int64))
+        return windows.take(first), inverse
+
+    def _examples(self, windows: Windows, most: int, seed: int) -> tuple[I64, F64, Callable[[I64], Any]]:
+        """Return lengths, weights and what loads the tensors of the distinct windows' pieces."""
+        import torch  # noqa: PLC0415 - of the extra
+
+        distinct, inverse = self._distinct(windows)
+        weight: F64 = np.bincount(inverse, windows.weight, minlength=len(distinct)).astype(np.float64)
+        kept = sampled(weight, most, seed)
+        distinct, weight = distinct.take(kept), np.sqrt(weight[kept])
+        found = pieces(distinct.offsets, MAX_STEPS, WARM)
+        found = found.take(sampled(weight[found.window], most, seed))
+
+        def load(index: I64) -> tuple[torch.Tensor, ...]:
+            return tuple(torch.from_numpy(array) for array in self._batch(distinct, found.take(index))[:3])
+
+        return found.length + 2, weight[found.window], load
+
+    def _batch(self, windows: Windows, part: Pieces) -> tuple[I64, I64, Bool, Bool, I64]:
+        """Return tokens [b, s], real steps [b], which may be hidden [b, s], which are events [b, s - 2], and which."""
+        closes = part.last & ended(windows)[part.window] & (not self.paper)
+        length = part.length
+        b, s = len(part), int(length.max()) + 2
+        at, real = grid(part.start, length, s - 2)
+        tokens = np.full((b, s), self._end, np.int64)
+        tokens[:, 0] = self._end + 1
+        if real.any():
+            tokens[:, 1:-1] = np.where(real, self._columns.of(windows.template)[at], self._end)
+        steps = np.zeros((b, s), np.bool_)
+        steps[:, 1:-1] = real
+        steps[closes, length[closes] + 1] = True
+        return tokens, length + 1 + closes, steps, real & (at >= part.fresh[:, None]), at
+
+    def _surprises(self, windows: Windows) -> tuple[F32, F64, F64]:
+        """Return the surprise at each event [e] and end [w] when hidden, and each window's distance [w]."""
+        event = np.zeros(len(windows.template), np.float32)
+        end, far = np.full(len(windows), np.nan), np.zeros(len(windows))
+        for part, (tokens, lengths, steps, fresh, at) in self._batches(windows):
+            missed = np.zeros(tokens.shape, np.float32)
+            for turn in range(PATTERN):
+                hidden = steps & (np.arange(tokens.shape[1]) % PATTERN == turn)
+                surprise, _, distance = self._run(tokens, lengths, hidden)
+                missed[hidden] = surprise[hidden]
+                np.maximum.at(far, part.window, distance.astype(np.float64))
+            event[at[fresh]] = missed[:, 1:-1][fresh]
+            closes = np.flatnonzero(steps[np.arange(len(part)), part.length + 1])
+            end[part.window[closes]] = missed[closes, part.length[closes] + 1]
+        return event, end, far
+
+    def _missed(self, windows: Windows) -> tuple[F32, F64, F64]:
+        """Return the rank of each hidden event among what was likelier, divided by g [e]; NaN where none is hidden."""
+        event = np.full(len(windows.template), np.nan, np.float32)
+        for part, (tokens, lengths, steps, fresh, at) in self._batches(windows):
+            place = at - windows.offsets[part.window][:, None]
+            drawn = mix(place.astype(np.uint64)) < np.uint64(PAPER_SHARE * 2**64)
+            hidden = np.zeros(tokens.shape, np.bool_)
+            hidden[:, 1:-1] = steps[:, 1:-1] & (drawn | (place == 0))  # a window of one event has one hidden
+            _, rank, _ = self._run(tokens, lengths, hidden)
+            rank = np.where(tokens == self._columns.width - 1, max(self._end, self.g) + 1, rank)
+            told = fresh & hidden[:, 1:-1]
+            event[at[told]] = rank[:, 1:-1][told] / self.g
+        nothing = np.zeros(len(windows))
+        return event, nothing, nothing
+
+    def _batches(self, windows: Windows) -> Iterator[tuple[Pieces, tuple[I64, I64, Bool, Bool, I64]]]:
+        """Return pieces of like length, and their batch; at most so many steps x types at once."""
+        found = pieces(windows.offsets, MAX_STEPS, WARM)
+        cells = max(LONGEST, min(MAX_CELLS, MAX_LOGITS // self._mask))
+        for index in batches(found.length + 2, cells=cells):
+            part = found.take(index)
+            yield part, self._batch(windows, part)
+
+    def _run(self, tokens: I64, lengths: I64, hidden: Bool) -> tuple[F32, F32, F32]:
+        targets = np.minimum(tokens, self._end)  # the step before the first is no type: it is never asked for
+        feed = {"tokens": np.where(hidden, self._mask, tokens), "lengths": lengths, "targets": targets}
+        surprise, rank, far = self._session.run(["surprise", "rank", "far"], feed)
+        return surprise, rank, far
+
+    @cached_property
+    def _session(self) -> ort.InferenceSession:
+        return runtime.session(self._graph)
