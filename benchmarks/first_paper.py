@@ -6,8 +6,9 @@ For each seed, once with the known kinds of incidents in training (unlabelled, a
 none: `oddlog.fit` with defaults on train/ (the first 70 % of the time), `detect` on today/, judged by
 `oddlog.evaluation`:
 
-*per incident*  a report is right for at most one labelled incident, with half of its time, and with half of its lines
-                or by what it says (`oddlog.evaluation.incidents`); F1 of recall over labelled incidents and precision
+*per incident*  of the alerts (notices are told apart from them): a report is right for at most one labelled incident,
+                with half of its time, and with half of its lines or by what it says
+                (`oddlog.evaluation.incidents`); F1 of recall over labelled incidents and precision
                 over reports, known and unknown kinds apart, every false report counted against each
 *per line*      `--line-scores` against all lines of incidents, and against those that themselves show what is wrong
 
@@ -64,10 +65,13 @@ def run(folder: Path, seed: int, training: str, *, rivals: bool, cases: bool) ->
     found = model.detect(folder / "today", line_scores=lines_path)
     detected = time.process_time()
     lines = pl.read_parquet(lines_path)
-    judged = judge_incidents(found.incidents, labels, folder)
+    alerts = [one for one in found.incidents if one.urgency == "alert"]
+    judged = judge_incidents(alerts, labels, folder)
+    every = judge_incidents(found.incidents, labels, folder).figures()
     if found.start is None or found.end is None:
         raise SystemExit("These lines have no times.")
-    print(f"seed {seed}, {training} in training: {found.says}", flush=True)
+    print(f"seed {seed}, {training} in training: {found.says}, {len(alerts)} of them alerts", flush=True)
+    print(f"  alerts and notices together: {every}", flush=True)
     if cases:
         tell_cases(judged, labels, lines, folder)
     if rivals:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oddlog.incidents import LEVEL_FACTOR, alarming, group, pattern_of, pressing, words
+from oddlog.incidents import LEVEL_FACTOR, alarming, group, lasts, pattern_of, pressing, words
 from oddlog.types import LEVELS, NO_TIME
 
 MINUTE = 60_000_000
@@ -45,8 +45,25 @@ def test_a_pattern_is_a_set_of_keys_and_stays_the_same_for_ever():
     assert pattern_of([2**64 - 1, 0]) == "de112a624d05b2d9"
 
 
-def test_windows_of_one_pattern_are_one_incident_however_far_apart():
+def test_what_comes_once_and_again_is_one_incident_however_far_apart():
     assert group(["a", "b", "a"], [["x"], ["y"], ["z"]], np.array([0, 1, 10_000]) * MINUTE).tolist() == [0, 1, 0]
+
+
+def test_what_lasts_is_an_incident_of_its_own_beside_what_comes_once_and_again():
+    start = np.array([0, 5_000, 5_060, 5_170, 9_000]) * MINUTE
+    assert group(["a"] * 5, [["x"]] * 5, start).tolist() == [0, 1, 1, 1, 0]
+
+
+def test_two_hours_of_quiet_end_an_incident():
+    start = np.array([0, 120, 240, 361, 481, 601]) * MINUTE
+    assert group(["a"] * 6, [["x"]] * 6, start).tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_three_in_a_row_last_and_two_do_not():
+    assert lasts(np.array([0, 100, 200]) * MINUTE)
+    assert not lasts(np.array([0, 100]) * MINUTE)
+    assert not lasts(np.array([0, 100, 300, 400, 700]) * MINUTE)
+    assert lasts(np.full(3, NO_TIME))
 
 
 def test_windows_that_share_an_oddity_are_one_incident_while_they_follow_each_other():

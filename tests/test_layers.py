@@ -21,11 +21,12 @@ MAY = {
     "formats": {"types", "errors", "plugins"},
     "thresholds": {"types", "errors", "calibration"},  # a tail is a tail, for p-values and for thresholds
     "rates": {"types", "errors", "calibration"},  # the same tail
+    "shares": {"types", "errors", "rates"},  # the same limits
     "detectors": {"types", "errors", "features", "plugins"},
     "datasets": {"types", "errors"},
     "feedback": {"types", "errors"},
     "pipeline": STAGES
-    | {"types", "errors", "config", "plugins", "thresholds", "rates", "detectors", "model", "feedback"},
+    | {"types", "errors", "config", "plugins", "thresholds", "rates", "shares", "detectors", "model", "feedback"},
     "model": {"types", "errors", "pipeline"},
     "evaluation": {"types", "errors", "pipeline", "datasets"},
     "reports": STAGES | {"types", "errors", "pipeline", "model", "evaluation"},  # the same figures of labels

@@ -176,6 +176,17 @@ def shorten(text: str, length: int = SHORT_TEXT) -> str:
     return f"“{text}”"
 
 
+def plain(value: float) -> str:
+    """Return a number as a person writes it.
+
+    >>> plain(1234.5), plain(12.34), plain(0.4567), plain(0.0)
+    ('1,234', '12', '0.46', '0')
+    """
+    if value >= 10:  # noqa: PLR2004 - two digits are enough
+        return f"{value:,.0f}"
+    return f"{value:.2g}"
+
+
 def percent(share: float) -> str:
     """Return a share as a person writes it, never rounded to none or all.
 

@@ -13,6 +13,11 @@ level     of the most severe odd line: TRACE, DEBUG 0.5 · UNKNOWN, INFO 1 · NO
           ERROR 4 · CRITICAL 5
 words     2 if an odd line holds a word of ``words.txt`` (version 1), else 1
 ========  ==================================================================================================
+
+**Urgency.** An *alert* is what is CRITICAL; counts, shares and silences that are odd, for minutes at least; and three
+windows (or lines) in a row that are odd by a WARNING or worse or by a word of the list, with no more than two hours
+between them. All else is a *notice*: harmless by its words, or over before anybody could have looked. Where counts
+are not watched, nothing else tells what is many, and levels and words do not matter.
 """
 
 from __future__ import annotations
@@ -31,6 +36,9 @@ MOST_NOVEL = 12.0
 LEVEL_FACTOR = np.array([1.0, 0.5, 0.5, 1.0, 1.25, 2.0, 4.0, 5.0])
 WORDS_FACTOR = 2.0
 TOGETHER_US = 30 * 60 * 1_000_000  # windows that lead with the same oddity within half an hour are one incident
+RECURRING_US = 4 * TOGETHER_US  # … and those of the same pattern within two hours
+SUSTAINED = 3  # times in a row, from which on something lasts
+WARNING, CRITICAL = LEVELS.index("WARNING"), LEVELS.index("CRITICAL")
 
 assert len(LEVEL_FACTOR) == len(LEVELS)
 
@@ -79,36 +87,77 @@ def pattern_of(keys: Iterable[int]) -> str:
 def group(pattern: Sequence[str], oddities: Sequence[Sequence[str]], start_us: I64) -> I64:
     """Return the incident [x] each verdict belongs to, numbered by first appearance.
 
-    Two belong together if they have the same pattern, or if they share an oddity and no more than half an hour
-    lies between one verdict with it and the next.
+    Two belong together if they have the same pattern and no more than two hours lie between one verdict with it and
+    the next, or if they share an oddity and no more than half an hour does. What is left of a pattern once and again,
+    never `SUSTAINED` times in a row, is one incident however far apart. Without times the pattern alone decides.
 
     >>> minute = 60_000_000
     >>> group(["a", "b", "a", "c"], [["x"], ["y", "z"], ["x"], ["z"]], np.array([0, 0, 900, 20]) * minute).tolist()
     [0, 1, 0, 1]
+    >>> group(["a"] * 5, [["x"]] * 5, np.array([0, 600, 610, 620, 1200]) * minute).tolist()
+    [0, 1, 1, 1, 0]
     """
-    parent = np.arange(len(pattern))
+    joined = _Joined(len(pattern))
+    timed = np.flatnonzero(start_us != NO_TIME)
+    for name, i in zip(pattern, range(len(pattern)), strict=True):
+        if start_us[i] == NO_TIME:
+            joined.by(f"untimed {name}", i)
+    order = timed[np.argsort(start_us[timed], kind="stable")].tolist()
+    for i in order:
+        joined.by_within(f"pattern {pattern[i]}", i, int(start_us[i]), RECURRING_US)
+        for oddity in oddities[i]:
+            joined.by_within(f"oddity {oddity}", i, int(start_us[i]), TOGETHER_US)
+    sizes = np.bincount([joined.root(i) for i in range(len(pattern))], minlength=len(pattern))
+    alone = [i for i in range(len(pattern)) if sizes[joined.root(i)] < SUSTAINED]
+    for i in alone:
+        joined.by(f"again {pattern[i]}", i)
+    return joined.numbers()
 
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = int(parent[i])
+
+def lasts(time_us: I64) -> bool:
+    """Return whether so many things, at these times [x], come in a row that it is more than a moment.
+
+    >>> minute = 60_000_000
+    >>> lasts(np.array([0, 70, 130]) * minute), lasts(np.array([0, 70, 300]) * minute)
+    (True, False)
+    """
+    if len(time_us) < SUSTAINED:
+        return False
+    at = np.sort(time_us)
+    if at[-1] == NO_TIME:
+        return True
+    near = np.concatenate([[False], np.diff(at) <= RECURRING_US, [False]]).astype(np.int8)
+    edge = np.flatnonzero(np.diff(near))
+    return bool(len(edge)) and int((edge[1::2] - edge[::2]).max()) + 1 >= SUSTAINED
+
+
+class _Joined:
+    """Which of `n` things belong together (a disjoint-set forest)."""
+
+    def __init__(self, n: int) -> None:
+        self._parent = list(range(n))
+        self._last: dict[str, tuple[int, int]] = {}
+
+    def root(self, i: int) -> int:
+        """Return the first of those that belong together with `i`."""
+        while self._parent[i] != i:
+            self._parent[i] = self._parent[self._parent[i]]
+            i = self._parent[i]
         return i
 
-    def join(i: int, j: int) -> None:
-        a, b = sorted((root(i), root(j)))
-        parent[b] = a
+    def by(self, name: str, i: int) -> None:
+        """Join `i` with all that were joined by this name."""
+        self.by_within(name, i, 0, 0)
 
-    first: dict[str, int] = {}
-    for i, name in enumerate(pattern):
-        join(first.setdefault(name, i), i)
-    last: dict[str, int] = {}
-    timed = np.flatnonzero(start_us != NO_TIME)  # without a time nothing says that two things happened together
-    for i in timed[np.argsort(start_us[timed], kind="stable")].tolist():
-        for oddity in oddities[i]:
-            before = last.get(oddity)
-            if before is not None and start_us[i] - start_us[before] <= TOGETHER_US:
-                join(before, i)
-            last[oddity] = i
-    roots = np.array([root(i) for i in range(len(pattern))], np.int64)
-    order: dict[int, int] = {}
-    return np.array([order.setdefault(r, len(order)) for r in roots.tolist()], np.int64)
+    def by_within(self, name: str, i: int, at: int, distance: int) -> None:
+        """Join `i` with the last one that was joined by this name, if it is not too far away."""
+        before, then = self._last.get(name, (i, at))
+        if at - then <= distance:
+            low, high = sorted((self.root(before), self.root(i)))
+            self._parent[high] = low
+        self._last[name] = (i, at)
+
+    def numbers(self) -> I64:
+        """Return a number for each thing, the same of those that belong together, by first appearance."""
+        order: dict[int, int] = {}
+        return np.array([order.setdefault(self.root(i), len(order)) for i in range(len(self._parent))], np.int64)

@@ -323,6 +323,10 @@ class LineRef:
     message: str = ""  # what the line says behind its header
 
 
+Urgency = Literal["alert", "notice"]
+"""Whether something lasts, so that it is worth to be called for, or was over in a moment; see `oddlog.incidents`."""
+
+
 @dataclass(frozen=True)
 class Incident:
     """Verdicts that belong together, as a person reads them."""
@@ -343,9 +347,15 @@ class Incident:
     lines: tuple[LineRef, ...]
     patterns: tuple[str, ...] = ()  # of all its windows, the most frequent first, at most 100
     new_types: tuple[str, ...] = ()  # keys (hex) of the types never seen in training that its top window leads with
+    urgency: Urgency = "alert"
     answer: str = ""  # what a person has said of its pattern: usual, anomalous or mute
     notes: tuple[str, ...] = ()  # what else is known of it, for people
     members: Mapping[str, float] = field(default_factory=dict)  # p-value of each member for the most pressing window
+
+    @property
+    def order(self) -> tuple[bool, float]:
+        """What incidents are sorted by: alerts before notices, the most pressing first."""
+        return self.urgency == "notice", -self.severity
 
 
 class Format(Protocol):

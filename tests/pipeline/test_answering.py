@@ -176,7 +176,8 @@ def test_what_is_confirmed_comes_first_and_stays(before: Detection, model: Model
     confirmed = next(one for one in found.incidents if one.id == last.id)
     assert (confirmed.answer, confirmed.severity) == ("anomalous", 2 * last.severity)
     assert confirmed.notes == ("confirmed by kim on 2026-03-09 12:00",)
-    assert [one.severity for one in found.incidents] == sorted((one.severity for one in found.incidents), reverse=True)
+    assert confirmed.urgency == "alert"
+    assert [one.order for one in found.incidents] == sorted(one.order for one in found.incidents)
     assert found.scores.equals(before.scores)
 
 

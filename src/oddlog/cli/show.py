@@ -312,6 +312,7 @@ def print_detection(found: Detection, limit: int, *, every: bool = False) -> Non
 
 def _print_incident(out: Console, rank: int, incident: Incident) -> None:
     style = next((style for least, style in LEVEL_STYLES if incident.severity >= least), "cyan")
+    style = "cyan" if incident.urgency == "notice" else style
     start, end = _when(incident.start), _when(incident.end)
     same_day = start[:10] == end[:10]
     span = start if start == end else f"{start} – {end[11:] if same_day else end}"
@@ -323,7 +324,8 @@ def _print_incident(out: Console, rank: int, incident: Incident) -> None:
     if incident.hosts:
         head.append(f"  on {plain(', '.join(incident.hosts[:3]))}{' …' if len(incident.hosts) > 3 else ''}")  # noqa: PLR2004
     p_value = f"p {incident.p_value:.1g}" if incident.p_value >= LEAST_P else f"p < {LEAST_P:g}"
-    head.append(f"  {p_value}  id {incident.id[:SHOWN_ID]}", "dim")
+    notice = "  notice" if incident.urgency == "notice" else ""
+    head.append(f"{notice}  {p_value}  id {incident.id[:SHOWN_ID]}", "dim")
     out.print(head)
     for note in incident.notes:
         out.print(Text(f"     {plain(note)}", "magenta"))

@@ -7,7 +7,7 @@ labelled stretch ± 5 minutes, and
    one that began first); or else
 2. *by what it says*: it names one of the incident's services or hosts among the first three of its own, or the
    incident's entity anywhere, and one of its reasons is about rates or numbers. Of several such incidents it is the
-   one that covers most of its time.
+   one whose time is most like its own (the time they share, of that of both together).
 
 Everything else that was reported is false. So an incident that spans days finds nothing, also where a line or two
 it shows happen to be labelled; and one fault reported five times is found once, and counts as five right reports.
@@ -174,9 +174,9 @@ def _match(
     for row in rows:
         if hits[row["id"]] and hits[row["id"]] >= SHARE * len(one.lines) and _share_within(one, row) >= SHARE:
             return row["id"], "lines"
-    shares = [_share_within(one, row) if _is_about(one, row) else 0.0 for row in rows]
-    best = max(range(len(rows)), key=shares.__getitem__, default=-1)
-    return (rows[best]["id"], "reasons") if best >= 0 and shares[best] >= SHARE else ("", "")
+    about = [row for row in rows if _is_about(one, row) and _share_within(one, row) >= SHARE]
+    best = max(about, key=lambda row: _likeness(one, row), default=None)
+    return ("", "") if best is None else (best["id"], "reasons")
 
 
 def _below(ref: LineRef, folder: str) -> str:
@@ -190,6 +190,15 @@ def _share_within(one: Incident, row: Mapping[str, Any]) -> float:
     end = max(one.end, one.start + INSTANT)
     within: timedelta = min(end, row["end"] + SLACK) - max(one.start, row["start"] - SLACK)
     return max(within / (end - one.start), 0.0)
+
+
+def _likeness(one: Incident, row: Mapping[str, Any]) -> float:
+    """Return the time that a report and a labelled stretch share, of that of both together."""
+    if one.start is None or one.end is None:
+        return 0.0
+    shared: timedelta = min(one.end, row["end"]) - max(one.start, row["start"])
+    both: timedelta = max(max(one.end, row["end"]) - min(one.start, row["start"]), INSTANT)
+    return shared / both
 
 
 def _is_about(one: Incident, row: Mapping[str, Any]) -> bool:

@@ -313,7 +313,7 @@ def apply(standing: Standing, incidents: Iterable[Incident]) -> tuple[list[Incid
             hidden.append(answered(incident, answer))
         else:
             shown.append(answered(incident, answer))
-    return sorted(shown, key=lambda incident: -incident.severity), hidden
+    return sorted(shown, key=lambda incident: incident.order), hidden
 
 
 def answered(incident: Incident, answer: Answer) -> Incident:
@@ -324,7 +324,13 @@ def answered(incident: Incident, answer: Answer) -> Incident:
     by = f" by {answer.who}" if answer.who else ""
     note = f": {answer.note}" if answer.note else ""
     said = f"{word}{until}{by} on {answer.time:%Y-%m-%d %H:%M}{note}"
-    return replace(incident, severity=incident.severity * factor, answer=answer.answer, notes=(*incident.notes, said))
+    return replace(
+        incident,
+        severity=incident.severity * factor,
+        urgency="alert" if answer.answer == "anomalous" else incident.urgency,
+        answer=answer.answer,
+        notes=(*incident.notes, said),
+    )
 
 
 def _require_sense(answer: Answer) -> None:

@@ -170,7 +170,7 @@ class Overlay:
         """Return the incidents to show and those that are covered, each with what was said of it."""
         shown, also_hidden = apply(self.standing, shown)
         covered = [self._told(incident) for incident in hidden] + also_hidden
-        return shown, sorted(covered, key=lambda one: -one.severity)
+        return shown, sorted(covered, key=lambda one: one.order)
 
     def _told(self, incident: Incident) -> Incident:
         """Return a covered incident with the answer that covers it."""

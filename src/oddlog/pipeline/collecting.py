@@ -38,7 +38,7 @@ class Collected(ExitStack):
     ----------
     stores : list of EventStore
         One for each view, in the plan's order; `key` (u64) stands where `template` will.
-    services, sources : Codes
+    services, sources, hosts : Codes
         Names met so far.
     start_us, end_us : int
         First and last time; `NO_TIME` if no record has one.
@@ -62,6 +62,7 @@ class Collected(ExitStack):
         self.tally = tally
         self.services = Codes(services, what="services", tally=tally)
         self.sources = Codes(what="sources", tally=tally)
+        self.hosts = Codes(what="hosts", tally=tally)
         self.start_us: int = NO_TIME
         self.end_us: int = NO_TIME
         self.records = 0
@@ -80,7 +81,7 @@ class Collected(ExitStack):
     def add(self, records: pl.DataFrame) -> None:
         """Take in one block of records."""
         masked = mask(records["message"])
-        shared = event_columns(records, self.services, self.sources)
+        shared = event_columns(records, self.services, self.sources, self.hosts)
         shared = shared.with_columns(pl.Series("key", masked.key), *self._numbers.of(records, masked))
         self.records += len(records)
         self._count_types(masked.distinct_key, masked.distinct_text, masked.inverse, shared)

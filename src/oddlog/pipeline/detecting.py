@@ -27,11 +27,13 @@ from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.rates import NAME as RATES
 from oddlog.pipeline.rates import NOUN, Judged
 from oddlog.pipeline.reading import Reading
+from oddlog.pipeline.shares import ShareLines, count_shares, stretch_of
 from oddlog.pipeline.since_deploy import SinceDeploy, Telling
 from oddlog.pipeline.verdicts import LineWriter, check_writable, line_verdicts, write_parquet
 from oddlog.pipeline.views import View
 from oddlog.pipeline.watching import NumberColumns
 from oddlog.rates import Counting
+from oddlog.shares import Shares
 from oddlog.templates import Matcher, mask
 from oddlog.types import NO_TIME, SCORES, Bool, Incident, Tally, Windows, to_datetime
 
@@ -45,7 +47,7 @@ class Detection:
     Attributes
     ----------
     incidents : tuple of Incident
-        Most pressing first.
+        Alerts first, then notices, each the most pressing first.
     scores : pl.DataFrame
         A verdict per window (`types.SCORES`), in order of time.
     tally : Tally
@@ -83,8 +85,19 @@ class Detection:
         noun = f"{', '.join(most)} and {last}" if most else last
         return (
             f"{self.lines:,} lines: {odd:,} of {len(self.scores):,} {noun} odd, "
-            f"{_lines_alone(self.odd_lines)}, {len(self.incidents):,} incident{'' if len(self.incidents) == 1 else 's'}"
+            f"{_lines_alone(self.odd_lines)}, {self._incidents}"
         )
+
+    @property
+    def _incidents(self) -> str:
+        n = len(self.incidents)
+        notices = sum(one.urgency == "notice" for one in self.incidents)
+        said = f"{n:,} incident{'' if n == 1 else 's'}"
+        return said if not notices else f"{said} ({_several(n - notices, 'alert')}, {_several(notices, 'notice')})"
+
+
+def _several(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _lines_alone(n: int) -> str:
@@ -159,6 +172,9 @@ class _Detecting:
         self.numbers = NumberColumns(self.model.context.numbers)
         self.services = Codes(self.model.context.services, what="services", tally=self.tally)
         self.sources = Codes(what="sources", tally=self.tally)
+        shares = None if self.model.rates is None else self.model.rates.shares
+        self.hosts = Codes(() if shares is None else shares.hosts, what="hosts", tally=self.tally)
+        self.share_lines: ShareLines | None = None
         self.collector = (
             Collector(self.model.context, self.matcher, self.services, self.sources) if self.overview else None
         )
@@ -208,7 +224,7 @@ class _Detecting:
     def _add(self, records: pl.DataFrame, stores: list[EventStore]) -> None:
         masked = mask(records["message"])
         rows = self.matcher.rows(masked.distinct_key, masked.distinct_text)[masked.inverse]
-        shared = event_columns(records, self.services, self.sources)
+        shared = event_columns(records, self.services, self.sources, self.hosts)
         shared = shared.with_columns(pl.Series("template", rows), *self.numbers.of(records, masked))
         self._note_times(shared["time_us"])
         if self.collector is not None:
@@ -239,7 +255,7 @@ class _Detecting:
         overlay = Overlay(self.standing, self.matcher)
         self._find_deployments(overlay, stores[0])
         verdicts: list[pl.DataFrame] = []
-        judged = self._rates()
+        judged = self._rates(stores[0])
         with LineWriter(line_scores, self.sources, self.matcher) as writer:
             for i, (view, store) in enumerate(zip(self._views(), stores, strict=True)):
                 self.say(f"judging {view.cut.noun}", store.rows)
@@ -284,15 +300,29 @@ class _Detecting:
         texts = self.matcher.unseen_texts
         return [view.knowing(texts) for view in self.model.views]
 
-    def _rates(self) -> Judged | None:
+    def _rates(self, store: EventStore) -> Judged | None:
         """Return what the rates view says, if there is one; its episodes are noted."""
         if self.model.rates is None or self.counting is None:
             return None
         self.say("judging rates", 0)
         templates = self.model.context.templates
         judged = self.model.rates.judge(self.counting, len(templates), self.services.names, self.tally)
+        if self.model.rates.shares is not None:
+            judged = self._with_shares(judged, self.model.rates.shares, store)
         self.episodes = episodes_of(judged, self.model.rates.watch, templates)
         return judged
+
+    def _with_shares(self, judged: Judged, shares: Shares, store: EventStore) -> Judged:
+        """Return what is odd about counts and about shares of steps, gaps and numbers."""
+        context, k = self.model.context, len(self.model.context.templates)
+        self.say("judging shares", store.rows)
+        counts = count_shares(shares, store, self.model.views[0].cut, k, (self.start_us, self.end_us), self.tally)
+        odd = shares.judge(counts)
+        self.share_lines = ShareLines.of(shares, odd, judged.odd, k)
+        stretches = [stretch_of(one, context, self.services.names, self.hosts.names) for one in odd]
+        numbers = (number.name for number in context.numbers)
+        traced = (self.services.names[code] for code in counts.marked["step"]["service"].unique().to_list())
+        return judged.with_shares(shares, stretches, numbers, traced)
 
     def _find_deployments(self, overlay: Overlay, store: EventStore) -> None:
         """Have the overlay excuse what deployments brought."""
@@ -337,6 +367,9 @@ class _Detecting:
                 if self.collector is not None:
                     self.collector.add_lines(alone)
                 writer.add(lines, judged.odd)
+                if self.share_lines is not None:
+                    by_session = view.cut.by == "session"
+                    writer.add_lines(self.share_lines.lines(events, windows if by_session else None))
         if stretches:
             for one in (merging, covered):
                 one.add_stretches(view.name, stretch_sums(pl.concat(stretches)))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -22,48 +22,56 @@ from oddlog.pipeline.rates import Judged, service_key
 from oddlog.pipeline.rates_reasons import Stretch, reason_of
 from oddlog.rates import Watch
 from oddlog.rates.counting import BUCKET, US_PER_MINUTE
-from oddlog.types import F64, LEVELS, Bool, Incident, Reason, Templates
+from oddlog.shares import subject_of
+from oddlog.types import F64, I64, LEVELS, Bool, Incident, Reason, Templates
 
 GAP = 30  # minutes between stretches of one subject that still are one
 MOST_STRETCHES = 2_000  # that are put together, the oddest
-TOGETHER = 0.5  # share of the shorter of two stretches of other services in which both are odd …
-SAME_START = 10  # … if they begin so many minutes apart at most
+TOGETHER = 0.5  # share of the lines of an entity that there are too many of
+SAME_TIME = 0.5  # share of the longer of two stretches in which both are odd, if they are of one service …
+SAME_START = 10  # … or begin and end so many minutes apart at most
+SHORT = 2 * SAME_START  # minutes: when exactly what is this short began is not known that well
+MEANWHILE = 0.6  # share of the shorter of two causes that lies in the other, if one explains the other
+LONG = 150  # minutes: while something lasts for longer, something else may happen in the same service
 SAME_SILENCE = 2
 MOST_REASONS = 6
-MOST_OF_KIND = {"concentration": 1, "rate": 3, "error_share": 2, "out_of_range": 2, "ramp": 2, "silence": 3}
+MOST_OF_KIND = {
+    "concentration": 1,
+    "rate": 3,
+    "error_share": 2,
+    "out_of_range": 2,
+    "ramp": 2,
+    "silence": 3,
+    "unexpected_event": 3,
+    "missing_event": 2,
+    "gap": 1,
+}
 MOST_SUBJECTS = 12  # whose lines are shown, of an episode
 LINES_EACH = 4
 MOST_LINES = 20
-LEAST_WINDOWS = 2  # odd at the same time, before their incident is taken for that of the rates view
-SHARED_TIME = 0.5  # of the shorter of two incidents, that lies in the other
+SLACK, INSTANT = timedelta(minutes=5), timedelta(minutes=1)
+SHARED_TIME = 0.5  # of an incident, that lies in an episode it is part of
 SHARED_SERVICES = 5  # of each, that are compared
 BEFORE = 10  # minutes before a silence of which lines are shown
 
 # What says most comes first where two are about as odd: a type of line more than a service, this more than a host.
-_TELLING = {"entity": 3.0, "template": 1.0, "errors": 1.0, "number": 1.0, "status": 0.9, "warnings": 0.9, "lines": 0.8}
+_TELLING = {"entity": 3.0, "template": 1.0, "errors": 1.0, "number": 1.3, "status": 0.9, "warnings": 0.9, "lines": 0.8}
+_TELLING |= {"step": 1.0, "detour": 0.9, "surge": 0.85, "mix": 0.8}
 _TELLING_HOST = 0.5
 _TELLING_RAMP = 2.0  # its end is far from usual, but that it climbed to there says more
-_LEVEL = {"errors": "ERROR", "warnings": "WARNING", "number": "WARNING", "entity": "WARNING"}
+_LEVEL = {"errors": "ERROR", "warnings": "WARNING", "number": "WARNING", "entity": "WARNING", "gap": "WARNING"}
 
 
 @dataclass
 class Episode:
-    """Stretches that belong together, the most telling first."""
+    """Stretches that belong together, the most telling first; from minute `start` to minute `end`."""
 
     stretches: list[Stretch]
     reasons: tuple[Reason, ...]
+    start: int
+    end: int
     lines: list[tuple[int, int, int, int, int]] = field(default_factory=list)  # rank, time, source, line, template
     levels: dict[tuple[int, int], int] = field(default_factory=dict)
-
-    @property
-    def start(self) -> int:
-        """First minute."""
-        return min(one.start for one in self.stretches)
-
-    @property
-    def end(self) -> int:
-        """Last minute."""
-        return max(one.end for one in self.stretches)
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -89,14 +97,44 @@ class Episode:
 
 def episodes_of(judged: Judged, watch: Watch, templates: Templates) -> list[Episode]:
     """Return what belongs together, in order of time."""
-    stretches = _stretches(judged.odd)
-    group = _groups(stretches)
+    counted = [one for one in _stretches(judged.odd) if not _is_mixture(one, judged)]
+    stretches = sorted([*counted, *judged.odd_shares], key=lambda one: -one.surprise)[:MOST_STRETCHES]
     found = []
-    for i in range(max(group, default=-1) + 1):
-        members = sorted((s for s, g in zip(stretches, group, strict=True) if g == i), key=_order)
+    for cause in _causes(stretches, judged.traced):
+        members = sorted([*cause.core, *cause.beside], key=_order)
         told = _reasons(members, judged, watch, templates)
-        found.append(Episode(members, tuple(told)))
+        episode = Episode(members, tuple(told), cause.start, cause.end)
+        _with_share_lines(episode, templates)
+        found.append(episode)
     return sorted(found, key=lambda one: (one.start, one.what))
+
+
+def _is_mixture(one: Stretch, judged: Judged) -> bool:
+    """Return whether a mean is far from usual though no value is, of its type: then other types were there.
+
+    A mean over all lines of a service moves with what is asked of it. Where the shares know the number, they know
+    what is usual of each type.
+    """
+    if one.kind != "number" or judged.shares is None or one.name not in judged.numbers:
+        return False
+    return not any(
+        other.kind == "number" and other.service == one.service and other.name == one.name and _overlap(one, other) > 0
+        for other in judged.odd_shares
+    )
+
+
+def _overlap(one: Stretch, other: Stretch) -> int:
+    """Return the minutes in which both are odd; negative where they lie apart."""
+    return min(one.end, other.end) - max(one.start, other.start) + 1
+
+
+def _with_share_lines(episode: Episode, templates: Templates) -> None:
+    """Note the lines of an episode that its shares know themselves."""
+    for rank, one in enumerate(episode.stretches[:MOST_SUBJECTS]):
+        for source, line in () if one.share is None else one.share.lines[:LINES_EACH]:
+            row = max(one.template, 0)
+            episode.lines.append((rank, one.share.start_us if one.share else 0, source, line, row))
+            episode.levels[source, line] = int(templates.level[row])
 
 
 def _stretches(odd: pl.DataFrame) -> list[Stretch]:
@@ -117,8 +155,8 @@ def _stretches(odd: pl.DataFrame) -> list[Stretch]:
     return [Stretch(**row) for row in kept.head(MOST_STRETCHES).drop("run").iter_rows(named=True)]
 
 
-def _groups(stretches: Sequence[Stretch]) -> list[int]:
-    """Return the episode each stretch belongs to."""
+def _groups(stretches: Sequence[Stretch], traced: frozenset[str]) -> list[list[Stretch]]:
+    """Return the stretches that have one cause for all we know, those that fix its time first."""
     parent = list(range(len(stretches)))
 
     def root(i: int) -> int:
@@ -132,18 +170,73 @@ def _groups(stretches: Sequence[Stretch]) -> list[int]:
     for i in by_start:
         open_ = [j for j in open_ if stretches[j].end + GAP >= stretches[i].start]
         for j in open_:
-            if root(i) != root(j) and _together(stretches[j], stretches[i]):
+            if root(i) != root(j) and _together(stretches[j], stretches[i], traced):
                 parent[root(i)] = root(j)
         open_.append(i)
-    order: dict[int, int] = {}
-    return [order.setdefault(root(i), len(order)) for i in range(len(stretches))]
+    members: dict[int, list[Stretch]] = {}
+    for i in range(len(stretches)):
+        members.setdefault(root(i), []).append(stretches[i])
+    return list(members.values())
 
 
-def _together(one: Stretch, other: Stretch) -> bool:
-    """Return whether two stretches, at most a gap apart, have one cause for all we know."""
+@dataclass
+class _Cause:
+    """Stretches that fix the time of a cause, and weaker ones of the same place meanwhile."""
+
+    core: list[Stretch]
+    beside: list[Stretch] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Some stretches begin with a chance hit long before, or end with one: when most of the evidence does, counts.
+        weight = np.array([one.surprise for one in self.core])
+        self.start = _weighted(np.array([one.start for one in self.core]), weight, 0.25)
+        self.end = max(_weighted(np.array([one.end for one in self.core]), weight, 0.75), self.start)
+        self.strength = max(one.surprise for one in self.core)
+        self.places = {one.service or f"host {one.host}" for one in self.core if one.service or one.host}
+        # A ramp only knows the hours in which something climbed; what else is odd knows when it began.
+        self.is_ramp = all(one.member == "ramp" for one in self.core)
+        self.has_own_place = any(one.kind == "entity" or one.member == "silence" for one in self.core)
+
+    def order(self) -> tuple[bool, bool, float, int]:
+        """Return what comes first when causes explain each other: who did it, then what is oddest, ramps last."""
+        return self.is_ramp, not self.has_own_place, -self.strength, self.start
+
+    def explains(self, other: _Cause) -> bool:
+        """Return whether a weaker cause is but another sight of this one: in the same places, at the same time."""
+        if other.has_own_place or not other.places <= self.places:
+            return False
+        if other.is_ramp and not {_series(one) for one in other.core} & {_series(one) for one in self.core}:
+            return False
+        both = min(self.end, other.end) - max(self.start, other.start) + 1
+        return both >= MEANWHILE * (min(self.end - self.start, other.end - other.start) + 1)
+
+
+def _weighted(minutes: I64, weight: F64, share: float) -> int:
+    """Return the least of the minutes [x] that hold at least so large a share of the weight up to them."""
+    order = np.argsort(minutes, kind="stable")
+    at = np.searchsorted(np.cumsum(weight[order]), share * weight.sum())
+    return int(minutes[order][min(at, len(order) - 1)])
+
+
+def _causes(stretches: Sequence[Stretch], traced: frozenset[str]) -> list[_Cause]:
+    found: list[_Cause] = []
+    for cause in sorted(map(_Cause, _groups(stretches, traced)), key=_Cause.order):
+        stronger = next((one for one in found if one.explains(cause)), None)
+        if stronger is None:
+            found.append(cause)
+        else:
+            stronger.beside += cause.core
+    return found
+
+
+def _together(one: Stretch, other: Stretch, traced: frozenset[str]) -> bool:
+    """Return whether two stretches, at most a gap apart, have one cause for all we know.
+
+    Sessions run through the services that are `traced`: what goes wrong in one of these is felt in others at once.
+    """
     if "ramp" in (one.member, other.member):
-        # The end of a ramp is far from usual, too; anything else that happens meanwhile is another matter.
-        return _series(one) == _series(other) or (one.member == other.member and _same_service(one, other))
+        # The end of a ramp is far from usual, too; that is seen when causes explain each other.
+        return one.member == other.member and (_series(one) == _series(other) or _same_service(one, other))
     if "silence" in (one.member, other.member):
         both = one.member == other.member
         return abs(one.start - other.start) <= SAME_SILENCE if both else _same_service(one, other)
@@ -151,10 +244,12 @@ def _together(one: Stretch, other: Stretch) -> bool:
         return one.name == other.name
     if "entity" in (one.kind, other.kind):
         return _caused_by(*((one, other) if one.kind == "entity" else (other, one)))
-    overlap = min(one.end, other.end) - max(one.start, other.start) + 1
-    shorter = min(one.end - one.start, other.end - other.start) + 1
-    begin_together = abs(one.start - other.start) <= SAME_START
-    return _same_service(one, other) or (begin_together and overlap >= TOGETHER * shorter)
+    longer = max(each.end - each.start + 1 for each in (one, other))
+    at_once = abs(one.start - other.start) <= SAME_START and abs(one.end - other.end) <= SAME_START
+    if _overlap(one, other) < SAME_TIME * longer and not (at_once and longer <= SHORT):
+        return False
+    alike = not one.service or not other.service or (one.service in traced) == (other.service in traced)
+    return _same_service(one, other) or (at_once and alike)
 
 
 def _same_service(one: Stretch, other: Stretch) -> bool:
@@ -163,6 +258,9 @@ def _same_service(one: Stretch, other: Stretch) -> bool:
 
 def _caused_by(who: Stretch, what: Stretch) -> bool:
     """Return whether an entity's lines are what there is too much of."""
+    slack = 2 * BUCKET  # lines of entities are counted in ten minutes
+    if abs(who.start - what.start) > slack or abs(who.end - what.end) > slack:
+        return False
     if who.template >= 0:
         return who.template == what.template or _same_service(who, what)
     is_count = what.member in ("z-score", "moving-average")
@@ -177,9 +275,10 @@ def _weight(one: Stretch) -> float:
     return one.surprise * _TELLING.get(one.kind, _TELLING_HOST) * (_TELLING_RAMP if one.member == "ramp" else 1.0)
 
 
-def _order(one: Stretch) -> tuple[bool, float, int, str, int]:
+def _order(one: Stretch) -> tuple[bool, bool, float, int, str, int]:
     first = one.kind == "entity" and one.template >= 0
-    return (not first and one.member != "silence", -_weight(one), one.start, one.member, one.subject)
+    late = one.kind == "gap"  # what took long comes late: where there is a number for it, that says more
+    return (not first and one.member != "silence", late, -_weight(one), one.start, one.member, one.subject)
 
 
 def _reasons(members: Sequence[Stretch], judged: Judged, watch: Watch, templates: Templates) -> list[Reason]:
@@ -219,6 +318,8 @@ def sample(episodes: Sequence[Episode], events: pl.DataFrame, services: Sequence
 
 def _is_of(one: Stretch, columns: dict[str, np.ndarray], part: slice, code: dict[str, int]) -> Bool:
     """Return which events of a part of the time are counted in a stretch's series [x]."""
+    if one.share is not None:
+        return np.zeros(part.stop - part.start, np.bool_)  # it knows its lines
     if one.template >= 0:
         return np.asarray(columns["template"][part] == one.template)
     if one.kind in ("host", "entity") or one.service not in code:
@@ -270,9 +371,18 @@ def incident_of(episode: Episode, judged: Judged, templates: Templates, model_id
 
 def _type(one: Stretch, templates: Templates) -> str:
     """Return the name of what is counted that is the same in every model."""
+    if one.share is not None and one.kind == "step":
+        before = subject_of("step", one.subject).before
+        return f"{_key(before, templates)}>{_key(one.template, templates)}"
     if one.template < 0:
         return one.name if one.kind != "entity" else ""  # the next attacker has another address
-    return f"{int(templates.key[np.flatnonzero(templates.row == one.template)].min()):016x}"
+    return _key(one.template, templates)
+
+
+def _key(row: int, templates: Templates) -> str:
+    if not 0 <= row < len(templates):
+        return str(row)
+    return f"{int(templates.key[np.flatnonzero(templates.row == row)].min()):016x}"
 
 
 def _rows(episode: Episode, scores: pl.DataFrame) -> pl.DataFrame:
@@ -302,18 +412,20 @@ def _level(one: Stretch) -> str:
     return _LEVEL.get(one.kind, "INFO")
 
 
-def is_same(incident: Incident, episode: Incident) -> bool:
-    """Return whether an incident of windows and one of the rates view are one thing.
+def is_part(incident: Incident, episode: Incident) -> bool:
+    """Return whether an incident of windows or lines is part of one of the rates view.
 
-    They are if several windows are odd in the same time and place, or if both name the same address or user.
+    It is if it lies in the same time and place, or if both name the same address or user. Within what lasts for hours
+    something else may happen, so there it must last about as long.
     """
     if incident.start is None or incident.end is None or episode.start is None or episode.end is None:
         return False
-    if incident.n_windows < LEAST_WINDOWS:
-        return False  # a single odd request during a storm may be another matter
-    both = min(incident.end, episode.end) - max(incident.start, episode.start)
-    shorter = min(incident.end - incident.start, episode.end - episode.start)
-    if both.total_seconds() < SHARED_TIME * shorter.total_seconds() or both.total_seconds() < 0:
+    lasted = max(incident.end - incident.start, INSTANT)
+    within = min(incident.end, episode.end + SLACK) - max(incident.start, episode.start - SLACK)
+    if within < max(SHARED_TIME * (incident.end - incident.start), timedelta(0)):
+        return False
+    whole = episode.end - episode.start
+    if whole > timedelta(minutes=LONG) and lasted < SAME_TIME * whole:
         return False
     named = {reason.numbers.get("entity") for reason in episode.reasons} - {None}
     if named and incident.key.rsplit("@", 1)[0] in named:
@@ -321,17 +433,35 @@ def is_same(incident: Incident, episode: Incident) -> bool:
     return bool(set(incident.services[:SHARED_SERVICES]) & set(episode.services[:SHARED_SERVICES]))
 
 
-def together(incident: Incident, episode: Incident) -> Incident:
-    """Return one incident of both: what is odd in its windows first, then how often it happens."""
-    told = {(reason.kind, reason.numbers.get("entity")) for reason in incident.reasons}
-    more = tuple(r for r in episode.reasons if r.kind != "concentration" or (r.kind, r.numbers["entity"]) not in told)
-    reasons = incident.reasons[: MOST_REASONS // 2] + more + incident.reasons[MOST_REASONS // 2 :]
+def together(parts: Sequence[Incident], episode: Incident) -> Incident:
+    """Return one incident of an episode and its `parts`, the most pressing first.
+
+    What was never seen comes first, then how often things happened, then what else is odd in windows.
+    """
+    if not parts:
+        return episode
+    every = [reason for one in parts for reason in one.reasons]
+    news = [reason for reason in every if reason.kind == "unseen_template"]
+    told = {(reason.kind, reason.numbers.get("entity")) for reason in every}
+    more = [r for r in episode.reasons if r.kind != "concentration" or (r.kind, r.numbers["entity"]) not in told]
+    first = [r for r in every if r.kind == "concentration"]
+    rest = [r for r in parts[0].reasons if r.kind not in ("unseen_template", "concentration")]
+    reasons = [*news[:2], *first, *more[: MOST_REASONS - 2], *rest[:2], *more[MOST_REASONS - 2 :], *rest[2:]]
+    reasons = list({reason.text: reason for reason in reasons}.values())
+    top = parts[0]
+    services = dict.fromkeys(name for one in (top, episode, *parts[1:]) for name in one.services)
+    hosts = dict.fromkeys(name for one in (top, episode, *parts[1:]) for name in one.hosts)
     return replace(
-        incident,
-        start=min(filter(None, (incident.start, episode.start))),
-        end=max(filter(None, (incident.end, episode.end))),
-        severity=max(incident.severity, episode.severity),
-        services=tuple(dict.fromkeys((*incident.services, *episode.services)))[:10],
-        hosts=tuple(dict.fromkeys((*incident.hosts, *episode.hosts)))[:10],
-        reasons=reasons[:MOST_REASONS],
+        top,
+        n_windows=sum(one.n_windows for one in parts),
+        keys=tuple(dict.fromkeys(key for one in parts for key in one.keys))[:100],
+        patterns=tuple(dict.fromkeys(name for one in parts for name in one.patterns))[:100],
+        new_types=tuple(dict.fromkeys(name for one in parts for name in one.new_types)),
+        start=min(filter(None, (episode.start, *(one.start for one in parts)))),
+        end=max(filter(None, (episode.end, *(one.end for one in parts)))),
+        severity=max(episode.severity, *(one.severity for one in parts)),
+        services=tuple(services)[:10],
+        hosts=tuple(hosts)[:10],
+        reasons=tuple(reasons[:MOST_REASONS]),
+        urgency="alert",
     )

@@ -54,7 +54,7 @@ class Codes:
         return names.replace_strict(distinct, codes, return_dtype=pl.UInt16)
 
 
-def event_columns(records: pl.DataFrame, services: Codes, sources: Codes) -> pl.DataFrame:
+def event_columns(records: pl.DataFrame, services: Codes, sources: Codes, hosts: Codes | None = None) -> pl.DataFrame:
     """Return the columns of `records` that every view's events share; `session` and `template` are still to come."""
     time_us = records["time"].cast(TIME).to_physical().fill_null(NO_TIME).alias("time_us")
     level = records["level"].to_physical().cast(pl.UInt8).fill_null(LEVELS.index("UNKNOWN"))
@@ -66,6 +66,7 @@ def event_columns(records: pl.DataFrame, services: Codes, sources: Codes) -> pl.
             sources.of(records["source"]).alias("source"),
             records["line"],
             records["count"],
+            *([] if hosts is None else [hosts.of(records["host"]).alias("host")]),
         ]
     )
 

@@ -28,10 +28,12 @@ from oddlog.pipeline.learning import Learned, Options, Recurring, learn_view
 from oddlog.pipeline.members import needs_labels, reads_counts, reads_of
 from oddlog.pipeline.memory import MOST_TIMES, Begun, Memory, ViewMemory
 from oddlog.pipeline.planning import reading_facts, session_says, time_at_share, too_few_sessions, unused_window
-from oddlog.pipeline.rates import RatesView, learn_rates
+from oddlog.pipeline.rates import ALARMS_A_DAY, RatesView, learn_rates
 from oddlog.pipeline.reading import Reading
+from oddlog.pipeline.shares import SharesLearning
 from oddlog.pipeline.views import USUAL_RATE, Cut, View, learn_event_view
 from oddlog.pipeline.whole import WholeWindows
+from oddlog.rates import rate_of
 from oddlog.thresholds import DEFAULT_WAY, Way
 from oddlog.types import F64, NO_TIME, OVERFLOW, Context, to_datetime
 
@@ -248,6 +250,8 @@ class Fitting:
     example: str = ""
     remembered: dict[str, ViewMemory] = field(default_factory=dict)
     finished: float = 0  # windows of the first view
+    watches_shares: bool = False
+    shares: SharesLearning | None = None
 
     @classmethod
     def again(cls, collected: Collected, context: Context, older: Model, memory: Memory, say: Say) -> Fitting:
@@ -284,6 +288,7 @@ class Fitting:
         """
         collected = self.collected
         rates_view, rates_facts = self.rates()
+        self.watches_shares = rates_view is not None and self.older is None
         learned = {
             name: self.view(name, cut, store)
             for (name, cut), store in zip(collected.plan, collected.stores, strict=True)
@@ -310,6 +315,10 @@ class Fitting:
             "options": self.options,
             "threshold": str(self.way),
         }
+        if rates_view is not None and self.shares is not None:
+            rates_view = replace(
+                rates_view, shares=self.shares.learned(collected.hosts.names, rate_of(self.rates_alarms))
+            )
         kept = {view.name: self.remembered[view.name] for view in views}
         memory = Memory(kept, self.by_type, collected.quantiles(MOST_TIMES), options)
         return Model(self.context, views, events, {}, training, rates=rates_view, memory=memory.states())
@@ -348,10 +357,15 @@ class Fitting:
         gathering.answered = self.answered.get(name)
         if before is not None:
             gathering.recall(before)
+        if first and self.watches_shares:
+            self.shares = SharesLearning(store, cut, self.rows_of, span_us, self.context, tally)
         for events in partitions(store, self.rows_of):
+            windows = cut_windows(events, cut, tally, span_us)
             if first:
                 self._count_lines(events, k)
-            gathering.add(cut_windows(events, cut, tally, span_us))
+                if self.shares is not None:
+                    self.shares.add(events, windows)
+            gathering.add(windows)
         return cut, gathering, begun
 
     def _candidates(self, view: str) -> tuple[str, ...]:
@@ -376,6 +390,11 @@ class Fitting:
         self.say("learning rates", 0)
         alarms = None if self.alarms is None else self.alarms / self._shares
         return learn_rates(counting, self.context.templates, self.context.services, alarms, tally)
+
+    @property
+    def rates_alarms(self) -> float:
+        """False alarms a day that counts, and shares, may give."""
+        return ALARMS_A_DAY if self.alarms is None else self.alarms / self._shares
 
     def rate_of_lines(self) -> float:
         """Return the share of usual lines that may be called odd."""

@@ -182,8 +182,7 @@ def learn_view(
         rest = f", since {facts['anomalous_by_label']:,.0f} are anomalous by label" if labelled.any() else ""
         facts["says"] = f"not learned: {n_usual:,.0f} finished {cut.noun} are too few (at least {FEWEST_WINDOWS}){rest}"
         return Learned(None, facts)
-    names = _with_labels_for(names, cut, facts, there_are=bool(labelled.any()))
-    if not names:
+    if not (names := _with_labels_for(names, cut, facts, there_are=bool(labelled.any()))):
         return Learned(None, facts)
     say(f"trimming what looks odd among {cut.noun}", 0)
     k = len(context.templates)

@@ -12,17 +12,30 @@ import numpy as np
 import polars as pl
 
 from oddlog.explain import Oddity, Usual, concentration, reason
-from oddlog.incidents import MOST_NOVEL, group, pattern_of, pressing
+from oddlog.incidents import CRITICAL, MOST_NOVEL, WARNING, group, lasts, pattern_of, pressing
 from oddlog.model import Model
 from oddlog.pipeline.closeups import Closeups
-from oddlog.pipeline.episodes import Episode, incident_of, is_same, lines_of, together
+from oddlog.pipeline.episodes import Episode, incident_of, is_part, lines_of, together
 from oddlog.pipeline.events import Codes
 from oddlog.pipeline.odd import MOST_ODD, OddWindows, combination, patterns_of, told_of
 from oddlog.pipeline.rates import Judged
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.telling import Remark, reason_of
 from oddlog.templates import Matcher
-from oddlog.types import F64, I64, OVERFLOW, Bool, Incident, LineRef, Reason, Windows, to_datetime
+from oddlog.types import (
+    F64,
+    I64,
+    OVERFLOW,
+    U8,
+    U32,
+    Bool,
+    Incident,
+    LineRef,
+    Reason,
+    Urgency,
+    Windows,
+    to_datetime,
+)
 
 MOST_LINES_OF_TYPE = 1_000  # of each partition
 MOST_KEYS = 100
@@ -40,12 +53,6 @@ class _Found:
     incident: Incident
     refs: list[tuple[int, int, float]]  # source code, line, score
     order: tuple[float, float, int]
-
-
-def _same(episode: Incident, incidents: Sequence[Incident]) -> int | None:
-    """Return the most pressing incident that is the same thing as one of the rates view, if there is one."""
-    same = [i for i, one in enumerate(incidents) if is_same(one, episode)]
-    return max(same, key=lambda i: (incidents[i].severity, -i), default=None)
 
 
 @dataclass
@@ -127,21 +134,25 @@ class Merging:
             found += self._of_windows(self._oddest(parts), told)
         found += self._of_lines(told)
         found = self._with_episodes(found)
-        found.sort(key=lambda one: one.order)
+        found.sort(key=lambda one: (one.incident.urgency == "notice", *one.order))
         return self._with_lines(found, reading)
 
     def _with_episodes(self, found: list[_Found]) -> list[_Found]:
         """Return the incidents with those of the rates view: told with that of the windows where both are one thing."""
-        alone: list[_Found] = []
-        for episode in self._episodes:
-            at = _same(episode.incident, [one.incident for one in found])
-            if at is None:
-                alone.append(episode)
-                continue
-            refs = list(dict.fromkeys([*found[at].refs, *episode.refs]))[:MOST_LINES]
-            incident = together(found[at].incident, episode.incident)
-            found[at] = _Found(incident, refs, (-incident.severity, *found[at].order[1:]))
-        return found + alone
+        merged: list[_Found] = []
+        for episode in sorted(self._episodes, key=lambda one: one.order):
+            parts = [one for one in found if is_part(one.incident, episode.incident)]
+            taken = {id(one) for one in parts}
+            found = [one for one in found if id(one) not in taken]
+            parts.sort(key=lambda one: one.order)
+            refs = [ref for one in parts for ref in one.refs[: MOST_LINES // 4 // len(parts) or 1]]
+            lasting = any(one.incident.urgency == "alert" for one in parts)
+            refs = [*refs, *episode.refs] if lasting else [*episode.refs, *refs[: MOST_LINES // 8 or 1]]
+            refs = list(dict.fromkeys(refs))[:MOST_LINES]
+            incident = together([one.incident for one in parts], episode.incident)
+            order = parts[0].order[1:] if parts else episode.order[1:]
+            merged.append(_Found(incident, refs, (-incident.severity, *order)))
+        return found + merged
 
     def _of_windows(self, odd: OddWindows, told: set[int]) -> list[_Found]:
         """Return the incidents of one view; templates they lead with are added to `told`."""
@@ -169,6 +180,13 @@ class Merging:
                 level[i] = windows.level[events].max(initial=0)
                 words[i] = self.words[np.minimum(windows.template[events], len(self.words) - 1)].any()
         return pressing(-np.log10(np.maximum(odd.p_value, TINY)), level, words)
+
+    def _urgency(self, time_us: I64, level: U8, template: U32) -> Urgency:
+        """Return how urgent things at these times [x] are, odd by lines [y] of these levels and types."""
+        if level.max(initial=0) >= CRITICAL:
+            return "alert"
+        grave = level.max(initial=0) >= WARNING or self.words[np.minimum(template, len(self.words) - 1)].any()
+        return "alert" if lasts(time_us) and (grave or self.model.rates is None) else "notice"
 
     def _one(
         self,
@@ -210,6 +228,7 @@ class Merging:
             reasons=tuple(self._reasons(odd, top, remarks)),
             hosts=(),
             lines=(),
+            urgency=self._urgency(one.start, one.level[is_guilty], one.template[is_guilty]),
             members={name: p_value for name, p_value in member_p.items() if not np.isnan(p_value)},
         )
         order = (-pressing_, -float(score[top]), int(one.start.min()))
@@ -303,6 +322,7 @@ class Merging:
             reasons=(told,),
             hosts=(),
             lines=(),
+            urgency=self._urgency(lines["time_us"].to_numpy(), lines["level"].to_numpy(), lines["template"].to_numpy()),
         )
         refs = list(top.select("source", "line", "score").iter_rows())
         order = (-severity, -severity, first["time_us"])

@@ -90,9 +90,14 @@ class OddWindows:
 
     @property
     def signs(self) -> list[list[tuple[str, int]]]:
-        """What each window is odd by, as kinds and rows: types, else what a member remarks on."""
+        """What each window is odd by, as kinds and rows: types that are there, else missing ones, else remarks.
+
+        That many windows lack the same type ties them together only if that is all there is to them.
+        """
         return [
-            [(o.kind, o.template) for o in lead] or [(said.kind, said.template) for said in remarks if said.event >= 0]
+            [(o.kind, o.template) for o in lead if o.seen]
+            or [(o.kind, o.template) for o in lead]
+            or [(said.kind, said.template) for said in remarks if said.event >= 0]
             for lead, remarks in zip(self.lead, self.remarks, strict=True)
         ]
 

@@ -6,9 +6,10 @@ as often as usual. `episodes` makes incidents of what it finds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,11 @@ from oddlog.rates import Counted, Counting, Watch, counted, rate_of
 from oddlog.rates.counting import BUCKET, US_PER_MINUTE
 from oddlog.rates.shares import pairs
 from oddlog.rates.watch import ODD
+from oddlog.shares import Shares
 from oddlog.types import I64, SCORES, TIME, State, Tally, Templates
+
+if TYPE_CHECKING:
+    from oddlog.pipeline.rates_reasons import Stretch
 
 NAME = "rates"
 NOUN = "ten-minute counts"
@@ -44,19 +49,65 @@ class Judged:
         ``start end`` (the last one) in which it is so.
     scores : pl.DataFrame
         A verdict (`types.SCORES`) for each ten minutes of each service, and of each host and entity that is odd.
+    shares : Shares or None
+        The usual shares of steps, gaps and numbers.
+    odd_shares : tuple of Stretch
+        Which of these are odd, and when.
+    numbers : frozenset of str
+        Numbers that the shares know.
+    traced : frozenset of str
+        Services that sessions run through.
 
     """
 
     counted: Counted
     odd: pl.DataFrame
     scores: pl.DataFrame
+    shares: Shares | None = None
+    odd_shares: tuple[Stretch, ...] = ()
+    numbers: frozenset[str] = frozenset()
+    traced: frozenset[str] = frozenset()
+
+    def with_shares(
+        self, shares: Shares, odd: Sequence[Stretch], numbers: Iterable[str], traced: Iterable[str]
+    ) -> Judged:
+        """Return this with what is odd about the shares of steps, gaps and the named numbers."""
+        told = [
+            (f"{service_key(one.service)}@{_time(bucket):%Y-%m-%dT%H:%MZ}", one.surprise)
+            for one in odd
+            for bucket in range(one.start // BUCKET, one.end // BUCKET + 1)
+        ]
+        frame = pl.DataFrame(told, schema={"key": pl.String, "surprise": pl.Float64}, orient="row")
+        highest = frame.group_by("key").agg(pl.col("surprise").max())
+        joined = self.scores.join(highest, on="key", how="left", maintain_order="left")
+        there = pl.col("surprise").is_not_null()
+        scores = joined.with_columns(
+            score=pl.max_horizontal("score", "surprise"),
+            p_value=pl.when(there)
+            .then(pl.min_horizontal("p_value", (10.0 ** -pl.col("surprise")).clip(TINY, 1.0)))
+            .otherwise("p_value"),
+            is_anomaly=pl.col("is_anomaly") | there,
+        ).drop("surprise")
+        return replace(
+            self,
+            scores=scores,
+            shares=shares,
+            odd_shares=tuple(odd),
+            numbers=frozenset(numbers),
+            traced=frozenset(traced),
+        )
+
+
+def _time(bucket: int) -> datetime:
+    return datetime.fromtimestamp(bucket * BUCKET * 60, UTC)
 
 
 @dataclass(frozen=True)
 class RatesView:
-    """Learned rates."""
+    """Learned rates, and learned shares of steps, gaps and numbers."""
 
     watch: Watch
+    shares: Shares | None = None
 
     def judge(self, counting: Counting, k: int, services: Sequence[str], tally: Tally) -> Judged:
         """Judge the counts of an input; the types of `counting` are rows of the model's `k` templates or beyond."""
@@ -125,14 +176,15 @@ class RatesView:
 
     def states(self) -> dict[str, State]:
         """Return the parts of the view, by file name."""
-        return {f"{NAME}.{name}": state for name, state in self.watch.states().items()}
+        parts = self.watch.states() | ({} if self.shares is None else self.shares.state())
+        return {f"{NAME}.{name}": state for name, state in parts.items()}
 
     @classmethod
     def from_states(cls, states: Mapping[str, State]) -> Self | None:
         """Rebuild; None where a model has no such parts."""
         prefix = f"{NAME}."
         own = {name.removeprefix(prefix): state for name, state in states.items() if name.startswith(prefix)}
-        return cls(Watch.from_states(own)) if own else None
+        return cls(Watch.from_states(own), Shares.from_states(own)) if own else None
 
 
 def _lines_of_ten_minutes(counts: Counted) -> pl.DataFrame:

@@ -20,8 +20,9 @@ from typing import cast
 import numpy as np
 import polars as pl
 
-from oddlog.explain import percent, shorten
+from oddlog.explain import percent, plain, shorten
 from oddlog.pipeline.rates import Judged
+from oddlog.pipeline.share_reasons import share_reason
 from oddlog.rates import Watch
 from oddlog.rates.concentrations import ALL_FAILED, Concentration
 from oddlog.rates.counting import BUCKET
@@ -29,12 +30,16 @@ from oddlog.rates.levels import SPANS, Levels
 from oddlog.rates.ramps import STEP, STEPS
 from oddlog.rates.series import dense, trailing
 from oddlog.rates.silence import Silence
+from oddlog.shares import Odd
 from oddlog.types import Reason, Templates
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """A run of odd minutes of one subject; `minute`, `span`, `score`, `seen` and `usual` are of the oddest of them."""
+    """A run of odd minutes of one subject; `minute`, `span`, `score`, `seen` and `usual` are of the oddest of them.
+
+    `share` is what is odd where that is a share of steps, gaps or numbers: then all is of the whole stretch.
+    """
 
     member: str
     subject: int
@@ -52,10 +57,13 @@ class Stretch:
     host: str
     name: str
     template: int
+    share: Odd | None = None
 
 
 def reason_of(one: Stretch, judged: Judged, watch: Watch, templates: Templates) -> Reason:
     """Return why a stretch is odd."""
+    if one.share is not None:
+        return share_reason(one, one.share, judged, templates)
     if one.member == "concentration":
         return _concentration(one, judged, watch, templates)
     if one.member == "silence":
@@ -112,17 +120,6 @@ def _times(factor: float) -> str:
     if factor >= 1_000:  # noqa: PLR2004 - where next to nothing is expected, the factor says no more than "many"
         return "over 1,000×"
     return f"{factor:,.0f}×" if factor >= 10 else f"{factor:.1f}×"  # noqa: PLR2004 - two digits
-
-
-def plain(value: float) -> str:
-    """Return a number as a person writes it.
-
-    >>> plain(1234.5), plain(12.34), plain(0.4567), plain(0.0)
-    ('1,234', '12', '0.46', '0')
-    """
-    if value >= 10:  # noqa: PLR2004 - two digits are enough
-        return f"{value:,.0f}"
-    return f"{value:.2g}"
 
 
 def _silence(one: Stretch, watch: Watch) -> Reason:

@@ -91,6 +91,11 @@ class LineWriter:
         if self._folder is not None and len(odd.windows):
             self._further.append(odd.lines())
 
+    def add_lines(self, told: pl.DataFrame) -> None:
+        """Take in lines that are odd for another reason: ``source line window_score window_p window_reason``."""
+        if self._folder is not None and len(told):
+            self._further.append(told)
+
     def _with_further(self, lines: pl.LazyFrame) -> pl.LazyFrame:
         """Return the verdicts of lines with what the further views say of them."""
         if not self._further:

@@ -72,6 +72,15 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
 }
 
 
+def is_measure(name: str) -> bool:
+    """Return whether a number measures something; those that name or locate something say nothing by their size.
+
+    >>> is_measure("duration_ms"), is_measure("http_status")
+    (True, False)
+    """
+    return not _NO_MEASURE.search(name)
+
+
 class Names:
     """Names ↔ numbers, in order of appearance; those that do not fit share the last number and are counted."""
 
@@ -191,7 +200,7 @@ class Counting:
             return
         self._count(lines, status)
         for name in sorted(columns):
-            if name.startswith("n.") and name != status and not _NO_MEASURE.search(name[2:]):
+            if name.startswith("n.") and name != status and is_measure(name[2:]):
                 self._measure(lines, name)
         self._who(lines, status)
         for name, table in self._tables.items():

@@ -58,12 +58,20 @@ class Limit:
     peak: F64
 
     @classmethod
-    def learn(cls, candidates: pl.DataFrame, span: Span) -> Self:
-        """Learn from the candidates of the training time."""
+    def learn(
+        cls,
+        candidates: pl.DataFrame,
+        span: Span,
+        *,
+        lower_share: float = LOWER_SHARE,
+        odd_share: float = ODD_SHARE,
+        least_scale: float = LEAST_SCALE,
+    ) -> Self:
+        """Learn from the candidates of the training time; the tail falls as between these shares of its hours."""
         subject, peak = _peaks(candidates, span)
         highest = _highest(candidates, _scaled(candidates, subject, peak), span)
         short = np.sqrt(max(1.0, ENOUGH_HOURS / max(len(highest), 1)))
-        return cls(_tail(highest), LEAST * float(short), subject, peak)
+        return cls(_tail(highest, lower_share, odd_share, least_scale), LEAST * float(short), subject, peak)
 
     def odd_hours(self, candidates: pl.DataFrame, span: Span, threshold: float) -> int:
         """Return how many hours hold a candidate as surprising as `threshold`."""
@@ -115,15 +123,15 @@ def _highest(candidates: pl.DataFrame, scores: F64, span: Span) -> F64:
     return highest
 
 
-def _tail(highest: F64) -> Tail:
+def _tail(highest: F64, lower_share: float, odd_share: float, least_scale: float) -> Tail:
     """Return how often hours come so high; see `Limit`."""
     if not len(highest):
         return Tail.fit(highest)
-    low, high = (max(float(np.quantile(highest, 1 - share)), LEAST_SCORE) for share in (LOWER_SHARE, ODD_SHARE))
+    low, high = (max(float(np.quantile(highest, 1 - share)), LEAST_SCORE) for share in (lower_share, odd_share))
     above_low, above_high = (float((highest > at).sum() + 0.5) / (len(highest) + 1) for at in (low, high))
     scale = (high - low) / np.log(above_low / above_high) if high > low and above_low > above_high else 0.0
-    share = min(above_high, ODD_SHARE)
-    return Tail(np.array([high]), np.ones(1), share, max(float(scale), LEAST_SCALE), 0.0)
+    share = min(above_high, odd_share)
+    return Tail(np.array([high]), np.ones(1), share, max(float(scale), least_scale), 0.0)
 
 
 def _scaled(candidates: pl.DataFrame, subject: I64, peak: F64) -> F64:

@@ -14,6 +14,7 @@ CELLS_AT_ONCE = 500_000  # series × minutes that are dense at one time: 4 MB ea
 MOST_MINUTES = 400 * 1_440  # of an input that are looked at: a year and some days
 UNOBSERVED = 360  # minutes without one line of anything: nobody was writing this log down
 MINUTES_PER_DAY = 1_440
+TAIL_MINUTES, TAIL_SHARE = 60, 0.1
 
 KINDS = ("lines", "warnings", "errors", "template", "host", "status", "number")
 """What a series counts: all lines of a service, those ≥ WARNING, those ≥ ERROR, lines of a template, lines of a host,
@@ -113,11 +114,25 @@ class Span:
         end = np.searchsorted(there, there + MOST_MINUTES)
         best = int(np.argmax(lines[end] - lines[:-1]))
         there = there[best : end[best]]
+        there = there[: _ended(there, np.diff(lines)[best : end[best]])]
         gaps = np.flatnonzero(np.diff(there) > UNOBSERVED)
         observed = np.ones(int(there[-1] - there[0]) + 1, np.bool_)
         for gap in gaps.tolist():
             observed[there[gap] + 1 - there[0] : there[gap + 1] - there[0]] = False
         return cls(int(there[0]), observed)
+
+
+def _ended(minute: I64, lines: I64) -> int:
+    """Return how many of the minutes with lines [x], ascending, belong to the log while it was written as ever.
+
+    Where a log was cut off, some requests still end behind the cut: next to nothing is written then, by anybody, and
+    that a source is silent says nothing. So the end is where a last hour at most holds hardly a line.
+    """
+    usual = float(np.median(lines))
+    kept = len(minute)
+    while kept > 1 and minute[-1] - minute[kept - 1] < TAIL_MINUTES and lines[kept - 1] < TAIL_SHARE * usual:
+        kept -= 1
+    return kept if minute[-1] - minute[kept - 1] < TAIL_MINUTES else len(minute)
 
 
 def dense(counts: pl.DataFrame, span: Span, series: I64, column: str = "n") -> F64:

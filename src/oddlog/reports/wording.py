@@ -20,7 +20,12 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def severity(incident: Incident) -> str:
-    """Return the word for how pressing an incident is; `oddlog.incidents` has the formula behind the number."""
+    """Return the word for how pressing an incident is; `oddlog.incidents` has the formula behind the number.
+
+    What was over in a moment presses nobody, however grave its words.
+    """
+    if incident.urgency == "notice":
+        return SEVERITIES[-1][1]
     return next((word for least, word in SEVERITIES if incident.severity >= least), SEVERITIES[-1][1])
 
 
