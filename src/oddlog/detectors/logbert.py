@@ -15,11 +15,12 @@ from oddlog.detectors.sequences import (
     Pieces,
     alike,
     batches,
+    distinct_pieces,
     ended,
     grid,
     mean_of_top,
     pieces,
-    sampled,
+    spread,
     with_ends,
 )
 from oddlog.detectors.trained import Trained
@@ -155,15 +156,15 @@ class LogBert(Trained):
 
     def score(self, windows: Windows) -> Scores:
         """Return how surprising each window's most surprising step is, and each event."""
-        distinct, inverse = self._distinct(windows)
+        first, inverse = self._alike(windows)
+        distinct = windows.take(first)
         event, end, far = self._missed(distinct) if self.paper else self._surprises(distinct)
         if self.paper:
             missed = np.where(np.nan_to_num(event) > 1, 1.0, 0.0)
             window = np.bincount(distinct.window_of_event, missed, minlength=len(distinct)) / self.r
         else:
             window = mean_of_top(*with_ends(event, end, distinct), 1) + self.sphere * far
-        rank = np.arange(len(windows.template)) - np.repeat(windows.offsets[:-1], windows.lengths)
-        return Scores(window[inverse], event[distinct.offsets[inverse][windows.window_of_event] + rank])
+        return Scores(window[inverse], spread(event, distinct, inverse, windows))
 
     def state(self) -> State:
         """Return the weights, the slots of the types, and the graph derived from the weights."""
@@ -193,26 +194,20 @@ class LogBert(Trained):
     def _mask(self) -> int:
         return self._columns.width + 2
 
-    def _distinct(self, windows: Windows) -> tuple[Windows, I64]:
-        """Return windows alike in tokens and end once, and each window's place among them."""
-        first, inverse = alike(self._columns.of(windows.template), windows.offsets, ended(windows).astype(np.int64))
-        return windows.take(first), inverse
+    def _alike(self, windows: Windows) -> tuple[I64, I64]:
+        """Return the first of the windows alike in tokens and end, and each window's place among them."""
+        return alike(self._columns.of(windows.template), windows.offsets, ended(windows).astype(np.int64))
 
     def _examples(self, windows: Windows, most: int, seed: int) -> tuple[I64, F64, Callable[[I64], Any]]:
         """Return lengths, weights and what loads the tensors of the distinct windows' pieces."""
         import torch  # noqa: PLC0415 - of the extra
 
-        distinct, inverse = self._distinct(windows)
-        weight: F64 = np.bincount(inverse, windows.weight, minlength=len(distinct)).astype(np.float64)
-        kept = sampled(weight, most, seed)
-        distinct, weight = distinct.take(kept), np.sqrt(weight[kept])
-        found = pieces(distinct.offsets, MAX_STEPS, WARM)
-        found = found.take(sampled(weight[found.window], most, seed))
+        distinct, found, weight = distinct_pieces(windows, *self._alike(windows), most, seed, (MAX_STEPS, WARM))
 
         def load(index: I64) -> tuple[torch.Tensor, ...]:
             return tuple(torch.from_numpy(array) for array in self._batch(distinct, found.take(index))[:3])
 
-        return found.length + 2, weight[found.window], load
+        return found.length + 2, weight, load
 
     def _batch(self, windows: Windows, part: Pieces) -> tuple[I64, I64, Bool, Bool, I64]:
         """Return tokens [b, s], real steps [b], which may be hidden [b, s], which are events [b, s - 2], and which."""

@@ -17,11 +17,12 @@ from oddlog.detectors.sequences import (
     Pieces,
     alike,
     batches,
+    distinct_pieces,
     ended,
     grid,
     mean_of_top,
     pieces,
-    sampled,
+    spread,
     with_ends,
 )
 from oddlog.detectors.trained import Trained
@@ -209,12 +210,12 @@ class NextEvent(Trained):
 
     def score(self, windows: Windows) -> Scores:
         """Return how surprising each window's most surprising steps are, and each event."""
-        distinct, inverse = self._distinct(windows)
+        first, inverse = self._alike(windows)
+        distinct = windows.take(first)
         event, end = self._surprise(distinct)
         steps, offsets = with_ends(event, end, distinct)
         window = mean_of_top(steps, offsets, self.top)[inverse]
-        rank = np.arange(len(windows.template)) - np.repeat(windows.offsets[:-1], windows.lengths)
-        return Scores(window, event[distinct.offsets[inverse][windows.window_of_event] + rank])
+        return Scores(window, spread(event, distinct, inverse, windows))
 
     def expectations(self, windows: Windows) -> Expectations:
         """Return what was expected in place of each window's most surprising step."""
@@ -253,28 +254,22 @@ class NextEvent(Trained):
     def _begin(self) -> int:
         return self._columns.width + 1
 
-    def _distinct(self, windows: Windows) -> tuple[Windows, I64]:
-        """Return windows alike in tokens and end once, and each window's place among them."""
-        first, inverse = alike(self._columns.of(windows.template), windows.offsets, ended(windows).astype(np.int64))
-        return windows.take(first), inverse
+    def _alike(self, windows: Windows) -> tuple[I64, I64]:
+        """Return the first of the windows alike in tokens and end, and each window's place among them."""
+        return alike(self._columns.of(windows.template), windows.offsets, ended(windows).astype(np.int64))
 
     def _examples(self, windows: Windows, most: int, seed: int) -> tuple[I64, F64, Callable[[I64], Any]]:
         """Return lengths, weights and what loads the tensors of the distinct windows' pieces."""
         import torch  # noqa: PLC0415 - of the extra
 
-        distinct, inverse = self._distinct(windows)
-        weight: F64 = np.bincount(inverse, windows.weight, minlength=len(distinct)).astype(np.float64)
-        kept = sampled(weight, most, seed)
-        distinct, weight = distinct.take(kept), np.sqrt(weight[kept]).astype(np.float64)
-        found = pieces(distinct.offsets, MAX_STEPS, WARM)
-        found = found.take(sampled(weight[found.window], most, seed))
+        distinct, found, weight = distinct_pieces(windows, *self._alike(windows), most, seed, (MAX_STEPS, WARM))
 
         def load(index: I64) -> tuple[torch.Tensor, ...]:
             tokens, targets, scored = self._batch(distinct, found.take(index))
             share = scored / np.maximum(scored.sum(1, keepdims=True), 1)
             return torch.from_numpy(tokens), torch.from_numpy(targets), torch.from_numpy(share.astype(np.float32))
 
-        return found.length + 1, weight[found.window], load
+        return found.length + 1, weight, load
 
     def _batch(self, windows: Windows, part: Pieces) -> tuple[I64, I64, Any]:
         """Return tokens, targets and which steps count of each piece, all [b, t].

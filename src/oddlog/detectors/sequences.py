@@ -183,3 +183,37 @@ def with_ends(event: F32, end: F64, windows: Windows) -> tuple[F64, I64]:
     steps[np.arange(len(event)) + shift] = event
     steps[offsets[1:][due] - 1] = end[due]
     return steps, offsets
+
+
+def distinct_pieces(
+    windows: Windows, first: I64, inverse: I64, most: int, seed: int, cut: tuple[int, int]
+) -> tuple[Windows, Pieces, F64]:
+    """Return the windows that differ, their pieces, and the square root of what each piece's windows weigh.
+
+    Parameters
+    ----------
+    windows : Windows
+        [w]
+    first, inverse : I64
+        As `alike` returns them.
+    most : int
+        Windows, and pieces, at most; see `sampled`.
+    seed : int
+        Of what is left out.
+    cut : tuple of int
+        Events of a piece, and those that only warm up.
+
+    """
+    weight: F64 = np.bincount(inverse, windows.weight, minlength=len(first)).astype(np.float64)
+    kept = sampled(weight, most, seed)
+    distinct, weight = windows.take(first[kept]), np.sqrt(weight[kept]).astype(np.float64)
+    found = pieces(distinct.offsets, *cut)
+    found = found.take(sampled(weight[found.window], most, seed))
+    return distinct, found, weight[found.window]
+
+
+def spread(event: F32, distinct: Windows, inverse: I64, windows: Windows) -> F32:
+    """Return for each event of all windows [e] what belongs to its place in the distinct window that is like it."""
+    rank = np.arange(len(windows.template)) - np.repeat(windows.offsets[:-1], windows.lengths)
+    found: F32 = event[distinct.offsets[inverse][windows.window_of_event] + rank]
+    return found
