@@ -28,7 +28,7 @@ MAY = {
     "pipeline": STAGES
     | {"types", "errors", "config", "plugins", "thresholds", "rates", "shares", "detectors", "model", "feedback"},
     "model": {"types", "errors", "pipeline"},
-    "evaluation": {"types", "errors", "pipeline", "datasets"},
+    "evaluation": STAGES | {"types", "errors", "plugins", "config", "pipeline", "model", "datasets", "feedback"},
     "reports": STAGES | {"types", "errors", "pipeline", "model", "evaluation"},  # the same figures of labels
     "training": {"types", "errors", "plugins", "detectors"},
     "testing": {"types", "errors", "formats", "detectors"},

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oddlog.cli import demo, detect, feedback, fit, look, mark, report, simulate, tune, update
+from oddlog.cli import bench, demo, detect, feedback, fit, look, mark, report, simulate, tune, update
 
 app = typer.Typer(
     name="oddlog",
@@ -24,6 +24,7 @@ app.command("update")(update.update)
 app.add_typer(feedback.app, name="feedback")
 app.command("report")(report.report)
 app.add_typer(mark.app, name="mark")
+app.add_typer(bench.app, name="bench")
 app.command("templates")(look.templates)
 app.command("inspect")(look.inspect)
 app.command("formats")(look.formats)

@@ -38,6 +38,7 @@ from oddlog.templates import Matcher, mask
 from oddlog.types import NO_TIME, SCORES, Bool, Incident, Tally, Windows, to_datetime
 
 Say = Callable[[str, int], None]
+Each = Callable[[View, Windows, pl.DataFrame, Sequence[str]], None]
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ def detect(
     now: datetime | None = None,
     overview: bool = False,
     progress: Say | None = None,
+    each: Each | None = None,
 ) -> Detection:
     """Say what is odd in the logs at `paths`. Learns nothing.
 
@@ -142,6 +144,9 @@ def detect(
         Collect what `oddlog.reports.write_report` needs.
     progress : callable
         Told (what is being done, how many).
+    each : callable
+        Told (view, windows, their verdicts, names of the sources) of each part as it is judged, for whoever looks
+        closer: the bench compares the verdicts with labels of the windows' lines.
 
     Raises
     ------
@@ -151,7 +156,8 @@ def detect(
     """
     standing = Answers().standing() if answers is None else answers.standing(now)
     held = marks.standing() if marks is not None else ()
-    return _Detecting(model, progress or (lambda _what, _n: None), standing, held, overview=overview).run(
+    say = progress or (lambda _what, _n: None)
+    return _Detecting(model, say, standing, held, overview=overview, each=each).run(
         paths, format, exclude, since, until, scores, line_scores
     )
 
@@ -163,6 +169,7 @@ class _Detecting:
     standing: Standing
     marks: Sequence[Mark] = ()
     overview: bool = False
+    each: Each | None = None
     tally: Tally = field(default_factory=Tally)
     start_us: int = NO_TIME
     end_us: int = NO_TIME
@@ -353,6 +360,8 @@ class _Detecting:
             windows = cut_windows(events, view.cut, self.tally, (self.start_us, self.end_us))
             judged = overlay.judge(view, windows)
             verdicts.append(judged.verdict)
+            if self.each is not None:
+                self.each(view, windows, judged.verdict, self.sources.names)
             if view.name == "entities":
                 stretches.append(totals_by_stretch(windows, k))
             merging.add_windows(judged.shown)

@@ -1,0 +1,88 @@
+"""`oddlog bench`: run detectors on labelled sets under protocols that cannot leak; report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FOLDER = typer.Option("-o", "--folder", help="Where results lie; what is finished there is not run again.")
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+
+
+@app.callback(
+    epilog="Example: oddlog bench run --set hdfs --protocol time --detectors snn,new-event --data ../shared/data"
+)
+def bench() -> None:
+    """Measure detectors on labelled logs: fit and detect as they are, splits that cannot leak."""
+
+
+@app.command("run")
+def run(
+    sets: Annotated[str, typer.Option("--set", "--sets", help="Names (oddlog datasets list) or folders, by comma.")],
+    protocols: Annotated[
+        str, typer.Option("--protocol", "--protocols", help="How sets are split, by space; options behind a colon.")
+    ] = "time",
+    detectors: Annotated[
+        str, typer.Option("--detector", "--detectors", help="By comma; several joined by + vote together.")
+    ] = "default",
+    seeds: Annotated[int, typer.Option(help="How many seeds, from 0 on.", min=1)] = 1,
+    data: Annotated[Path, typer.Option(help="A folder of raw files, for sets that are not prepared yet.")] = Path(
+        "data"
+    ),
+    folder: Annotated[Path, FOLDER] = Path("bench"),
+    jobs: Annotated[int, typer.Option(help="Cells at a time, each in a process of its own.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of each.", min=1)] = 1,
+    recurring: Annotated[str, typer.Option(help="See oddlog fit: usual or odd.")] = "usual",
+    session: Annotated[str, typer.Option(help="See oddlog fit; what the set says if not given.")] = "",
+    window: Annotated[str, typer.Option(help="The same.")] = "",
+    format: Annotated[str, typer.Option(help="The same.")] = "",  # noqa: A002 - the option's name
+) -> None:
+    """Run every combination that is not finished, and write the report.
+
+    [dim]Example: oddlog bench run --set hdfs --protocol "time random" --detectors snn,new-event --data DATA[/dim]
+    """
+    from oddlog.cli import show
+    from oddlog.evaluation.bench import Asked, run_bench
+    from oddlog.evaluation.report import write_reports
+
+    asked = Asked(
+        sets=_split(sets, ","),
+        protocols=_split(protocols, " "),
+        detectors=_split(detectors, ","),
+        seeds=range(seeds),
+        data=data,
+        folder=folder,
+        jobs=jobs,
+        threads=threads,
+        recurring=recurring,
+        session=session,
+        window=window,
+        format=format,
+        command=shlex.join(["oddlog", *sys.argv[1:]]),
+    )
+    out = show.console()
+    run_bench(asked, lambda said: out.print(said, markup=False))
+    with show.until_nobody_reads():
+        out.print(f"Written: {', '.join(str(path) for path in write_reports(folder))}", markup=False)
+
+
+@app.command("report")
+def report(folder: Annotated[Path, FOLDER] = Path("bench")) -> None:
+    """Write the report of what is finished: Markdown, and one HTML page with figures.
+
+    [dim]Example: oddlog bench report -o bench[/dim]
+    """
+    from oddlog.cli import show
+    from oddlog.evaluation.report import write_reports
+
+    with show.until_nobody_reads():
+        show.console().print(f"Written: {', '.join(str(path) for path in write_reports(folder))}", markup=False)
+
+
+def _split(text: str, by: str) -> list[str]:
+    return [part.strip() for part in text.split(by) if part.strip()]

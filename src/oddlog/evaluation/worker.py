@@ -1,0 +1,80 @@
+"""Runs one cell in a process of its own: what it costs is then its own, and what breaks it breaks nothing else.
+
+``python -m oddlog.evaluation.worker JOB.json``; started by `bench.run_bench` only.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from oddlog.datasets import About, LogSet
+from oddlog.errors import OddlogError
+from oddlog.evaluation.bench import load_catalogue
+from oddlog.evaluation.cells import Cell, run
+from oddlog.evaluation.results import Store, versions
+from oddlog.evaluation.scoring import cases_of, figures
+
+
+def main(path: str) -> None:
+    """Run the job that a file describes, and write its result."""
+    job: dict[str, Any] = orjson.loads(Path(path).read_bytes())
+    cell = Cell(**job["cell"])
+    result: dict[str, Any] = {"cell": cell.told(), "ok": False, "versions": versions(), "command": job["command"]}
+    store, name = Store(Path(job["folder"])), job["name"]
+    try:
+        found, judged = measured(cell, job)
+    except OddlogError as error:
+        store.write(name, result | {"error": str(error)})
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other cells go on; the report says what it was
+        told = traceback.format_exc(limit=-3)
+        store.write(name, result | {"error": f"{type(error).__name__}: {error}", "traceback": told})
+    else:
+        store.write(name, result | found | {"ok": True}, judged)
+
+
+def measured(cell: Cell, job: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Return figures and costs of a cell, and its windows."""
+    of = LogSet(Path(job["set_folder"]), About(**job["about"]))
+    catalogue = load_catalogue(Path(job["catalogue"]))
+    before = _cpu_s()
+    began = time.perf_counter()
+    done = run(cell, of, catalogue)
+    cost = {
+        "fit_cpu_s": done.fit_cpu_s,
+        "detect_cpu_s": done.detect_cpu_s,
+        "cpu_s": _cpu_s() - before,
+        "wall_s": time.perf_counter() - began,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT / 1e6,
+        "lines_learned": len(done.split.train),
+        "lines_judged": len(done.split.test),
+    }
+    proportion = catalogue.proportion if done.split.weigh else (0, 0)
+    cases = cases_of(done.judged, proportion, by_session=catalogue.choice.kind != "none")
+    told: dict[str, Any] = {
+        "split": {"says": done.split.says, "labels": done.split.labels},
+        "figures": figures(cases),
+        "cost": cost,
+        "learned": {name: facts.get("says", "") for name, facts in done.model.training["views"].items()},
+        "model": done.model.id,
+        "notes": list(done.found.notes),
+    }
+    return told, done.judged
+
+
+_UNIT = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB here
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
