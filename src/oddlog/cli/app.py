@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oddlog.cli import bench, demo, detect, feedback, fit, look, mark, report, simulate, tune, update
+from oddlog.cli import bench, datasets, demo, detect, feedback, fit, look, mark, report, simulate, tune, update
 
 app = typer.Typer(
     name="oddlog",
@@ -25,6 +25,7 @@ app.add_typer(feedback.app, name="feedback")
 app.command("report")(report.report)
 app.add_typer(mark.app, name="mark")
 app.add_typer(bench.app, name="bench")
+app.add_typer(datasets.app, name="datasets")
 app.command("templates")(look.templates)
 app.command("inspect")(look.inspect)
 app.command("formats")(look.formats)

@@ -27,8 +27,9 @@ ABOUT = "set.json"
 LOGS = "logs"
 LABELS = "labels.csv"
 LINE_LABELS = "labels_lines.csv"
-BESIDE = frozenset({ABOUT, LABELS, LINE_LABELS, "incidents.json", "labels_traces.csv"})
-ALSO_BESIDE = ("README", "LICENSE", "COPYING", ".")  # beginnings of names that are no logs
+INCIDENTS = "incidents.json"  # id kind start end services hosts of what went wrong, where that is known
+BESIDE = frozenset({ABOUT, LABELS, LINE_LABELS, INCIDENTS, "harmless.json", "traces.csv"})
+ALSO_BESIDE = ("README", "LICENSE", "COPYING", "labels_", ".")  # beginnings of names that are no logs
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,12 @@ class LogSet:
     def line_labels(self) -> Path | None:
         """File with the labels of lines, if there is one."""
         path = self.folder / LINE_LABELS
+        return path if path.exists() else None
+
+    @property
+    def incidents(self) -> Path | None:
+        """File that says when and where something went wrong, if there is one."""
+        path = self.folder / INCIDENTS
         return path if path.exists() else None
 
     @property

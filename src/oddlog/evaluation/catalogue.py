@@ -118,13 +118,11 @@ def catalogue(of: LogSet) -> Catalogue:
     del head
     code = {path: number for number, path in enumerate(paths)}
     parts = [
-        pl.DataFrame(
-            {
-                "source": block["source"].replace_strict(code, return_dtype=pl.UInt16),
-                "line": block["line"],
-                "time_us": block["time"].cast(TIME).to_physical().fill_null(NO_TIME),
-                "session": session_of(block, choice) if choice.kind != "none" else pl.lit(None, pl.String),
-            }
+        block.select(
+            pl.col("source").replace_strict(code, return_dtype=pl.UInt16),
+            "line",
+            pl.col("time").cast(TIME).to_physical().fill_null(NO_TIME).alias("time_us"),
+            session_of(block, choice) if choice.kind != "none" else pl.lit(None, pl.String).alias("session"),
         )
         for block in blocks
     ]

@@ -1,0 +1,77 @@
+"""Intervals hold what they promise, and tests find what is there and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from naive import metrics as naive
+from oddlog.evaluation import metrics
+from oddlog.evaluation.resampling import auc_interval, f1_interval, holm, paired_test, time_blocks
+
+
+def drawn(seed: int, n: int = 400, better: float = 0.0) -> tuple[np.ndarray, ...]:
+    draw = np.random.default_rng(seed)
+    label = (draw.random(n) < 0.2).astype(np.int8)
+    score = draw.normal(label * (1.5 + better), 1.0)
+    return score > 1.0, label, score
+
+
+def test_the_interval_of_f1_holds_the_true_one_about_as_often_as_it_says():
+    odd, label, _ = drawn(99, 400_000)
+    true = metrics.counted(odd, label).f1
+    held = 0
+    for seed in range(100):
+        odd, label, _ = drawn(seed)
+        low, high = f1_interval(odd, label, np.ones(len(label)), np.arange(len(label)), seed)
+        held += low <= true <= high
+    assert held >= 88
+
+
+def test_the_interval_of_the_area_holds_its_value_and_narrows_with_more_cases():
+    widths = []
+    for n in (200, 5_000):
+        _, label, score = drawn(3, n)
+        low, high = auc_interval(score, label, np.ones(n), np.arange(n))
+        assert low < metrics.roc_auc(score, label) < high
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 3
+
+
+def test_windows_that_hang_together_widen_the_interval():
+    odd, label, _ = (np.repeat(one, 20) for one in drawn(1, 100))
+    weight = np.ones(len(label))
+    alone = f1_interval(odd, label, weight, np.arange(len(label)))
+    blocks = f1_interval(odd, label, weight, time_blocks(np.arange(len(label)), 100))
+    assert blocks[1] - blocks[0] > 2 * (alone[1] - alone[0])
+
+
+def test_a_difference_is_found_and_none_is_not():
+    odd, label, score = drawn(5, 2_000)
+    weight, block = np.ones(len(label)), np.arange(len(label))
+    assert paired_test(odd, odd, label, weight, block) == 1.0
+    assert paired_test(odd, score > 3.5, label, weight, block) < 0.01
+    p_values = []
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        one, other = (np.where(draw.random(len(odd)) < 0.1, ~odd, odd) for _ in range(2))
+        p_values.append(paired_test(one, other, label, weight, block, seed))
+    assert 0.3 < np.mean(p_values) < 0.7
+    assert np.mean(np.array(p_values) < 0.05) <= 0.15
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_equals_its_definition(p_values: list[float]):
+    assert holm(p_values) == pytest.approx(naive.holm(p_values))
+
+
+def test_without_an_anomaly_there_is_no_interval_of_the_area():
+    low, high = auc_interval(np.arange(5.0), np.zeros(5, np.int8), np.ones(5), np.arange(5))
+    assert np.isnan(low)
+    assert np.isnan(high)
+
+
+def test_stretches_of_time_hold_as_many_windows_each():
+    assert time_blocks(np.array([40, 10, 30, 20]), 2).tolist() == [1, 0, 1, 0]
