@@ -13,6 +13,10 @@ from oddlog.evaluation.catalogue import CASES, LINES, Catalogue
 from oddlog.evaluation.protocols import PROTOCOLS, Split, parse, split
 
 
+def as_lines(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(service=pl.lit(None), host=pl.lit(None)).cast(dict(LINES))
+
+
 @st.composite
 def catalogues(draw: st.DrawFn) -> Catalogue:
     """Lines of up to 20 sessions that overlap in any way, some lines of no session, in one or two sources."""
@@ -51,9 +55,9 @@ def catalogues(draw: st.DrawFn) -> Catalogue:
             "case": number,
             "label": [cases[i]["label"] if i >= 0 else -1 for i in number],
         }
-    ).cast(dict(LINES))
+    )
     frame = pl.DataFrame(cases, schema=CASES)
-    return Catalogue("made", lines, frame, ("train/a.log", "today/b.log"), timed)
+    return Catalogue("made", as_lines(lines), frame, ("train/a.log", "today/b.log"), timed)
 
 
 def made(of: Catalogue, protocol: str, seed: int) -> Split | None:
@@ -119,7 +123,7 @@ def sessions(usual: int, anomalous: int, whole: tuple[int, int] = (0, 0)) -> Cat
     lines = pl.DataFrame({"source": at * 0, "line": at + 1, "time_us": at * 1_000, "case": at, "label": label})
     cases = {"key": [str(i) for i in at], "first": at, "start": at * 1_000, "end": at * 1_000, "lines": at * 0 + 1}
     frame = pl.DataFrame(cases | {"label": label, "kind": [None] * n, "system": ["a"] * n})
-    return Catalogue("made", lines.cast(dict(LINES)), frame.cast(dict(CASES)), ("a.log",), whole=whole)
+    return Catalogue("made", as_lines(lines), frame.cast(dict(CASES)), ("a.log",), whole=whole)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +162,7 @@ def test_a_session_that_goes_on_across_the_cut_is_not_judged():
             "system": ["x"] * 3,
         }
     )
-    parts = split(Catalogue("made", lines.cast(dict(LINES)), cases.cast(dict(CASES)), ("a",)), "time:share=0.5,gap=0")
+    parts = split(Catalogue("made", as_lines(lines), cases.cast(dict(CASES)), ("a",)), "time:share=0.5,gap=0")
     assert (parts.train.tolist(), parts.test.tolist()) == ([0, 1, 2], [5])
 
 

@@ -12,7 +12,7 @@ what learns from it reads it exactly as it would read a stranger's logs.
 from __future__ import annotations
 
 from oddlog.datasets.folders import About, LogSet, read_set
-from oddlog.datasets.labels import LabelledIncidents, read_labels
+from oddlog.datasets.labels import LabelledIncidents, read_incidents, read_labels
 from oddlog.datasets.registry import KNOWN, Known, find_set, prepare
 from oddlog.datasets.simulator import DataCentre, Simulated, simulate, simulate_datacentre
 
@@ -26,6 +26,7 @@ __all__ = [
     "Simulated",
     "find_set",
     "prepare",
+    "read_incidents",
     "read_labels",
     "read_set",
     "simulate",

@@ -82,6 +82,23 @@ def read_labels(folder: Path | str) -> LabelledIncidents:
     return LabelledIncidents(_incidents(found), _lines(lines))
 
 
+def read_incidents(path: Path) -> pl.DataFrame:
+    """Return the `INCIDENTS` of a file.
+
+    Raises
+    ------
+    LabelError
+        It cannot be read.
+
+    """
+    try:
+        return _incidents(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, pl.exceptions.PolarsError) as error:
+        raise LabelError(
+            f"{path} cannot be read: {error}.", "It is a list of: id kind start end services hosts."
+        ) from error
+
+
 def _incidents(found: list[dict[str, Any]]) -> pl.DataFrame:
     # those of the shop have neither group nor period: all of them come today
     rows: list[dict[str, Any]] = [

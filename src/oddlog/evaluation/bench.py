@@ -22,12 +22,14 @@ from oddlog import plugins
 from oddlog.datasets import LogSet, find_set
 from oddlog.errors import ConfigError, did_you_mean
 from oddlog.evaluation.catalogue import Catalogue, catalogue
-from oddlog.evaluation.cells import DEFAULT, Cell, members
-from oddlog.evaluation.protocols import parse
+from oddlog.evaluation.cells import DEFAULT, Cell, members, needs_labels
+from oddlog.evaluation.protocols import parse, shows_labels
 from oddlog.evaluation.results import Store, name_of, versions
 from oddlog.windows import SessionChoice
 
 Say = Callable[[str], None]
+LABELS_HINT = "Put labels.csv (key,label) beside the logs for F1, ROC and PR; labels_lines.csv also for lines."
+LAYOUT = 2  # of a catalogue on disk
 MOST_S = 6 * 3600.0  # a cell that takes longer is ended and counts as failed
 
 
@@ -110,6 +112,7 @@ class Told:
     run: list[str] = field(default_factory=list)
     finished_before: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
 
 def run_bench(asked: Asked, say: Say) -> Told:
@@ -124,12 +127,14 @@ def run_bench(asked: Asked, say: Say) -> Told:
     asked.check()
     store, told = Store(asked.folder), Told()
     jobs = []
-    for job in _jobs(asked, store, say):
+    for job in _jobs(asked, store, say, told.skipped):
         if store.is_finished(job.name):
             told.finished_before.append(job.name)
         else:
             jobs.append(job)
     n = len(jobs) + len(told.finished_before)
+    for name, why in told.skipped.items():
+        say(f"left out: {name}: {why}")
     say(f"{n} cells, {len(told.finished_before)} of them finished before")
     for i, (job, error) in enumerate(_run(jobs, asked, store), 1):
         told.run.append(job.name)
@@ -151,14 +156,22 @@ def _told(result: dict[str, Any]) -> str:
     return f"{shown}, {cost.get('cpu_s', 0):.1f} CPU-s, {cost.get('peak_mb', 0):,.0f} MB"
 
 
-def _jobs(asked: Asked, store: Store, say: Say) -> Iterator[Job]:
+def _jobs(asked: Asked, store: Store, say: Say, skipped: dict[str, str]) -> Iterator[Job]:
     for name in asked.sets:
         say(f"reading {name}")
         of = find_set(name, asked.data, store.folder / "sets").read_as(
             session=asked.session, window=asked.window, format=asked.format
         )
         where = _catalogued(of, store)
+        labelled = of.labelled_by != "none"
+        if not labelled:
+            say(
+                f"{of.about.name} has no labels: how many windows are odd can be said, and what it costs. {LABELS_HINT}"
+            )
         for protocol, detector, seed in product(asked.protocols, asked.detectors, asked.seeds):
+            if needs_labels(detector) and not (shows_labels(protocol) and labelled):
+                skipped[f"{of.about.name} {protocol} {detector}"] = "it learns from labels, and there are none to see"
+                continue
             cell = Cell(of.about.name, protocol, detector, seed, asked.recurring)
             content = {
                 "cell": cell.told(),
@@ -176,7 +189,7 @@ def _catalogued(of: LogSet, store: Store) -> Path:
     """Return where the catalogue of a set lies; it is made if the logs, the labels or the options are others."""
     labels = [path for path in (of.labels, of.line_labels) if path is not None]
     files = [(str(path), (info := path.stat()).st_size, info.st_mtime_ns) for path in (*of.paths, *labels)]
-    content = orjson.dumps([asdict(of.about), files, versions()["oddlog"]])
+    content = orjson.dumps([asdict(of.about), files, versions()["oddlog"], LAYOUT])
     where = store.folder / "catalogues" / f"{of.about.name}-{hashlib.blake2b(content, digest_size=6).hexdigest()}"
     if not (where / "catalogue.json").exists():
         save_catalogue(catalogue(of), where)
@@ -194,6 +207,7 @@ def save_catalogue(one: Catalogue, folder: Path) -> None:
         "timed": one.timed,
         "whole": one.whole,
         "trained_on": one.trained_on,
+        "labelled_by": one.labelled_by,
         "choice": {"kind": one.choice.kind, "value": one.choice.value, "confidence": one.choice.confidence},
     }
     (folder / "catalogue.json").write_bytes(orjson.dumps(told))
@@ -211,6 +225,7 @@ def load_catalogue(folder: Path) -> Catalogue:
         (told["whole"][0], told["whole"][1]),
         told["trained_on"],
         SessionChoice(**told["choice"]),
+        told["labelled_by"],
     )
 
 

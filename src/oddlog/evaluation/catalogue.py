@@ -24,7 +24,17 @@ from oddlog.sources import read_blocks
 from oddlog.types import I8, I64, NO_TIME, TIME, Tally
 from oddlog.windows import SessionChoice, parse_session
 
-LINES = pl.Schema({"source": pl.UInt16, "line": pl.UInt64, "time_us": pl.Int64, "case": pl.Int64, "label": pl.Int8})
+LINES = pl.Schema(
+    {
+        "source": pl.UInt16,
+        "line": pl.UInt64,
+        "time_us": pl.Int64,
+        "case": pl.Int64,
+        "label": pl.Int8,
+        "service": pl.String,
+        "host": pl.String,
+    }
+)
 CASES = pl.Schema(
     {
         "key": pl.String,
@@ -63,6 +73,8 @@ class Catalogue:
         Beginning of the names of the sources that the set gives to learn from.
     choice : SessionChoice
         What ties lines together.
+    labelled_by : str
+        What carries labels of its own: session, line (then sessions and windows have those of their lines), or none.
 
     """
 
@@ -74,6 +86,12 @@ class Catalogue:
     whole: tuple[int, int] = (0, 0)
     trained_on: str = "train/"
     choice: SessionChoice = field(default_factory=lambda: NO_SESSION)
+    labelled_by: str = "session"
+
+    @property
+    def by_session(self) -> bool:
+        """Whether cases are sessions, not stretches of a stream."""
+        return self.choice.kind != "none"
 
     @property
     def proportion(self) -> tuple[int, int]:
@@ -122,6 +140,8 @@ def catalogue(of: LogSet) -> Catalogue:
             pl.col("source").replace_strict(code, return_dtype=pl.UInt16),
             "line",
             pl.col("time").cast(TIME).to_physical().fill_null(NO_TIME).alias("time_us"),
+            "service",
+            "host",
             session_of(block, choice) if choice.kind != "none" else pl.lit(None, pl.String).alias("session"),
         )
         for block in blocks
@@ -131,7 +151,7 @@ def catalogue(of: LogSet) -> Catalogue:
     every = pl.concat([_numbers(path, number) for number, path in enumerate(paths)])
     joined = every.join(records, on=["source", "line"], how="left", maintain_order="left")
     # A line that belongs to the record above it (a stack trace) goes where that one goes.
-    joined = joined.with_columns(pl.col("time_us", "session").forward_fill().over("source"))
+    joined = joined.with_columns(pl.col("time_us", "session", "service", "host").forward_fill().over("source"))
     return _built(of, joined, choice)
 
 
@@ -165,7 +185,7 @@ def _built(of: LogSet, joined: pl.DataFrame, choice: SessionChoice) -> Catalogue
     cases = _with_session_labels(of, cases)
     number = cases.select("key", case=pl.int_range(pl.len(), dtype=pl.Int64), of_case=pl.col("label"))
     lines = lines.join(number, on="key", how="left", maintain_order="left").with_columns(pl.col("case").fill_null(-1))
-    if of.labels is not None:
+    if of.line_labels is None:
         lines = lines.with_columns(label=pl.col("of_case").fill_null(UNKNOWN))
     about = of.about
     whole = (about.whole_usual, about.whole_anomalous)
@@ -178,6 +198,7 @@ def _built(of: LogSet, joined: pl.DataFrame, choice: SessionChoice) -> Catalogue
         whole,
         about.trained_on,
         choice,
+        "line" if of.line_labels is not None else of.labelled_by,
     )
 
 

@@ -20,7 +20,9 @@ import polars as pl
 
 from oddlog import plugins
 from oddlog.datasets import LogSet
+from oddlog.errors import ConfigError
 from oddlog.evaluation.catalogue import Catalogue, write_rows
+from oddlog.evaluation.localising import line_table
 from oddlog.evaluation.protocols import Split, split
 from oddlog.features.hashing import mix, sums_of
 from oddlog.model import Model
@@ -97,6 +99,8 @@ class Outcome:
         What the product says.
     fit_cpu_s, detect_cpu_s : float
         What learning and judging took, all threads.
+    lines : pl.DataFrame or None
+        Verdicts of lines (`localising.line_table`), where something is known of lines or of times.
 
     """
 
@@ -106,6 +110,7 @@ class Outcome:
     found: Detection
     fit_cpu_s: float
     detect_cpu_s: float
+    lines: pl.DataFrame | None = None
 
 
 def run(cell: Cell, of: LogSet, catalogue: Catalogue, folder: Path | None = None) -> Outcome:
@@ -123,16 +128,24 @@ def run(cell: Cell, of: LogSet, catalogue: Catalogue, folder: Path | None = None
         began = time.process_time()
         model = learn(cell, of, catalogue, parts, root)
         learned = time.process_time()
-        judging = Judging(catalogue, write_rows(of, catalogue.sources, catalogue.lines, parts.test, root / "test"))
+        rows = write_rows(of, catalogue.sources, catalogue.lines, parts.test, root / "test")
+        judging = Judging(catalogue, rows)
+        scores = root / "lines.parquet" if catalogue.labelled_by == "line" or of.incidents else None
         written = time.process_time()
-        found = detect(model, root / "test", each=judging.add)
+        found = detect(model, root / "test", each=judging.add, line_scores=scores)
         judged = time.process_time()
-    return Outcome(judging.judged(), parts, model, found, learned - began, judged - written)
+        lines = None if scores is None else line_table(scores, rows, catalogue)
+    return Outcome(judging.judged(), parts, model, found, learned - began, judged - written, lines)
 
 
 def learn(cell: Cell, of: LogSet, catalogue: Catalogue, parts: Split, root: Path) -> Model:
     """Return what the product learns from the lines of the training part, which are written below `root`."""
     write_rows(of, catalogue.sources, catalogue.lines, parts.train, root / "train")
+    labels = _labels(cell, of, catalogue, parts, root) if needs_labels(cell.detector) else None
+    return _fitted(cell, of, catalogue, root, labels)
+
+
+def _fitted(cell: Cell, of: LogSet, catalogue: Catalogue, root: Path, labels: Path | None) -> Model:
     choice = catalogue.choice
     return fit(
         root / "train",
@@ -141,10 +154,34 @@ def learn(cell: Cell, of: LogSet, catalogue: Catalogue, parts: Split, root: Path
         window=of.about.window,
         detectors=None if cell.detector == DEFAULT else members(cell.detector),
         options={name: dict(chosen) for name, chosen in cell.options.items()},
+        labels=labels,
         recurring="odd" if cell.recurring == "odd" else "usual",
         rates=False,
         seed=cell.seed,
     )
+
+
+def _labels(cell: Cell, of: LogSet, catalogue: Catalogue, parts: Split, root: Path) -> Path:
+    """Write the labels of the windows to learn from, for detectors that need them.
+
+    Those of a stream are known by keys that only the product gives: a model of new events is asked what it calls the
+    windows of the training part.
+    """
+    if parts.labels != "learning":
+        raise ConfigError(
+            f"'{cell.detector}' learns from labels, and {cell.protocol} shows none.", "Try: --protocol time"
+        )
+    path = root / "labels.csv"
+    if catalogue.by_session:
+        met = np.unique(catalogue.case[parts.train])
+        named = catalogue.cases[met[met >= 0]].select("key", "label")
+    else:
+        judging = Judging(catalogue, write_rows(of, catalogue.sources, catalogue.lines, parts.train, root / "train"))
+        naming = Cell(cell.set, cell.protocol, "new-event", cell.seed)
+        detect(_fitted(naming, of, catalogue, root, None), root / "train", each=judging.add)
+        named = judging.judged().select("key", "label")
+    named.filter(pl.col("label") >= 0).write_csv(path)
+    return path
 
 
 def members(detector: str) -> list[str]:
@@ -173,6 +210,7 @@ class Judging:
     def __init__(self, catalogue: Catalogue, rows: Mapping[str, I64]) -> None:
         self._label = np.append(catalogue.label, np.int8(-1))
         self._case = np.append(catalogue.case, -1)
+        self._case_label = np.append(catalogue.case_label, np.int8(-1)) if catalogue.by_session else None
         self._rows = rows
         self._parts = [pl.DataFrame(schema=JUDGED)]
 
@@ -182,11 +220,14 @@ class Judging:
             return
         rows = self._rows_of(windows, sources)
         first = windows.offsets[:-1]
+        case = self._case[rows[first]]
         label = np.maximum.reduceat(self._label[rows], first)
+        if self._case_label is not None:  # part of a session has the label of the whole
+            label = np.where(case >= 0, self._case_label[case], label)
         frame = verdict.select(
             pl.lit(view.name).alias("view"),
             "key",
-            pl.Series("case", self._case[rows[first]]),
+            pl.Series("case", case),
             pl.Series("start", windows.start),
             pl.Series("end", windows.end),
             pl.col("n_events").alias("events"),

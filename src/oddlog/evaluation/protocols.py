@@ -261,6 +261,15 @@ def parse(protocol: str) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
+def shows_labels(protocol: str) -> bool:
+    """Return whether detectors that need labels may see those of the training part."""
+    name, options = parse(protocol)
+    return name in _LEARNING and options.get("learn", "all") != "usual"
+
+
+_LEARNING = frozenset({"time", "70-15-15", "leave-one-system-out", "given"})
+
+
 def _usual_at_random(of: Catalogue, seed: int, n: int, says: str) -> Split:
     usual = np.flatnonzero(of.case_label == 0)
     if n >= len(usual):

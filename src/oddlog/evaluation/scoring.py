@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from oddlog.datasets import LogSet
 from oddlog.evaluation import metrics
+from oddlog.evaluation.catalogue import Catalogue
+from oddlog.evaluation.cells import Outcome
+from oddlog.evaluation.localising import incident_figures, line_figures
 from oddlog.evaluation.resampling import auc_interval, f1_interval, time_blocks
 from oddlog.types import F64, I8, I64, NO_TIME, U64, Bool
 
@@ -97,6 +101,39 @@ def cases_of(judged: pl.DataFrame, proportion: tuple[int, int], *, by_session: b
         np.arange(len(first)) if by_session else time_blocks(order),
         metrics.reweighted(label, *proportion),
     )
+
+
+def every_figure(done: Outcome, of: LogSet, catalogue: Catalogue) -> dict[str, Any]:
+    """Return all figures that the labels of a set allow."""
+    proportion = catalogue.proportion if done.split.weigh else (0, 0)
+    told: dict[str, Any] = {"windows": len(done.judged), "windows_odd": int(done.judged["odd"].sum())}
+    if catalogue.labelled_by == "none":
+        return told
+    cases = cases_of(done.judged, proportion, by_session=catalogue.by_session)
+    told |= figures(cases) | against_control(done.judged, catalogue)
+    if done.lines is not None:
+        told |= line_figures(done.lines) if catalogue.labelled_by == "line" else {}
+        told |= incident_figures(done.lines, of.incidents, catalogue) if of.incidents else {}
+    return told
+
+
+def against_control(judged: pl.DataFrame, catalogue: Catalogue) -> dict[str, Any]:
+    """Return how well anomalous cases are told from those of the kind ``control``, if a set has such.
+
+    These are neither usual nor anomalous: faults that changed nothing, say. What tells the anomalous from them is not
+    what both have in common.
+    """
+    control = (catalogue.cases["kind"] == "control").fill_null(value=False).to_numpy() & (catalogue.case_label == -1)
+    if not control.any():
+        return {}
+    of_control = np.append(control, False)[judged["case"].to_numpy()]
+    label = np.where(of_control, 0, np.where(judged["label"].to_numpy() == 1, 1, -1)).astype(np.int8)
+    cases = cases_of(judged.with_columns(label=pl.Series(label)), (0, 0), by_session=catalogue.by_session)
+    if not (cases.label == 0).any() or not (cases.label == 1).any():
+        return {}
+    counts = metrics.counted(cases.odd, cases.label)
+    auc = metrics.roc_auc(cases.score, cases.label)
+    return {"control": int((cases.label == 0).sum()), "control_f1": counts.f1, "control_roc_auc": auc}
 
 
 def figures(cases: Cases) -> dict[str, Any]:

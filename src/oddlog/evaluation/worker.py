@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from oddlog.errors import OddlogError
 from oddlog.evaluation.bench import load_catalogue
 from oddlog.evaluation.cells import Cell, run
 from oddlog.evaluation.results import Store, versions
-from oddlog.evaluation.scoring import cases_of, figures
+from oddlog.evaluation.scoring import every_figure
 
 
 def main(path: str) -> None:
@@ -43,6 +45,7 @@ def measured(cell: Cell, job: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     """Return figures and costs of a cell, and its windows."""
     of = LogSet(Path(job["set_folder"]), About(**job["about"]))
     catalogue = load_catalogue(Path(job["catalogue"]))
+    _forget_peak()
     before = _cpu_s()
     began = time.perf_counter()
     done = run(cell, of, catalogue)
@@ -51,15 +54,15 @@ def measured(cell: Cell, job: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         "detect_cpu_s": done.detect_cpu_s,
         "cpu_s": _cpu_s() - before,
         "wall_s": time.perf_counter() - began,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT / 1e6,
+        "peak_mb": _peak_mb(),
         "lines_learned": len(done.split.train),
         "lines_judged": len(done.split.test),
     }
-    proportion = catalogue.proportion if done.split.weigh else (0, 0)
-    cases = cases_of(done.judged, proportion, by_session=catalogue.choice.kind != "none")
     told: dict[str, Any] = {
-        "split": {"says": done.split.says, "labels": done.split.labels},
-        "figures": figures(cases),
+        "split": {"says": done.split.says, "labels": done.split.labels, "weigh": done.split.weigh},
+        "proportion": catalogue.proportion if done.split.weigh else (0, 0),
+        "by_session": catalogue.by_session,
+        "figures": every_figure(done, of, catalogue),
         "cost": cost,
         "learned": {name: facts.get("says", "") for name, facts in done.model.training["views"].items()},
         "model": done.model.id,
@@ -69,6 +72,20 @@ def measured(cell: Cell, job: dict[str, Any]) -> tuple[dict[str, Any], Any]:
 
 
 _UNIT = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB here
+_STATUS = Path("/proc/self/status")
+
+
+def _forget_peak() -> None:
+    """Begin the peak anew: a child begins with that of the process that started it (proc(5), clear_refs)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def _peak_mb() -> float:
+    """Return the most memory that was resident, 1 MB = 10^6 bytes."""
+    found = re.search(r"VmHWM:\s*(\d+) kB", _STATUS.read_text(encoding="ascii")) if _STATUS.exists() else None
+    kib = int(found[1]) * 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+    return kib / 1e6
 
 
 def _cpu_s() -> float:
