@@ -38,6 +38,7 @@ def run(
     jobs: Annotated[int, typer.Option(help="Cells at a time, each in a process of its own.", min=1)] = 1,
     threads: Annotated[int, typer.Option(help="Threads of each.", min=1)] = 1,
     recurring: Annotated[str, typer.Option(help="See oddlog fit: usual or odd.")] = "usual",
+    answers: Annotated[int, typer.Option(help="Give so many answers, as somebody on duty would; 0: none.", min=0)] = 0,
     session: Annotated[str, typer.Option(help="See oddlog fit; what the set says if not given.")] = "",
     window: Annotated[str, typer.Option(help="The same.")] = "",
     format: Annotated[str, typer.Option(help="The same.")] = "",  # noqa: A002 - the option's name
@@ -60,6 +61,7 @@ def run(
         jobs=jobs,
         threads=threads,
         recurring=recurring,
+        answers=answers,
         session=session,
         window=window,
         format=format,

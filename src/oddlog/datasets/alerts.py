@@ -13,6 +13,7 @@ from oddlog.datasets.folders import LINE_LABELS, LOGS, About
 from oddlog.datasets.raw import find, open_raw
 
 BGL = About(
+    development=True,
     name="bgl",
     title="BGL: 4.7 M lines of a BlueGene/L, labelled by line, windows of 100 lines",
     format="bgl",
@@ -31,6 +32,7 @@ THUNDERBIRD = About(
     cite="Zhu et al., ISSRE 2023 (loghub); Oliner and Stearley, DSN 2007",
 )
 BGL_SAMPLES = About(
+    development=True,
     name="bgl-lines",
     title="Raw BGL line by line: learn from the first 10,000, judge 20,000 shuffled ones, half of them alerts",
     format="bgl",

@@ -15,6 +15,7 @@ from oddlog.datasets.folders import LINE_LABELS, LOGS, About, write_lines
 from oddlog.datasets.raw import find
 
 ABOUT = About(
+    development=True,
     name="bgl-half2",
     title="The second half of BGL as event types in order of time, labelled by line, windows of 100 lines",
     format="json",

@@ -47,6 +47,8 @@ class About:
     whole_usual, whole_anomalous : int
         Usual and anomalous sessions of the whole data, where this is a sample of them: what scores are weighted to,
         and what shares of a protocol mean. 0 if this is the whole.
+    development : bool
+        Whether it was looked at while oddlog was made: figures on it are no test.
     trained_on : str
         Beginning of the names of the sources that the set gives to learn from (protocol `given`).
 
@@ -62,6 +64,7 @@ class About:
     origin: str = ""
     whole_usual: int = 0
     whole_anomalous: int = 0
+    development: bool = False
     trained_on: str = "train/"
 
     def to_json(self) -> bytes:

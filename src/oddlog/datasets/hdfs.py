@@ -11,6 +11,7 @@ from oddlog.datasets.folders import LABELS, LOGS, About
 from oddlog.datasets.raw import find, open_raw
 
 ABOUT = About(
+    development=True,
     name="hdfs",
     title="HDFS_v1: 11 M lines of 575,061 blocks, labelled by block",
     format="hdfs",

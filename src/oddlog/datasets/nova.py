@@ -15,6 +15,7 @@ from oddlog.datasets.folders import INCIDENTS, LABELS, LOGS, About, write_lines
 from oddlog.datasets.raw import find, open_raw
 
 ABOUT = About(
+    development=True,
     name="nova",
     title="Fault injection into OpenStack's Nova: 591,000 lines of 878 runs, labelled by run",
     session="column_1",

@@ -8,11 +8,13 @@ from oddlog.datasets.folders import About
 from oddlog.datasets.simulator import simulate, simulate_datacentre
 
 SHOP = About(
+    development=True,
     name="shop",
     title="A simulated web shop: 60,000 lines with two incidents, labelled by line",
     terms="Apache-2.0, our own",
 )
 DATACENTRE = About(
+    development=True,
     name="datacentre",
     title="A simulated data centre: a million lines of 14 days with many incidents, labelled by line",
     terms="Apache-2.0, our own",

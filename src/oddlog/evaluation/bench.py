@@ -51,6 +51,8 @@ class Asked:
         Processes at a time, and threads of each.
     recurring, session, window, format : str
         As of `fit`, where they differ from what the set says.
+    answers : int
+        How many answers are given at most; see `prequential`.
     command : str
         What was typed, kept with the results.
     most_s : float
@@ -67,6 +69,7 @@ class Asked:
     jobs: int = 1
     threads: int = 1
     recurring: str = "usual"
+    answers: int = 0
     session: str = ""
     window: str = ""
     format: str = ""
@@ -172,7 +175,7 @@ def _jobs(asked: Asked, store: Store, say: Say, skipped: dict[str, str]) -> Iter
             if needs_labels(detector) and not (shows_labels(protocol) and labelled):
                 skipped[f"{of.about.name} {protocol} {detector}"] = "it learns from labels, and there are none to see"
                 continue
-            cell = Cell(of.about.name, protocol, detector, seed, asked.recurring)
+            cell = Cell(of.about.name, protocol, detector, seed, asked.recurring, asked.answers)
             content = {
                 "cell": cell.told(),
                 "set_folder": str(of.folder.resolve()),

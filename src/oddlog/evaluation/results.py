@@ -96,9 +96,18 @@ class Store:
         return pl.read_parquet(self.cells / f"{name}.parquet")
 
     def results(self) -> list[dict[str, Any]]:
-        """Return all results that can be read, with their names, in order of what was asked."""
-        names = sorted(path.stem for path in self.cells.glob("*.json") if not path.name.startswith("."))
-        found = [result | {"name": name} for name in names if (result := self.result(name)) is not None]
+        """Return all results that can be read, with their names, in order of what was asked.
+
+        Of cells that ask the same, of an older state of the logs say, the one that was run last counts.
+        """
+        paths = [path for path in self.cells.glob("*.json") if not path.name.startswith(".")]
+        paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name))
+        last: dict[bytes, dict[str, Any]] = {}
+        for path in paths:
+            result = self.result(path.stem)
+            if result is not None:
+                last[orjson.dumps(result["cell"], option=orjson.OPT_SORT_KEYS)] = result | {"name": path.stem}
+        found = list(last.values())
         return sorted(found, key=lambda one: [str(one["cell"][name]).zfill(4) for name in NAMES])
 
     def summarise(self) -> pl.DataFrame:

@@ -2,23 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from oddlog.evaluation.protocols import parse
+from oddlog.evaluation.resampling import holm, paired_test
+
+if TYPE_CHECKING:
+    from oddlog.evaluation.plots import Curve
 
 Result = dict[str, Any]
+Column = tuple[str, str, int]  # head, name of the figure, digits
 
-LABELS = {
-    "none": "nobody",
-    "cleaning": "who made the split, to leave anomalous cases out",
-    "learning": "nobody",
+MAIN: tuple[Column, ...] = (
+    ("F1", "f1", 3),
+    ("precision", "precision", 3),
+    ("recall", "recall", 3),
+    ("accuracy", "accuracy", 4),
+    ("ROC AUC", "roc_auc", 4),
+    ("PR AUC", "pr_auc", 3),
+    ("oracle F1 (hindsight)", "oracle_f1", 3),
+    ("distinct F1", "distinct_f1", 3),
+    ("distinct AUC", "distinct_roc_auc", 4),
+    ("control F1", "control_f1", 3),
+    ("control AUC", "control_roc_auc", 4),
+    ("false alarms a day", "false_alarms_a_day", 1),
+    ("patterns", "patterns", 0),
+    ("recall at 10", "recall_at_10_patterns", 2),
+)
+OF_LINES: tuple[Column, ...] = (
+    ("F1", "line_f1", 3),
+    ("precision", "line_precision", 3),
+    ("recall", "line_recall", 3),
+    ("ROC AUC", "line_roc_auc", 4),
+    ("odd per 1,000 usual lines", "false_lines_per_1000", 2),
+)
+OF_INCIDENTS: tuple[Column, ...] = (
+    ("incidents", "incidents", 0),
+    ("seen", "incidents_seen", 2),
+    ("seconds, median", "time_to_detection_s", 1),
+    ("seconds, 90 %", "time_to_detection_s_90", 1),
+    ("lines, median", "lines_to_detection", 0),
+    ("service first", "service_top_1", 2),
+    ("service in 3", "service_top_3", 2),
+    ("host first", "host_top_1", 2),
+    ("host in 3", "host_top_3", 2),
+)
+UNLABELLED: tuple[Column, ...] = (("windows", "windows", 0), ("called odd", "windows_odd", 0))
+SEEN_BY = {
+    "none": "Nobody saw a label.",
+    "cleaning": "Labels left anomalous cases out of what was learned from.",
+    "learning": "Labels of the training part were seen by detectors that learn from them, and by no others.",
 }
+ANSWERS_AT = (0, 5, 10, 50)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a head; `right` says which columns hold numbers."""
+    """Rows of text under a head."""
 
     title: str
     says: str
@@ -28,24 +72,9 @@ class Table:
     def markdown(self) -> str:
         """Return the table as Markdown."""
         lines = [f"| {' | '.join(self.head)} |", "|" + "---|" * len(self.head)]
-        lines += [f"| {' | '.join(row)} |" for row in self.rows]
+        lines += [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in self.rows]
         says = f"{self.says}\n\n" if self.says else ""
         return f"## {self.title}\n\n{says}" + "\n".join(lines) + "\n"
-
-
-COLUMNS: tuple[tuple[str, str, int], ...] = (
-    ("F1", "f1", 3),
-    ("precision", "precision", 3),
-    ("recall", "recall", 3),
-    ("ROC AUC", "roc_auc", 4),
-    ("PR AUC", "pr_auc", 3),
-    ("oracle F1 (hindsight)", "oracle_f1", 3),
-    ("distinct: F1", "distinct_f1", 3),
-    ("AUC", "distinct_roc_auc", 4),
-    ("false alarms a day", "false_alarms_a_day", 1),
-    ("patterns", "patterns", 0),
-    ("recall at 10", "recall_at_10_patterns", 2),
-)
 
 
 def grouped(results: Sequence[Result], *names: str) -> dict[tuple[str, ...], list[Result]]:
@@ -56,48 +85,96 @@ def grouped(results: Sequence[Result], *names: str) -> dict[tuple[str, ...], lis
     return groups
 
 
-def main_tables(results: Sequence[Result]) -> list[Table]:
-    """Return a table for each set and protocol: a row a detector, over its seeds."""
-    made = []
-    finished = [one for one in results if one["ok"]]
-    for (name, protocol, recurring), of in grouped(finished, "set", "protocol", "recurring").items():
-        rows = [_row(detector, each) for (detector,), each in grouped(of, "detector").items()]
-        rows.sort(key=lambda row: row[0], reverse=True)
-        first = of[0]["figures"]
-        says = (
-            f"{of[0]['split']['says'].capitalize()}. {first['cases']:,} cases judged, {first['anomalous']:,} anomalous "
-            f"({first['distinct_cases']:,} and {first['distinct_anomalous']:,} distinct), each usual one standing for "
-            f"{first['usual_weight']:.2f}."
+def main_table(asked: Sequence[str], of: Sequence[Result], p_values: Mapping[str, float]) -> Table:
+    """Return a row for each detector, over its seeds, the best F1 first."""
+    first = of[0]["figures"]
+    title = _title(asked)
+    if "f1" not in first:
+        says = f"{_says(of[0])} The set has no labels: nothing is known of right and wrong."
+        return _by_detector(title, says, of, UNLABELLED)
+    weight = first["usual_weight"]
+    weighed = f"; each usual one stands for {weight:.2f}" if of[0]["split"]["weigh"] else ""
+    unheard = f", {first['no_opinion']:,} without an opinion (not over)" if first["no_opinion"] else ""
+    control = f" Control: {first['control']:,} faults that changed nothing." if "control" in first else ""
+    says = (
+        f"{_says(of[0])} {first['cases']:,} cases judged{unheard}, {first['anomalous']:,} anomalous; "
+        f"{first['distinct_cases']:,} and {first['distinct_anomalous']:,} distinct{weighed}.{control}"
+    )
+    return _by_detector(title, says, of, MAIN, p_values)
+
+
+def line_table(asked: Sequence[str], of: Sequence[Result]) -> Table | None:
+    """Return how lines were judged, where they have labels."""
+    some = [one for one in of if "line_f1" in one["figures"]]
+    if not some:
+        return None
+    figures = some[0]["figures"]
+    says = f"{figures['lines']:,} lines judged one by one, {figures['anomalous_lines']:,} anomalous."
+    return _by_detector(f"{_title(asked)}: lines", says, some, OF_LINES)
+
+
+def incident_table(asked: Sequence[str], of: Sequence[Result]) -> Table | None:
+    """Return how soon incidents were seen, and what was named, where incidents are labelled."""
+    some = [one for one in of if one["figures"].get("incidents")]
+    says = "Seen at the first odd line that is labelled, seconds after the incident's start; named by the odd lines."
+    return _by_detector(f"{_title(asked)}: incidents", says, some, OF_INCIDENTS) if some else None
+
+
+def prequential_table(asked: Sequence[str], of: Sequence[Result]) -> Table | None:
+    """Return what answers were worth, where some were given."""
+    some = [one for one in of if one.get("answers")]
+    if not some:
+        return None
+    rows = []
+    for one in some:
+        given: list[dict[str, Any]] = one["answers"]
+        last = given[-1]
+        at = [_number(given[min(n, len(given) - 1)]["f1"], 3) for n in ANSWERS_AT]
+        rows.append(
+            (
+                f"`{one['cell']['detector']}`",
+                str(one["cell"]["seed"]),
+                *at,
+                str(len(given) - 1),
+                str(last["wrongly_muted"]),
+                str(last["false_alarms"]),
+            )
         )
-        also = " --recurring odd" if recurring == "odd" else ""
-        head = ("detector", "seeds", "F1, 95 %", *(label for label, _, _ in COLUMNS), "CPU-s", "MB")
-        made.append(Table(f"{name}, {protocol}{also}", says, head, tuple(cells for _, cells in rows)))
+    after = (f"F1 after {n}" for n in ANSWERS_AT)
+    head = ("detector", "seed", *after, "answers used", "wrongly muted", "false alarms left")
+    says = "Answered is the first false alarm that no answer covers, when its window ends; later windows heed it."
+    return Table(f"{_title(asked)}: answers", says, head, tuple(rows))
+
+
+def compared(curves: Sequence[Curve]) -> dict[str, float]:
+    """Return the corrected p-value of each detector's difference in F1 to the first one."""
+    if len(curves) < 2:  # noqa: PLR2004 - one and another
+        return {}
+    best = curves[0].cases
+    others = [one for one in curves[1:] if len(one.cases) == len(best)]
+    found = [paired_test(best.odd, one.cases.odd, best.label, best.weight, best.block) for one in others]
+    return dict(zip([one.name for one in others], holm(found), strict=True))
+
+
+def learning_curves(results: Sequence[Result]) -> list[tuple[Table, list[float], dict[str, list[float]]]]:
+    """Return F1 against the share of time learned from, for sets judged with several shares."""
+    made = []
+    timed = [one for one in results if _share_of(one) is not None and "f1" in one["figures"]]
+    for (name, recurring), of in grouped(timed, "set", "recurring").items():
+        for protocol in ("time", "time-usual"):
+            some = [one for one in of if parse(one["cell"]["protocol"])[0] == protocol]
+            shares = sorted({share for one in some if (share := _share_of(one)) is not None})
+            if len(shares) < 2:  # noqa: PLR2004 - a line has two ends
+                continue
+            by_name = {
+                detector: [_mean([one for one in each if _share_of(one) == share], "f1") for share in shares]
+                for (detector,), each in grouped(some, "detector").items()
+            }
+            rows = tuple((f"`{one}`", *(_number(v, 3) for v in values)) for one, values in by_name.items())
+            title = f"{_title((name, protocol, recurring))}: F1 by what was learned from"
+            table = Table(title, "", ("detector", *(f"{share:.0%}" for share in shares)), rows)
+            made.append((table, shares, by_name))
     return made
-
-
-def _row(detector: str, each: Sequence[Result]) -> tuple[float, tuple[str, ...]]:
-    lows, highs = ([_of(one, name) for one in each] for name in ("f1_low", "f1_high"))
-    interval = f"{_number(min(lows), 3)}–{_number(max(highs), 3)}"
-    cells = [over(each, name, digits) for _, name, digits in COLUMNS]
-    costs = [f"{fmean(one['cost'][name] for one in each):,.0f}" for name in ("cpu_s", "peak_mb")]
-    f1 = fmean(_of(one, "f1") for one in each)
-    return (f1 if f1 == f1 else -1.0, (f"`{detector}`", str(len(each)), interval, *cells, *costs))  # noqa: PLR0124
-
-
-def over(each: Sequence[Result], name: str, digits: int) -> str:
-    """Return mean ± standard deviation over seeds."""
-    values = [_of(one, name) for one in each]
-    spread = f" ± {pstdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{_number(fmean(values), digits)}{spread}"
-
-
-def _of(one: Result, name: str) -> float:
-    value = one["figures"].get(name)
-    return float("nan") if value is None else float(value)
-
-
-def _number(value: float, digits: int) -> str:
-    return "–" if value != value else f"{value:,.{digits}f}"  # noqa: PLR0124 - NaN is the one that differs from itself
 
 
 def failures(results: Sequence[Result]) -> Table | None:
@@ -105,12 +182,76 @@ def failures(results: Sequence[Result]) -> Table | None:
     failed = [one for one in results if not one["ok"]]
     if not failed:
         return None
-    rows = tuple(
-        (*(str(one["cell"][n]) for n in ("set", "protocol", "detector", "seed")), one["error"]) for one in failed
-    )
-    return Table(
-        "Failed", "They are tried again by the next run.", ("set", "protocol", "detector", "seed", "why"), rows
-    )
+    names = ("set", "protocol", "detector", "seed")
+    rows = tuple((*(str(one["cell"][name]) for name in names), str(one["error"])) for one in failed)
+    return Table("Failed", "They are tried again by the next run.", (*names, "why"), rows)
 
 
-Maker = Callable[[Sequence[Result]], list[Table]]
+def _share_of(one: Result) -> float | None:
+    name, options = parse(one["cell"]["protocol"])
+    return float(options.get("share", 0.5)) if name in ("time", "time-usual") else None
+
+
+def _title(asked: Sequence[str]) -> str:
+    return f"{asked[0]}, {asked[1]}{' --recurring odd' if asked[2] == 'odd' else ''}"
+
+
+def _whether_new(one: Result) -> str:
+    return " *Development*: looked at while oddlog was made." if one.get("about", {}).get("development") else ""
+
+
+def _says(one: Result) -> str:
+    says = one["split"]["says"]
+    return f"{says[0].upper()}{says[1:]}. {SEEN_BY[one['split']['labels']]}{_whether_new(one)}"
+
+
+def _by_detector(
+    title: str, says: str, of: Sequence[Result], columns: Sequence[Column], p_values: Mapping[str, float] | None = None
+) -> Table:
+    shown = [column for column in columns if any(column[1] in one["figures"] for one in of)]
+    by_name = grouped(of, "detector")
+    order = sorted(by_name, key=lambda name: (-_or_least(_mean(by_name[name], shown[0][1])), name))
+    rows = []
+    for (detector,) in order:
+        each = by_name[(detector,)]
+        cells = [over(each, name, digits) for _, name, digits in shown]
+        if columns is MAIN:
+            cells.insert(0, _interval(each))
+            p_value = (p_values or {}).get(detector)
+            cells.append("" if p_value is None else f"{p_value:.3f}")
+        costs = [f"{fmean(one['cost'][name] for one in each):,.0f}" for name in ("cpu_s", "peak_mb")]
+        rows.append((f"`{detector}`", str(len(each)), *cells, *costs))
+    heads = [head for head, _, _ in shown]
+    if columns is MAIN:
+        heads = ["F1, 95 %", *heads, "p"]
+    return Table(title, says, ("detector", "seeds", *heads, "CPU-s", "MB"), tuple(rows))
+
+
+def _interval(each: Sequence[Result]) -> str:
+    lows, highs = ([_of(one, name) for one in each] for name in ("f1_low", "f1_high"))
+    return f"{_number(min(lows), 3)}–{_number(max(highs), 3)}"
+
+
+def over(each: Sequence[Result], name: str, digits: int) -> str:
+    """Return mean ± standard deviation over seeds."""
+    values = [_of(one, name) for one in each]
+    told = len(values) > 1 and digits and not any(map(math.isnan, values))
+    spread = f" ± {pstdev(values):.{digits}f}" if told else ""
+    return f"{_number(fmean(values), digits)}{spread}"
+
+
+def _mean(each: Sequence[Result], name: str) -> float:
+    return fmean(_of(one, name) for one in each) if each else math.nan
+
+
+def _of(one: Result, name: str) -> float:
+    value = one["figures"].get(name)
+    return math.nan if value is None else float(value)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def _or_least(value: float) -> float:
+    return -1.0 if math.isnan(value) else value

@@ -20,6 +20,7 @@ from oddlog.datasets import About, LogSet
 from oddlog.errors import OddlogError
 from oddlog.evaluation.bench import load_catalogue
 from oddlog.evaluation.cells import Cell, run
+from oddlog.evaluation.prequential import after_answers
 from oddlog.evaluation.results import Store, versions
 from oddlog.evaluation.scoring import every_figure
 
@@ -58,11 +59,15 @@ def measured(cell: Cell, job: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         "lines_learned": len(done.split.train),
         "lines_judged": len(done.split.test),
     }
+    proportion = catalogue.proportion if done.split.weigh else (0, 0)
+    answers = after_answers(list(done.parts), done.rows, catalogue, proportion, cell.answers) if cell.answers else []
     told: dict[str, Any] = {
         "split": {"says": done.split.says, "labels": done.split.labels, "weigh": done.split.weigh},
-        "proportion": catalogue.proportion if done.split.weigh else (0, 0),
+        "proportion": proportion,
         "by_session": catalogue.by_session,
         "figures": every_figure(done, of, catalogue),
+        "answers": answers,
+        "about": {"title": of.about.title, "terms": of.about.terms, "development": of.about.development},
         "cost": cost,
         "learned": {name: facts.get("says", "") for name, facts in done.model.training["views"].items()},
         "model": done.model.id,

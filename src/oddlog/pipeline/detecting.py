@@ -38,7 +38,35 @@ from oddlog.templates import Matcher, mask
 from oddlog.types import NO_TIME, SCORES, Bool, Incident, Tally, Windows, to_datetime
 
 Say = Callable[[str, int], None]
-Each = Callable[[View, Windows, pl.DataFrame, Sequence[str]], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Windows as they were judged, for whoever looks closer.
+
+    Attributes
+    ----------
+    view : View
+        What judged them.
+    windows : Windows
+        [w]
+    verdict : pl.DataFrame
+        `types.SCORES` [w].
+    sources : sequence of str
+        Names of `Windows.source`.
+    matcher : Matcher
+        Knows the types of this run, those that the model has never seen among them.
+
+    """
+
+    view: View
+    windows: Windows
+    verdict: pl.DataFrame
+    sources: Sequence[str]
+    matcher: Matcher
+
+
+Each = Callable[[Part], None]
 
 
 @dataclass(frozen=True)
@@ -145,8 +173,7 @@ def detect(
     progress : callable
         Told (what is being done, how many).
     each : callable
-        Told (view, windows, their verdicts, names of the sources) of each part as it is judged, for whoever looks
-        closer: the bench compares the verdicts with labels of the windows' lines.
+        Told each part as it is judged: the bench compares the verdicts with labels of the windows' lines.
 
     Raises
     ------
@@ -361,7 +388,7 @@ class _Detecting:
             judged = overlay.judge(view, windows)
             verdicts.append(judged.verdict)
             if self.each is not None:
-                self.each(view, windows, judged.verdict, self.sources.names)
+                self.each(Part(view, windows, judged.verdict, self.sources.names, self.matcher))
             if view.name == "entities":
                 stretches.append(totals_by_stretch(windows, k))
             merging.add_windows(judged.shown)

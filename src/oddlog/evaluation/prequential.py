@@ -1,0 +1,98 @@
+"""What answers are worth: given as somebody on duty would give them, one after the other, and never too early.
+
+::
+
+    windows in order of their end ──► the first that is odd, usual by label, and covered by no answer
+                                        │ somebody says when it ends: this is usual
+                                        ▼
+    windows that end later ──► judged anew, with that answer
+
+So each pattern's first false alarm counts, an answer cannot act on what was over when it was given, and windows that
+are not odd get none. What an answer hides of the anomalies counts, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from oddlog.evaluation import metrics
+from oddlog.evaluation.catalogue import Catalogue
+from oddlog.evaluation.judging import Judging
+from oddlog.evaluation.scoring import Cases, cases_of
+from oddlog.feedback import Answer, Answers
+from oddlog.incidents import pattern_of
+from oddlog.pipeline.answering import Overlay
+from oddlog.pipeline.detecting import Part
+from oddlog.types import I64, to_datetime
+
+
+def after_answers(
+    parts: list[Part], rows: Mapping[str, I64], catalogue: Catalogue, proportion: tuple[int, int], most: int
+) -> list[dict[str, Any]]:
+    """Return the figures after no answer, after the first, the second … until no false alarm is left.
+
+    Parameters
+    ----------
+    parts : list of Part
+        What `detect` told of each part, of one run without answers.
+    rows, catalogue, proportion
+        See `judging.Judging` and `scoring.cases_of`.
+    most : int
+        Answers at most.
+
+    """
+    if not catalogue.timed:
+        return []
+    answers, told = Answers(only_later=True), []
+    first: Cases | None = None
+    last = np.iinfo(np.int64).min
+    while True:
+        judged = _judged(parts, rows, catalogue, answers)
+        cases = cases_of(judged, proportion, by_session=catalogue.by_session)
+        first = first or cases
+        told.append(_figures(cases, first))
+        false = judged.filter("odd", pl.col("label") == 0, pl.col("end") > last).sort("end", "key")
+        if len(told) > most or not len(false):
+            return told
+        key, last = false["key"][0], int(false["end"][0])
+        answers.add(_usual(parts, key, last))
+
+
+def _judged(parts: list[Part], rows: Mapping[str, I64], catalogue: Catalogue, answers: Answers) -> pl.DataFrame:
+    judging, standing = Judging(catalogue, rows), answers.standing()
+    for part in parts:
+        overlay = Overlay(standing, part.matcher)
+        judging.add(replace(part, verdict=overlay.judge(part.view, part.windows).verdict))
+    return judging.judged()
+
+
+def _usual(parts: list[Part], key: str, end_us: int) -> Answer:
+    """Return that the set of types of a window is usual, said when it ends; types never seen are usual from then on."""
+    for part in parts:
+        found = np.flatnonzero((part.windows.key == key).to_numpy() & (part.windows.end == end_us))
+        if len(found):
+            types = np.unique(part.windows.take(found[:1]).template).tolist()
+            break
+    else:
+        raise AssertionError(key)  # it was in one of them a moment ago
+    k = len(part.view.usual.share)
+    new = tuple(f"{part.matcher.key_of(row):016x}" for row in types if row >= k)
+    time = to_datetime(end_us)
+    assert time is not None
+    return Answer("usual", pattern_of(part.matcher.key_of(row) for row in types), time, new_types=new)
+
+
+def _figures(cases: Cases, first: Cases) -> dict[str, Any]:
+    counts = metrics.counted(cases.odd, cases.label, cases.weight)
+    return {
+        "f1": counts.f1,
+        "precision": counts.precision,
+        "recall": counts.recall,
+        "false_alarms": int((cases.odd & (cases.label == 0)).sum()),
+        "wrongly_muted": int((first.odd & ~cases.odd & (cases.label == 1)).sum()),
+    }
