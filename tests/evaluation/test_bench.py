@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from oddlog.datasets import LogSet
+from made_sets import write_made_set
+from oddlog.datasets import LogSet, read_set
 from oddlog.errors import ConfigError, InputError
-from oddlog.evaluation.bench import Asked, run_bench
+from oddlog.evaluation.bench import Asked, quick, run_bench
 from oddlog.evaluation.report import write_reports
 from oddlog.evaluation.results import Store
 
@@ -79,3 +83,52 @@ def test_an_unknown_set_names_the_nearest(tmp_path: Path):
 def test_a_report_of_nothing_says_what_to_type(tmp_path: Path):
     with pytest.raises(InputError, match="oddlog bench run --set hdfs"):
         write_reports(tmp_path)
+
+
+def test_quick_chooses_what_is_there_and_ends_in_time(made_set: LogSet, tmp_path: Path):
+    (tmp_path / "data" / "hdfs").mkdir(parents=True)
+    (tmp_path / "data" / "hdfs" / "HDFS.log").write_text("x")
+    chosen = quick(Asked([], [], [], tmp_path / "bench", data=tmp_path / "data"))
+    assert list(chosen.sets) == ["hdfs", "shop"]
+    assert chosen.budget_s < 600
+    named = quick(asked(tmp_path / "bench", made_set))
+    assert (named.sets, list(named.detectors)) == ([str(made_set.folder)], ["new-event"])
+
+
+def test_what_is_not_begun_when_the_time_is_up_is_left_for_the_next_time(made_set: LogSet, tmp_path: Path):
+    """The clock jumps by a minute each time somebody looks: there is time for one of two cells."""
+    seconds = itertools.count(0, 60)
+    said: list[str] = []
+    both = asked(tmp_path, made_set, detectors=["new-event", "snn"], budget_s=100.0)
+    first = run_bench(both, said.append, lambda: float(next(seconds)))
+    assert (len(first.run), len(first.left)) == (1, 1)
+    assert said[-1] == "1 cells are left, the time is up: type the same again to go on"
+    again = run_bench(both, said.append, lambda: 0.0)
+    assert (len(again.finished_before), len(again.run)) == (1, 1)
+
+
+def test_a_cell_whose_process_is_killed_says_so_and_the_others_go_on(
+    made_set: LogSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run_, killed = subprocess.run, []
+
+    def kill_first(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        if "oddlog.evaluation.worker" in command and not killed:
+            killed.append(command)
+            command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+        return run_(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", kill_first)
+    told = run_bench(asked(tmp_path, made_set, detectors=["new-event", "snn"]), lambda _: None)
+    assert list(told.failed.values()) == ["its process was ended by SIGKILL (out of memory?)"]
+    assert len(told.run) == 2
+
+
+def test_an_unlabelled_set_says_what_it_can_have(tmp_path: Path):
+    of = read_set(write_made_set(tmp_path / "jobs"))
+    (of.folder / "labels.csv").unlink()
+    said: list[str] = []
+    told = run_bench(asked(tmp_path / "bench", of, protocols=["time"]), said.append)
+    assert not told.failed
+    assert "jobs has no labels: how many windows are odd can be said, and what it costs." in " ".join(said)
+    assert "nothing is known of right and wrong" in write_reports(tmp_path / "bench")[0].read_text()

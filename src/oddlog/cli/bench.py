@@ -23,13 +23,24 @@ def bench() -> None:
 
 @app.command("run")
 def run(
-    sets: Annotated[str, typer.Option("--set", "--sets", help="Names (oddlog datasets list) or folders, by comma.")],
+    sets: Annotated[
+        str, typer.Option("--set", "--sets", help="Names (oddlog datasets list) or folders, by comma.")
+    ] = "",
     protocols: Annotated[
-        str, typer.Option("--protocol", "--protocols", help="How sets are split, by space; options behind a colon.")
-    ] = "time",
+        str,
+        typer.Option(
+            "--protocol",
+            "--protocols",
+            help="How sets are split, by space; options behind a colon.",
+            show_default="time",
+        ),
+    ] = "",
     detectors: Annotated[
-        str, typer.Option("--detector", "--detectors", help="By comma; several joined by + vote together.")
-    ] = "default",
+        str,
+        typer.Option(
+            "--detector", "--detectors", help="By comma; several joined by + vote together.", show_default="default"
+        ),
+    ] = "",
     seeds: Annotated[int, typer.Option(help="How many seeds, from 0 on.", min=1)] = 1,
     data: Annotated[Path, typer.Option(help="A folder of raw files, for sets that are not prepared yet.")] = Path(
         "data"
@@ -42,13 +53,18 @@ def run(
     session: Annotated[str, typer.Option(help="See oddlog fit; what the set says if not given.")] = "",
     window: Annotated[str, typer.Option(help="The same.")] = "",
     format: Annotated[str, typer.Option(help="The same.")] = "",  # noqa: A002 - the option's name
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Ten minutes at most; chooses what is not named.")] = False,
 ) -> None:
     """Run every combination that is not finished, and write the report.
 
     [dim]Example: oddlog bench run --set hdfs --protocol "time random" --detectors snn,new-event --data DATA[/dim]
     """
+    from dataclasses import replace
+
     from oddlog.cli import show
     from oddlog.evaluation.bench import Asked, run_bench
+    from oddlog.evaluation.bench import quick as in_ten_minutes
     from oddlog.evaluation.report import write_reports
 
     asked = Asked(
@@ -67,6 +83,10 @@ def run(
         format=format,
         command=shlex.join(["oddlog", *sys.argv[1:]]),
     )
+    if quick:
+        asked = in_ten_minutes(asked)
+    else:
+        asked = replace(asked, protocols=asked.protocols or ["time"], detectors=asked.detectors or ["default"])
     out = show.console()
     run_bench(asked, lambda said: out.print(said, markup=False))
     with show.until_nobody_reads():

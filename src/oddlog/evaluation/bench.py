@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import orjson
 import polars as pl
 
 from oddlog import plugins
-from oddlog.datasets import LogSet, find_set
+from oddlog.datasets import KNOWN, LogSet, find_set
 from oddlog.errors import ConfigError, did_you_mean
 from oddlog.evaluation.catalogue import Catalogue, catalogue
 from oddlog.evaluation.cells import DEFAULT, Cell, members, needs_labels
@@ -57,6 +58,8 @@ class Asked:
         What was typed, kept with the results.
     most_s : float
         How long a cell may take.
+    budget_s : float
+        How long all of them may take; what is not begun by then is left for the next time.
 
     """
 
@@ -75,6 +78,7 @@ class Asked:
     format: str = ""
     command: str = ""
     most_s: float = MOST_S
+    budget_s: float = float("inf")
 
     def check(self) -> None:
         """Refuse what there is not, before anything is read.
@@ -116,10 +120,46 @@ class Told:
     finished_before: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
 
 
-def run_bench(asked: Asked, say: Say) -> Told:
+def quick(asked: Asked) -> Asked:
+    """Return what takes ten minutes at most: what was asked for, and where that is nothing, a choice of what is there.
+
+    Sets are those whose raw files lie in the folder of data, and the simulated shop, which needs none.
+    """
+    there = [name for name in QUICK_SETS if not KNOWN[name].folder or _has_raw(name, asked)]
+    return replace(
+        asked,
+        sets=asked.sets or there,
+        protocols=asked.protocols or QUICK_PROTOCOLS,
+        detectors=asked.detectors or QUICK_DETECTORS,
+        budget_s=min(asked.budget_s, QUICK_S),
+    )
+
+
+def _has_raw(name: str, asked: Asked) -> bool:
+    raw = asked.data / KNOWN[name].folder
+    return (Store(asked.folder).folder / "sets" / name).is_dir() or (raw.is_dir() and any(raw.iterdir()))
+
+
+QUICK_S = 540.0  # a minute of the ten is left to a report
+QUICK_SETS = ("hdfs", "nova", "shop")
+QUICK_PROTOCOLS = ("time-usual", "random")
+QUICK_DETECTORS = ("new-event", "snn", "ocsvm")
+
+
+def run_bench(asked: Asked, say: Say, clock: Callable[[], float] = time.monotonic) -> Told:
     """Run every cell that is not finished; one that fails stops no other.
+
+    Parameters
+    ----------
+    asked : Asked
+        What to run.
+    say : callable
+        Told in words how it goes.
+    clock : callable
+        Seconds, for the budget.
 
     Raises
     ------
@@ -128,7 +168,7 @@ def run_bench(asked: Asked, say: Say) -> Told:
 
     """
     asked.check()
-    store, told = Store(asked.folder), Told()
+    store, told, ends = Store(asked.folder), Told(), clock() + asked.budget_s
     jobs = []
     for job in _jobs(asked, store, say, told.skipped):
         if store.is_finished(job.name):
@@ -139,12 +179,17 @@ def run_bench(asked: Asked, say: Say) -> Told:
     for name, why in told.skipped.items():
         say(f"left out: {name}: {why}")
     say(f"{n} cells, {len(told.finished_before)} of them finished before")
-    for i, (job, error) in enumerate(_run(jobs, asked, store), 1):
+    for i, (job, error) in enumerate(_run(jobs, asked, store, lambda: ends - clock()), 1):
+        if error == LEFT:
+            told.left.append(job.name)
+            continue
         told.run.append(job.name)
         if error:
             told.failed[job.name] = error
         what = " ".join((Path(job.cell.set).name, job.cell.protocol, job.cell.detector, f"seed {job.cell.seed}"))
         say(f"{i}/{len(jobs)} {what}: {f'failed: {error}' if error else _told(store.result(job.name) or {})}")
+    if told.left:
+        say(f"{len(told.left)} cells are left, the time is up: type the same again to go on")
     store.summarise()
     return told
 
@@ -232,10 +277,10 @@ def load_catalogue(folder: Path) -> Catalogue:
     )
 
 
-def _run(jobs: Sequence[Job], asked: Asked, store: Store) -> Iterator[tuple[Job, str]]:
+def _run(jobs: Sequence[Job], asked: Asked, store: Store, remaining: Callable[[], float]) -> Iterator[tuple[Job, str]]:
     """Yield each job with what went wrong, if something did, as they end."""
     with ThreadPoolExecutor(max(asked.jobs, 1)) as pool:
-        waiting: dict[Future[str], Job] = {pool.submit(_in_process, job, asked, store): job for job in jobs}
+        waiting: dict[Future[str], Job] = {pool.submit(_in_process, job, asked, store, remaining): job for job in jobs}
         try:
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -246,8 +291,14 @@ def _run(jobs: Sequence[Job], asked: Asked, store: Store) -> Iterator[tuple[Job,
                 one.cancel()
 
 
-def _in_process(job: Job, asked: Asked, store: Store) -> str:
-    """Run a job to its end; return what went wrong, if something did."""
+LEFT = "left"
+
+
+def _in_process(job: Job, asked: Asked, store: Store, remaining: Callable[[], float]) -> str:
+    """Run a job to its end; return what went wrong, if something did, or `LEFT` if there is no time for it."""
+    most_s = min(asked.most_s, remaining())
+    if most_s <= 0:
+        return LEFT
     with tempfile.TemporaryDirectory(prefix="oddlog-bench-") as folder:
         path = Path(folder, "job.json")
         path.write_bytes(orjson.dumps(job.content))
@@ -256,11 +307,13 @@ def _in_process(job: Job, asked: Asked, store: Store) -> str:
         environment = _with_threads(dict(os.environ), asked.threads) | {"TMPDIR": folder}
         try:
             ended = subprocess.run(  # noqa: S603 - our own module, arguments of our own
-                command, env=environment, capture_output=True, timeout=asked.most_s, check=False, text=True
+                command, env=environment, capture_output=True, timeout=most_s, check=False, text=True
             )
             said = ended.stderr.strip().splitlines()[-1:] or [""]
             why = _why(ended.returncode, said[0])
         except subprocess.TimeoutExpired:
+            if most_s < asked.most_s:
+                return LEFT
             why = f"it took longer than {asked.most_s:,.0f} s"
     result = store.result(job.name)
     if result is None:

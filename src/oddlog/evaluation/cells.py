@@ -119,15 +119,18 @@ def run(cell: Cell, of: LogSet, catalogue: Catalogue, folder: Path | None = None
         rows = write_rows(of, catalogue.sources, catalogue.lines, parts.test, root / "test")
         scores = root / "lines.parquet" if catalogue.labelled_by == "line" or of.incidents else None
         written = time.process_time()
-        told: list[Part] = []
-        found = detect(model, root / "test", each=told.append, line_scores=scores)
+        judging, told = Judging(catalogue, rows), []
+
+        def each(part: Part) -> None:
+            judging.add(part)
+            if cell.answers:  # they are judged again and again; else nothing is kept of them
+                told.append(part)
+
+        found = detect(model, root / "test", each=each, line_scores=scores)
         judged = time.process_time()
         lines = None if scores is None else line_table(scores, rows, catalogue)
-    judging = Judging(catalogue, rows)
-    for part in told:
-        judging.add(part)
     costs = (learned - began, judged - written)
-    return Outcome(judging.judged(), parts, model, found, *costs, lines, tuple(told) if cell.answers else (), rows)
+    return Outcome(judging.judged(), parts, model, found, *costs, lines, tuple(told), rows)
 
 
 def learn(cell: Cell, of: LogSet, catalogue: Catalogue, parts: Split, root: Path) -> Model:

@@ -131,7 +131,9 @@ def precision_recall(curves: Sequence[Curve]) -> bytes:
             precision, recall, _ = metrics.precision_recall(cases.score, cases.label, cases.weight)
             if len(recall):
                 area = metrics.pr_auc(cases.score, cases.label, cases.weight)
-                _line(axes, i, recall, precision, f"{one.name} ({area:.3f})")
+                # Steps: between two points precision is that of the next one (Davis and Goadrich, ICML 2006).
+                x, y = np.append(0.0, recall), np.append(precision[:1], precision)
+                _line(axes, i, x, y, f"{one.name} ({area:.3f})", drawstyle="steps-pre")
                 told = metrics.counted(cases.odd, cases.label, cases.weight)
                 ring: dict[str, Any] = {
                     "facecolors": "none",
