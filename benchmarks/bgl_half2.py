@@ -33,26 +33,22 @@ import polars as pl
 from sklearn.metrics import roc_auc_score
 
 import oddlog
+from oddlog.datasets import bgl_stream
 from oddlog.formats.levels import BY_WORD
 from oddlog.incidents import alarming, pattern_of
 from oddlog.pipeline import merging
 from oddlog.templates import Matcher, mask
 from oddlog.types import LEVELS
 
-WINDOW = 100
+WINDOW = bgl_stream.WINDOW
 SHOWN = (5, 10, 20, 50, 100, 200, 500)
 RANDOM_ORDERS = 20
 
 
 def read(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
     """Return the event types, the alert labels (whole windows), and the text of each type."""
-    data = np.load(folder / "bgl_half2.npz")
-    whole = len(data["event"]) // WINDOW * WINDOW
-    texts = dict(pl.read_csv(folder / "bgl_half2_templates.csv").select("event", "template").iter_rows())
-    unread = (event for event in np.unique(data["event"]).tolist() if not (texts.get(event) or "").strip())
-    # A type without a text gets a word of its own, without a digit: digits are masked.
-    texts |= {event: "unread " + "".join(chr(97 + int(digit)) for digit in str(event)) for event in unread}
-    return data["event"][:whole], data["label"][:whole] == 1, texts
+    events, label, texts = bgl_stream.read(folder)
+    return events, label == 1, texts
 
 
 def looked_up(folder: Path, texts: dict[int, str]) -> dict[int, str]:

@@ -13,7 +13,6 @@ Thresholds come from training alone. Prints one line a run and the mean with its
 from __future__ import annotations
 
 import argparse
-import gzip
 import re
 import tempfile
 import time
@@ -24,17 +23,19 @@ import polars as pl
 from sklearn.metrics import roc_auc_score
 
 import oddlog
+from oddlog.datasets import hdfs
+from oddlog.datasets.raw import find, open_raw
 
-TRUE_SHARE = 0.0293  # of the full set: 16,838 of 575,061 blocks
+TRUE_SHARE = hdfs.ABOUT.whole_anomalous / (hdfs.ABOUT.whole_usual + hdfs.ABOUT.whole_anomalous)  # 2.93 % of the blocks
 USUAL_TO_LEARN_FROM = 5_583
 BLOCK = re.compile(r"blk_-?\d+")
 
 
 def read(folder: Path) -> tuple[list[str], list[str], dict[str, bool]]:
     """Return the lines, each line's block, and which blocks are anomalous."""
-    with gzip.open(folder / "HDFS_2percent.log.gz", "rt") as file:
-        lines = file.read().splitlines()
-    labels = pl.read_csv(folder / "anomaly_label.csv")
+    with open_raw(find(folder, hdfs.LINES)) as file:
+        lines = file.read().decode().splitlines()
+    labels = pl.read_csv(find(folder, hdfs.BLOCKS))
     return lines, [BLOCK.search(line)[0] for line in lines], {b: word == "Anomaly" for b, word in labels.iter_rows()}
 
 
