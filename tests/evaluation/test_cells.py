@@ -9,8 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from oddlog import fit
 from oddlog.datasets import LogSet, read_set
-from oddlog.evaluation.catalogue import Catalogue, catalogue
+from oddlog.errors import ConfigError
+from oddlog.evaluation import cells
+from oddlog.evaluation.catalogue import Catalogue, catalogue, write_rows
 from oddlog.evaluation.cells import Cell, learn, run
 from oddlog.evaluation.protocols import split
 from oddlog.evaluation.scoring import cases_of, figures
@@ -77,3 +80,34 @@ def test_every_line_judged_has_the_label_of_its_session(made_set: LogSet, made_c
     number = keys.str.extract(r"(\d+)$").cast(pl.Int64).to_numpy()
     assert (done.judged["label"].to_numpy() == (number % 12 == 11)).all()
     assert len(np.unique(number)) == len(np.unique(made_catalogue.case[done.split.test]))
+
+
+@pytest.mark.parametrize("session", ["", "none"])
+def test_labels_to_learn_from_are_those_of_the_windows_to_learn_from(made_set: LogSet, tmp_path: Path, session: str):
+    """Windows of a stream are called as the product calls them; here every window of five lines has a key of its own."""
+    of = made_set
+    if session:
+        marked = [
+            n for n, text in enumerate((made_set.root / "jobs.log").read_text().splitlines(), 1) if "quota" in text
+        ]
+        stream = tmp_path / "stream"
+        (stream / "logs").mkdir(parents=True)
+        (stream / "logs" / "jobs.log").write_bytes((made_set.root / "jobs.log").read_bytes())
+        (stream / "labels_lines.csv").write_text("\n".join(["source,line", *(f"jobs.log,{n}" for n in marked)]) + "\n")
+        of = read_set(stream).read_as(session=session, window="5")
+    listed = catalogue(of)
+    parts = split(listed, "time")
+    cell = replace(CELL, protocol="time")
+    write_rows(of, listed.sources, listed.lines, parts.train, tmp_path / "root" / "train")
+    written = pl.read_csv(cells._labels(cell, of, listed, parts, tmp_path / "root"))
+    assert written["key"].n_unique() == len(written)
+    assert written["label"].sum() == 10
+    how = {"session": listed.choice.value or "none", "window": of.about.window}
+    model = fit(tmp_path / "root" / "train", detectors=["new-event"], rates=False, **how)
+    assert set(model.detect(tmp_path / "root" / "train").scores["key"]) == set(written["key"])
+
+
+def test_a_protocol_that_shows_no_labels_lets_nobody_learn_from_them(made_set: LogSet, tmp_path: Path):
+    listed = catalogue(made_set)
+    with pytest.raises(ConfigError, match="learns from labels, and random shows none"):
+        cells._labels(CELL.__class__("jobs", "random", "svm"), made_set, listed, split(listed, "random"), tmp_path)
