@@ -3,6 +3,18 @@
 - `judge_incidents` matches reported incidents with labelled ones.
 - `judge_lines` sets the verdicts of single lines against labelled lines.
 - `judged` makes the usual figures of any scores, verdicts and labels.
+
+And the bench, which asks how well a detector does on a labelled set. One file a step::
+
+    catalogue     a set's lines, with time, session and label
+    protocols     which of them are learned from, which are judged
+    cells         split, fit, detect: what the product says
+    judging       verdicts, with the labels of their windows beside them
+    scoring       the figures of a cell; `metrics`, `resampling` and `localising` know how
+    prequential   what answers are worth
+    bench         all cells, each in a process of its own (`worker`)
+    results       what is left on disk
+    report        tables, figures (`plots`), one page (`page`)
 """
 
 from __future__ import annotations
