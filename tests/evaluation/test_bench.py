@@ -132,3 +132,11 @@ def test_an_unlabelled_set_says_what_it_can_have(tmp_path: Path):
     assert not told.failed
     assert "jobs has no labels: how many windows are odd can be said, and what it costs." in " ".join(said)
     assert "nothing is known of right and wrong" in write_reports(tmp_path / "bench")[0].read_text()
+
+
+def test_who_learned_from_labels_is_told_and_left_out_where_there_are_none(made_set: LogSet, tmp_path: Path):
+    said: list[str] = []
+    told = run_bench(asked(tmp_path, made_set, protocols=["time", "random"], detectors=["cart"]), said.append)
+    assert not told.failed
+    assert told.skipped == {"jobs random cart": "it learns from labels, and there are none to see"}
+    assert "| `cart`, from labels | 1 |" in write_reports(tmp_path)[0].read_text()

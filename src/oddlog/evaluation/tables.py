@@ -220,7 +220,8 @@ def _by_detector(
             p_value = (p_values or {}).get(detector)
             cells.append("" if p_value is None else f"{p_value:.3f}")
         costs = [f"{fmean(one['cost'][name] for one in each):,.0f}" for name in ("cpu_s", "peak_mb")]
-        rows.append((f"`{detector}`", str(len(each)), *cells, *costs))
+        labels = ", from labels" if each[0].get("learned_from_labels") else ""
+        rows.append((f"`{detector}`{labels}", str(len(each)), *cells, *costs))
     heads = [head for head, _, _ in shown]
     if columns is MAIN:
         heads = ["F1, 95 %", *heads, "p"]

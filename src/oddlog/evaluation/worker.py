@@ -19,7 +19,7 @@ import orjson
 from oddlog.datasets import About, LogSet
 from oddlog.errors import OddlogError
 from oddlog.evaluation.bench import load_catalogue
-from oddlog.evaluation.cells import Cell, run
+from oddlog.evaluation.cells import Cell, needs_labels, run
 from oddlog.evaluation.prequential import after_answers
 from oddlog.evaluation.results import Store, versions
 from oddlog.evaluation.scoring import every_figure
@@ -65,6 +65,7 @@ def measured(cell: Cell, job: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         "split": {"says": done.split.says, "labels": done.split.labels, "weigh": done.split.weigh},
         "proportion": proportion,
         "by_session": catalogue.by_session,
+        "learned_from_labels": needs_labels(cell.detector),
         "figures": every_figure(done, of, catalogue),
         "answers": answers,
         "about": {"title": of.about.title, "terms": of.about.terms, "development": of.about.development},
