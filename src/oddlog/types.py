@@ -358,6 +358,38 @@ class Incident:
         return self.urgency == "notice", -self.severity
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What a source hands over at once.
+
+    Attributes
+    ----------
+    lines : pl.DataFrame
+        `LINES`, in order of arrival; positions of one source only grow.
+    position : object
+        What to give to `Source.commit` once nothing up to here is needed again.
+
+    """
+
+    lines: pl.DataFrame
+    position: Any = None
+
+
+class Source(Protocol):
+    """Brings lines while they happen."""
+
+    def poll(self, max_lines: int, timeout_s: float) -> Batch:
+        """Return lines that have come, at once if there are some, else after at most `timeout_s`; maybe none.
+
+        About `max_lines` at most: a block that was read is handed over whole.
+        """
+        ...
+
+    def commit(self, position: Any) -> None:
+        """Note that whatever was handed over up to `position` has been dealt with, and may be forgotten."""
+        ...
+
+
 class Format(Protocol):
     """One way of writing a log line. Register a new one in ``formats/__init__.py``."""
 

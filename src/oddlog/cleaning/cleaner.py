@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -98,10 +99,14 @@ class Cleaner:
         parts = records.partition_by("source", maintain_order=True)
         return concat([self._push(part["source"][0], part) for part in parts])
 
-    def flush(self) -> pl.DataFrame:
-        """Return the records that are still open; a source's line delivered again is still known as such."""
+    def flush(self, sources: Collection[str] | None = None) -> pl.DataFrame:
+        """Return the records that are still open, of some `sources` or of all.
+
+        A source's line delivered again is still known as such.
+        """
         done = [pl.DataFrame(schema=RECORDS)]
-        for memory in self._memory.values():
+        for source in self._memory if sources is None else sources:
+            memory = self._memory.get(source, _Memory())
             if memory.opened is not None:
                 rows, memory.opened, memory.last = close(memory.opened), None, None
                 done.append(self._clean(memory, rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from oddlog.feedback import Answers, Marks
     from oddlog.model import Model
     from oddlog.pipeline import Detection
+    from oddlog.types import Incident
 
 
 def answers(model: Path) -> Answers:
@@ -67,15 +68,56 @@ def detected(model: Path, paths: Sequence[str], **options: Any) -> tuple[Model, 
 
 def remember(model: Path, found: Detection) -> None:
     """Keep the incidents that were found, so that an answer can be given to their ids."""
+    keep(model, [*found.incidents, *found.hidden])
+
+
+def keep(model: Path, incidents: Sequence[Incident]) -> None:
+    """Keep incidents, so that an answer can be given to their ids."""
     from oddlog.errors import ModelError
     from oddlog.feedback import beside
-    from oddlog.feedback import remember as keep
+    from oddlog.feedback import remember as write
 
     try:
-        keep(beside(model, "incidents"), [*found.incidents, *found.hidden])
+        write(beside(model, "incidents"), incidents)
     except ModelError as error:
         # What was asked for is done: a folder that nobody may write in must not turn it into a failure.
         _log.warning("%s Answers will need --pattern instead of an id.", error.message)
+
+
+class Heeding:
+    """Takes in what others answer while a command runs.
+
+    Parameters
+    ----------
+    model : Path
+        Whose answers.
+    answers : Answers
+        As they were read at the beginning.
+    heed : callable
+        Told of the answers when there are new ones.
+
+    """
+
+    def __init__(self, model: Path, answers: Answers, heed: Callable[[Answers], object]) -> None:
+        from oddlog.feedback import beside
+
+        self._path, self._answers, self._heed = beside(model, "answers"), answers, heed
+        self._seen = self._written()
+
+    def __call__(self) -> None:
+        """Look whether there are new ones."""
+        now = self._written()
+        if now != self._seen:
+            self._seen = now
+            self._answers.read()
+            self._heed(self._answers)
+
+    def _written(self) -> tuple[int, int]:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return 0, 0
+        return status.st_mtime_ns, status.st_size
 
 
 def _tell_broken(path: Path, broken: int) -> None:

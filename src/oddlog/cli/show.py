@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from oddlog.model import Model
     from oddlog.pipeline.detecting import Detection
+    from oddlog.pipeline.streaming import Pushed
+    from oddlog.pipeline.unfolding import LiveIncident
     from oddlog.types import Incident, LineRef, Tally
 
 LEAST_P = 1e-15  # smaller ones say no more
@@ -310,7 +312,45 @@ def print_detection(found: Detection, limit: int, *, every: bool = False) -> Non
     print_tally(found.tally)
 
 
-def _print_incident(out: Console, rank: int, incident: Incident) -> None:
+def live_json(live: LiveIncident) -> dict[str, Any]:
+    """Return an incident while it happens as the object that others build on."""
+    return {
+        "type": "incident",
+        "change": live.change,
+        "provisional": live.provisional,
+        **incident_json(live.incident),
+    }
+
+
+def print_live_json(pushed: Pushed, incidents: Sequence[LiveIncident]) -> None:
+    """Print odd lines, odd windows and incidents as JSON lines, at once."""
+    for row in pushed.lines.iter_rows(named=True):
+        print_json({"type": "line", "provisional": True, **row}, one_line=True)
+    for row in pushed.verdicts.filter("is_anomaly").iter_rows(named=True):
+        print_json({"type": "window", **row}, one_line=True)
+    for one in incidents:
+        print_json(live_json(one), one_line=True)
+    sys.stdout.flush()
+
+
+def print_live(pushed: Pushed, incidents: Sequence[LiveIncident]) -> None:
+    """Print odd lines and incidents for people, at once."""
+    out = console()
+    for row in pushed.lines.iter_rows(named=True):
+        text = Text(f"{_when(row['time'])}  odd line  {plain(row['source'])}:{row['line']}  ", "dim")
+        text.append(plain(_excerpt(_line(row), max(ROWS_OF_LINE * out.width - text.cell_len, LEAST_SHOWN))), "default")
+        out.print(text)
+    for one in incidents:
+        word = one.change if one.change != "new" or not one.provisional else "provisional"
+        if one.change in ("over", "withdrawn"):
+            why = "nothing more for an hour" if one.change == "over" else "usual after all, or part of another"
+            out.print(Text(f"{word:>11}  {one.incident.id[:SHOWN_ID]}  {plain(one.incident.key)}: {why}", "dim"))
+        else:
+            _print_incident(out, word, one.incident)
+    sys.stdout.flush()
+
+
+def _print_incident(out: Console, rank: int | str, incident: Incident) -> None:
     style = next((style for least, style in LEVEL_STYLES if incident.severity >= least), "cyan")
     style = "cyan" if incident.urgency == "notice" else style
     start, end = _when(incident.start), _when(incident.end)
@@ -335,6 +375,13 @@ def _print_incident(out: Console, rank: int, incident: Incident) -> None:
         text = Text(f"       {plain(line.source)}:{line.line}  ", "dim")
         text.append(plain(_excerpt(line, max(ROWS_OF_LINE * out.width - text.cell_len, LEAST_SHOWN))), "default")
         out.print(text)
+
+
+def _line(row: Mapping[str, Any]) -> LineRef:
+    from oddlog.types import LineRef
+
+    text = row["text"] or row["template"]
+    return LineRef(row["source"], row["line"], text, row["score"], row["message"] or "")
 
 
 def _excerpt(line: LineRef, room: int) -> str:

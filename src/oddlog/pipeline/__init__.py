@@ -26,7 +26,14 @@ No stage knows another; only this room knows their order. One file a leg of the 
     merging       verdicts → incidents   `closeups` keeps lines in context
     overview      what a report tells of the whole log
     detecting     detect                 all of these in order
-    looking       templates, formats     without a model
+
+  while it happens
+    arriving      lines → records        a few at a time; `recent` keeps their text
+    streaming     lines → verdicts       the same functions, with state between batches
+    unfolding     verdicts → incidents   new, grown, over
+    following     the loop               source → stream → whoever is told
+  without a model
+    looking       templates, formats
 """
 
 from oddlog.pipeline.detecting import Detection, detect

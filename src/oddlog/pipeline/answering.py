@@ -134,16 +134,16 @@ class Overlay:
         label[index[np.array(said, np.bool_)]] = 1
         return label
 
-    def lines(self, lines: pl.DataFrame, judged: Judged) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    def lines(self, lines: pl.DataFrame, usual: Windows) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Return the verdicts of a partition's lines after the answers: all of them, those to show, those covered.
 
         `lines` is what `verdicts.line_verdicts` returns. A line that is odd by itself is covered if its type is, or
-        if it stands in a window that a person called usual.
+        if it stands in a window that a person called `usual` (`Judged.usual`).
         """
         odd = lines["is_anomaly"].to_numpy()
         if not self or not odd.any():
             return lines, lines, lines.clear()
-        there = pl.DataFrame({"source": judged.usual.source, "line": judged.usual.line}).unique()
+        there = pl.DataFrame({"source": usual.source, "line": usual.line}).unique()
         inside = lines.join(there.with_columns(inside=True), on=["source", "line"], how="left", maintain_order="left")
         becomes = np.where(inside["inside"].is_not_null().to_numpy(), USUAL, self._lines_become(lines, odd))
         covered = (becomes == USUAL) | (becomes == MUTED)

@@ -31,6 +31,11 @@ def cut_windows(events: pl.DataFrame, cut: Cut, tally: Tally, span_us: tuple[int
     windower = cut.windower(tally)
     watermark = None if span_us[1] == NO_TIME else span_us[1]
     windows = Windows.concat([windower.push(events), windower.push(events.clear(), watermark), windower.flush()])
+    return settled(windows, cut, span_us)
+
+
+def settled(windows: Windows, cut: Cut, span_us: tuple[int, int]) -> Windows:
+    """Return windows with how they were closed, now that the first and last time of the input are known."""
     if cut.by == "session" and span_us[1] == NO_TIME:
         # Without any time nothing tells that the input broke a session off: it is taken as whole.
         return replace(windows, closed_by=np.where(windows.closed_by == _OPEN, _REST, windows.closed_by))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -19,7 +20,7 @@ from oddlog.pipeline.collecting import words_of
 from oddlog.pipeline.cutting import cut_windows, partitions
 from oddlog.pipeline.deployments import Finding
 from oddlog.pipeline.episodes import Episode, episodes_of, incident_of, sample
-from oddlog.pipeline.events import Codes, EventStore, event_columns
+from oddlog.pipeline.events import Codes, EventStore, typed
 from oddlog.pipeline.merging import Merging
 from oddlog.pipeline.odd import MOST_ODD
 from oddlog.pipeline.overview import Collector, Overview
@@ -34,7 +35,7 @@ from oddlog.pipeline.views import View
 from oddlog.pipeline.watching import NumberColumns
 from oddlog.rates import Counting
 from oddlog.shares import Shares
-from oddlog.templates import Matcher, mask
+from oddlog.templates import Matcher
 from oddlog.types import NO_TIME, SCORES, Bool, Incident, Tally, Windows, to_datetime
 
 Say = Callable[[str, int], None]
@@ -114,7 +115,7 @@ class Detection:
         noun = f"{', '.join(most)} and {last}" if most else last
         return (
             f"{self.lines:,} lines: {odd:,} of {len(self.scores):,} {noun} odd, "
-            f"{_lines_alone(self.odd_lines)}, {self._incidents}"
+            f"{lines_alone(self.odd_lines)}, {self._incidents}"
         )
 
     @property
@@ -129,7 +130,8 @@ def _several(n: int, what: str) -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
-def _lines_alone(n: int) -> str:
+def lines_alone(n: int) -> str:
+    """Return in words how many lines are odd by themselves."""
     return "1 line odd by itself" if n == 1 else f"{n:,} lines odd by themselves"
 
 
@@ -189,6 +191,21 @@ def detect(
     )
 
 
+def reading_of(model: Model, tally: Tally, format_: str, exclude: str, **options: Any) -> Reading:
+    """Return a reading that makes of lines what those were made of that `model` learned from."""
+    learned = model.reading
+    return Reading(
+        format=format_ or learned["format"],
+        exclude=exclude,
+        also_exclude=learned["exclude"],
+        redact=learned["redact"],
+        drop_duplicates=learned["drop_duplicates"],
+        known_formats=tuple(dict.fromkeys(learned["formats"].values())),
+        tally=tally,
+        **options,
+    )
+
+
 @dataclass
 class _Detecting:
     model: Model
@@ -240,26 +257,19 @@ class _Detecting:
                 store.close()
 
     def _reading(self, format_: str, exclude: str, since: str | datetime, until: str | datetime) -> Reading:
-        learned = self.model.reading
-        return Reading(
-            format=format_ or learned["format"],
-            exclude=exclude,
-            also_exclude=learned["exclude"],
+        return reading_of(
+            self.model,
+            self.tally,
+            format_,
+            exclude,
             since=as_time(since),
             until=as_time(until),
-            redact=learned["redact"],
-            drop_duplicates=learned["drop_duplicates"],
-            known_formats=tuple(dict.fromkeys(learned["formats"].values())),
             known_numbers=self.numbers.fields,
             progress=lambda source, n: self.say(f"reading {source}", n),
-            tally=self.tally,
         )
 
     def _add(self, records: pl.DataFrame, stores: list[EventStore]) -> None:
-        masked = mask(records["message"])
-        rows = self.matcher.rows(masked.distinct_key, masked.distinct_text)[masked.inverse]
-        shared = event_columns(records, self.services, self.sources, self.hosts)
-        shared = shared.with_columns(pl.Series("template", rows), *self.numbers.of(records, masked))
+        shared, masked = typed(records, self.matcher, self.numbers, self.services, self.sources, self.hosts)
         self._note_times(shared["time_us"])
         if self.collector is not None:
             self.collector.add_records(records, shared)
@@ -397,7 +407,7 @@ class _Detecting:
                 writer.add_windows(judged.odd)
             else:
                 sample(self.episodes, events, self.services.names)
-                lines, shown, hidden = overlay.lines(line_verdicts(self.model.events, events, words), judged)
+                lines, shown, hidden = overlay.lines(line_verdicts(self.model.events, events, words), judged.usual)
                 alone = merging.add_lines(shown, judged.told)
                 covered.add_lines(hidden, judged.hidden.windows)
                 if self.collector is not None:

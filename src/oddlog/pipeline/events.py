@@ -17,6 +17,8 @@ from typing import Self
 import numpy as np
 import polars as pl
 
+from oddlog.pipeline.watching import NumberColumns
+from oddlog.templates import Masked, Matcher, mask
 from oddlog.types import LEVELS, NO_TIME, TIME, Tally
 
 ROWS_IN_MEMORY = 1_000_000  # ≈ 75 MB of events with keys of 25 characters
@@ -77,6 +79,21 @@ def repeated(events: pl.DataFrame) -> pl.DataFrame:
         return events.drop("count")
     times = events["count"].clip(1, MOST_REPEATS).to_numpy()
     return events.drop("count")[np.repeat(np.arange(len(events)), times)]
+
+
+def typed(
+    records: pl.DataFrame,
+    matcher: Matcher,
+    numbers: NumberColumns,
+    services: Codes,
+    sources: Codes,
+    hosts: Codes | None = None,
+) -> tuple[pl.DataFrame, Masked]:
+    """Return `event_columns` with each record's ``template`` and the model's numbers, and the masked messages."""
+    masked = mask(records["message"])
+    rows = matcher.rows(masked.distinct_key, masked.distinct_text)[masked.inverse]
+    shared = event_columns(records, services, sources, hosts)
+    return shared.with_columns(pl.Series("template", rows), *numbers.of(records, masked)), masked
 
 
 class EventStore:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -19,7 +20,6 @@ from oddlog.pipeline.episodes import Episode, incident_of, is_part, lines_of, to
 from oddlog.pipeline.events import Codes
 from oddlog.pipeline.odd import MOST_ODD, OddWindows, combination, patterns_of, told_of
 from oddlog.pipeline.rates import Judged
-from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.telling import Remark, reason_of
 from oddlog.templates import Matcher
 from oddlog.types import (
@@ -44,6 +44,14 @@ MOST_LINES = 20
 MOST_WINDOWS_SHOWN = 5
 MOST_REASONS = 6
 TINY = 1e-300
+
+
+class Rereading(Protocol):
+    """What lines can be read from once more: `Reading`, or `Recent`."""
+
+    def again(self, wanted: Mapping[str, Collection[int]], columns: Sequence[str] = ...) -> pl.DataFrame:
+        """Return `columns` of the lines whose numbers are `wanted` by source; others may be missing."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -126,7 +134,7 @@ class Merging:
         words = self.words[np.array([min(row, len(self.words) - 1)])]
         return float(self.model.events.score(np.array([row], np.uint32), np.array([level], np.uint8), words)[0])
 
-    def incidents(self, reading: Reading) -> list[Incident]:
+    def incidents(self, reading: Rereading) -> list[Incident]:
         """Return the incidents, most pressing first."""
         found: list[_Found] = []
         told: set[int] = set()
@@ -346,7 +354,7 @@ class Merging:
         said = f"{self.model.id}\n{key}\n{source}\n{position[1]}"
         return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
 
-    def _with_lines(self, found: list[_Found], reading: Reading) -> list[Incident]:
+    def _with_lines(self, found: list[_Found], reading: Rereading) -> list[Incident]:
         wanted: dict[str, set[int]] = defaultdict(set)
         for one in found:
             for source, line, _ in one.refs:

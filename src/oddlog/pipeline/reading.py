@@ -97,7 +97,7 @@ class Reading:
         asked = Exclusion(self.exclude) if self.exclude else None
         exclusions = [one for one in (asked, Exclusion(self.also_exclude) if self.also_exclude else None) if one]
         for _, frame in self._every(paths, self._source):
-            kept = self._kept(frame, exclusions)
+            kept = self.kept(frame, exclusions)
             if len(kept):
                 yield kept
         if asked is not None:
@@ -145,7 +145,7 @@ class Reading:
                     return
 
         for _, frame in self._every(sources, beginning):
-            frames.append(self._kept(frame, exclusions))
+            frames.append(self.kept(frame, exclusions))
         return frames, ends
 
     def _every(
@@ -225,7 +225,7 @@ class Reading:
         read, broken = 0, self.tally.counts[BROKEN]
         for lines in self._blocks(source, self.tally):
             if source not in self.formats:
-                self.formats[source] = self._detect(lines, years.at(0))
+                self.formats[source] = self.detected(lines["text"], years.at(0))
             self.places.note(source, lines)
             read += len(lines)
             self.lines += len(lines)
@@ -288,8 +288,9 @@ class Reading:
         self._spool.seek(0)
         return read_blocks(source, tally, stdin=self._spool)
 
-    def _detect(self, lines: pl.DataFrame, year: int) -> Detected:
-        sample = lines["text"].head(SAMPLE_LINES)
+    def detected(self, text: pl.Series, year: int) -> Detected:
+        """Return the format of a source, told by the `text` of its first lines."""
+        sample = text.head(SAMPLE_LINES)
         if self.format:
             by_name(self.format)
             return detect_format(sample, year=year, names=[self.format])
@@ -300,7 +301,8 @@ class Reading:
                 return known
         return detect_format(sample, year=year, alternatives=False)
 
-    def _kept(self, records: pl.DataFrame, exclusions: Sequence[Exclusion]) -> pl.DataFrame:
+    def kept(self, records: pl.DataFrame, exclusions: Sequence[Exclusion]) -> pl.DataFrame:
+        """Return the records that no exclusion, and no bound of time, leaves out; the others are counted."""
         before = len(records)
         if self.since is not None:
             records = records.filter((pl.col("time") >= self.since).fill_null(value=True))

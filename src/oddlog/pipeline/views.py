@@ -62,11 +62,11 @@ class Cut:
         """The plural of what the windows are, for people."""
         return "sessions" if self.by == "session" else "windows"
 
-    def windower(self, tally: Tally) -> Windower:
-        """Return a new windower."""
+    def windower(self, tally: Tally, **bounds: int) -> Windower:
+        """Return a new windower; `bounds` are its ``lateness_us``, ``max_open`` and ``max_held``."""
         idle_us = self.closing.idle_us if self.closing else None
         ends = self.closing.end_templates if self.closing else frozenset()
-        return Windower(by=self.by, size=self.size, idle_us=idle_us, end_templates=ends, tally=tally)
+        return Windower(by=self.by, size=self.size, idle_us=idle_us, end_templates=ends, tally=tally, **bounds)
 
     def partition(self) -> pl.Expr:
         """Return what events must have in common to lie in one partition: never less than their window."""

@@ -14,7 +14,7 @@ import polars as pl
 from oddlog.errors import InternalError
 from oddlog.templates.frames import Frames, frames
 from oddlog.templates.mask import key_of_text
-from oddlog.types import I64, OVERFLOW, U32, U64, Bool, Templates
+from oddlog.types import I64, OVERFLOW, U32, U64, Bool, State, Templates
 
 OVERFLOW_TEXT = "(a type beyond the limit of types)"
 
@@ -75,6 +75,17 @@ class Matcher:
             for i in strange:
                 known[i] = self._row_of_strange(int(key[i]), text, int(i))
         return known.astype(np.uint32)
+
+    def state(self) -> State:
+        """Return the types unseen by the model, for `restore`."""
+        return State(meta={"text": self._unseen_text, "key": [f"{key:x}" for key in self._unseen_key]})
+
+    def restore(self, state: State) -> None:
+        """Take over the unseen types of another matcher of the same templates; this one must be new."""
+        for key, text in zip(state.meta["key"], state.meta["text"], strict=True):
+            self._unseen[int(key, 16)] = len(self.templates) + self.n_unseen
+            self._unseen_key.append(int(key, 16))
+            self._unseen_text.append(text)
 
     def unseen_key(self, row: int) -> int:
         """Return the key of an unseen type."""

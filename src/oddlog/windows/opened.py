@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oddlog.types import CLOSED_BY, I64, Bool, Tally
-from oddlog.windows.arrival import FOREVER
+from oddlog.windows.arrival import FOREVER, NEVER
 from oddlog.windows.closed import ClosedWindows
 from oddlog.windows.held import Grown, Held
 from oddlog.windows.keys import Groups
@@ -18,7 +18,7 @@ from oddlog.windows.splits import Carried, Limits, breaks
 from oddlog.windows.stored import text_arrays, texts_of
 
 OPEN, END, IDLE, AGE, SIZE, BOUNDS = range(6)  # `rest` and `headless` are what `Closing.settled` finds
-FIELDS = ("first", "last", "count", "part", "bin", "touched", "check", "head")
+FIELDS = ("first", "last", "count", "part", "bin", "touched", "told", "check", "head")
 
 
 @dataclass(frozen=True)
@@ -247,6 +247,19 @@ class OpenWindows:
         )
         self.close(slots, label, closes, np.searchsorted(path, closes, side="right"))
         self._soonest = int(check.min()) if len(check) else FOREVER
+
+    def resting(self, since: int) -> ClosedWindows | None:
+        """Return the windows that stay open but have had no event since `since`; each pause is told once."""
+        slots = self.slots()
+        last, touched = self.value("last")[slots], self.value("touched")[slots] + 1
+        slots = slots[(last < since) & (last > NEVER) & (self.value("told")[slots] != touched)]
+        if not len(slots):
+            return None
+        self.value("told")[slots] = self.value("touched")[slots] + 1
+        none = np.zeros(len(slots), np.int64)
+        of, start, stop = self.held.runs_of(self.value("head")[slots])
+        part, number, last = (self.value(name)[slots] for name in ("part", "bin", "last"))
+        return ClosedWindows(self.bases(slots), part, number, none + OPEN, last, none, of=of, start=start, stop=stop)
 
     def close(self, slots: I64, label: I64, closes: I64, emitted: I64) -> None:
         """Close open windows [x]."""

@@ -143,6 +143,33 @@ class Windower:
         self._open.close(slots, none + OPEN, self._open.value("last")[slots], none)
         return self._emit()
 
+    def resting(self, pause_us: int) -> Windows:
+        """Return the sessions that are silent for longer than `pause_us`, closed by ``open``; they stay open.
+
+        Each pause of a session is told once: it comes again after a further event and a further pause.
+        """
+        if self._numbers is None or self.by != "session":
+            return Windows.empty()
+        found = self._open.resting(self._clock.watermark - pause_us)
+        if found is None:
+            return Windows.empty(len(self._numbers))
+        return as_windows([found], self._open.held, None)
+
+    @property
+    def watermark_us(self) -> int:
+        """No event before this time is awaited any more."""
+        return self._clock.watermark
+
+    @property
+    def n_open(self) -> int:
+        """How many windows are open."""
+        return 0 if self._numbers is None else len(self._open.slot)
+
+    @property
+    def n_waiting(self) -> int:
+        """How many events wait until their order is final."""
+        return 0 if self._numbers is None else len(self._waiting)
+
     # -- state ----------------------------------------------------------------------------------------------
 
     def state(self) -> State:
