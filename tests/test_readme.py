@@ -74,7 +74,7 @@ def test_every_make_target_and_every_extra_exists():
     assert {"demo", "test"} <= named <= targets
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     asked = set(re.findall(r"pip install '\.\[(\w+)\]'", README))
-    assert {"train"} == asked <= set(extras)
+    assert {"train", "service"} == asked <= set(extras)
 
 
 def test_the_session_is_what_make_demo_runs():

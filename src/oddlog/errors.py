@@ -11,6 +11,8 @@
     │   ├── TooLittleDataError    nothing can be learned from so few lines
     │   ├── ModelError            a model that is missing, damaged or of another version
     │   └── MissingExtraError     an optional dependency that is not installed
+    ├── SinkUnavailableError      an incident could not be handed over now: try again
+    ├── SinkRefusedError          an incident was refused for good
     └── InternalError             exit 1: ours, please report it
 """
 
@@ -90,6 +92,27 @@ class MissingExtraError(UserError):
             f"{what} needs the extra '{extra}', which is not installed.",
             f"Install it with: pip install 'oddlog[{extra}]'",
         )
+
+
+class SinkUnavailableError(OddlogError):
+    """A sink cannot take an incident now.
+
+    Parameters
+    ----------
+    message : str
+        What happened.
+    retry_after_s : float
+        When to try again.
+
+    """
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message, f"It is tried again in {retry_after_s:g} s.")
+        self.retry_after_s = retry_after_s
+
+
+class SinkRefusedError(OddlogError):
+    """A sink will never take an incident: an address that is gone, a password that is wrong."""
 
 
 class InternalError(OddlogError):

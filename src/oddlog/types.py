@@ -359,6 +359,30 @@ class Incident:
 
 
 @dataclass(frozen=True)
+class LiveIncident:
+    """An incident while it goes on, and what has happened to it.
+
+    Attributes
+    ----------
+    incident : Incident
+        As it is now; as it was last, if it is over or was withdrawn.
+    change : str
+        "new", "grown", "over" (nothing more came for an hour) or "withdrawn": what looked odd while it went on turned
+        out usual, or became part of another incident.
+    provisional : bool
+        Whether it rests on single lines, or on windows that are still open.
+    notable : bool
+        Whether it is worth to be told again: an incident that has grown by one window among many is not.
+
+    """
+
+    incident: Incident
+    change: Literal["new", "grown", "over", "withdrawn"]
+    provisional: bool
+    notable: bool = True
+
+
+@dataclass(frozen=True)
 class Batch:
     """What a source hands over at once.
 
@@ -387,6 +411,27 @@ class Source(Protocol):
 
     def commit(self, position: Any) -> None:
         """Note that whatever was handed over up to `position` has been dealt with, and may be forgotten."""
+        ...
+
+
+class Sink(Protocol):
+    """Takes incidents to where people look."""
+
+    name: str
+
+    def send(self, live: LiveIncident) -> None:
+        """Hand over what has happened to an incident; return once it is there.
+
+        The same may be sent twice, after a crash: `incident.id` tells.
+
+        Raises
+        ------
+        SinkUnavailableError
+            To be sent again later.
+        SinkRefusedError
+            Never to be sent again: it goes to the dead letters.
+
+        """
         ...
 
 

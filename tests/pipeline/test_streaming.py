@@ -19,9 +19,9 @@ from oddlog.model import Model
 from oddlog.pipeline.checkpointing import packed, unpacked
 from oddlog.pipeline.detecting import Detection
 from oddlog.pipeline.streaming import HURRIED, LATENESS_S, Pushed, Streaming
-from oddlog.pipeline.unfolding import QUIET_US, LiveIncident
+from oddlog.pipeline.unfolding import QUIET_US
 from oddlog.sources import read_blocks
-from oddlog.types import LINES, SCORES, Tally
+from oddlog.types import LINES, SCORES, LiveIncident, Tally
 from small_shop import shop_lines
 
 

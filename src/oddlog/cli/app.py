@@ -7,7 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from oddlog.cli import bench, datasets, demo, detect, feedback, fit, look, mark, report, simulate, tune, update, watch
+from oddlog.cli import (
+    bench,
+    datasets,
+    demo,
+    detect,
+    feedback,
+    fit,
+    look,
+    mark,
+    report,
+    serve,
+    simulate,
+    tune,
+    update,
+    watch,
+)
 
 app = typer.Typer(
     name="oddlog",
@@ -21,6 +36,7 @@ app.command("fit")(fit.fit)
 app.command("tune")(tune.tune)
 app.command("detect")(detect.detect)
 app.command("watch")(watch.watch)
+app.command("serve")(serve.serve)
 app.command("update")(update.update)
 app.add_typer(feedback.app, name="feedback")
 app.command("report")(report.report)

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from oddlog.model import Model
     from oddlog.pipeline.detecting import Detection
     from oddlog.pipeline.streaming import Pushed
-    from oddlog.pipeline.unfolding import LiveIncident
-    from oddlog.types import Incident, LineRef, Tally
+    from oddlog.types import Incident, LineRef, LiveIncident, Tally
 
 LEAST_P = 1e-15  # smaller ones say no more
 SHOWN_LINES = 3

@@ -12,8 +12,8 @@ import typer
 
 if TYPE_CHECKING:
     from oddlog.pipeline.streaming import Pushed, Streaming
-    from oddlog.pipeline.unfolding import LiveIncident
     from oddlog.sources import Pipe, Tail
+    from oddlog.types import LiveIncident
 
 STDIN = "-"
 

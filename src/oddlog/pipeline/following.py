@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from oddlog.pipeline.streaming import Pushed, Streaming
-from oddlog.pipeline.unfolding import LiveIncident
-from oddlog.types import Source
+from oddlog.types import LiveIncident, Source
 
 MAX_LINES = 20_000  # of a batch: about a tenth of a second's work
 TICK_S = 0.25  # between looks at what time alone has closed, and at incidents

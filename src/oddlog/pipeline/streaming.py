@@ -34,12 +34,12 @@ from oddlog.pipeline.events import Codes, repeated, typed
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.reading import SAMPLE_LINES
 from oddlog.pipeline.recent import MOST_BYTES, Recent
-from oddlog.pipeline.unfolding import LiveIncident, Unfolding
+from oddlog.pipeline.unfolding import Unfolding
 from oddlog.pipeline.verdicts import line_verdicts
 from oddlog.pipeline.views import PARTIAL, View
 from oddlog.pipeline.watching import NumberColumns
 from oddlog.templates import Matcher
-from oddlog.types import EVENTS, LINE_SCORES, NO_TIME, SCORES, TIME, State, Tally, Windows
+from oddlog.types import EVENTS, LINE_SCORES, NO_TIME, SCORES, TIME, LiveIncident, State, Tally, Windows
 from oddlog.windows import Windower
 
 LATENESS_S = 2.0
@@ -189,11 +189,14 @@ class Streaming:
         ]
         return _joined([done, *(Pushed(verdicts=frame) for frame in rest)])
 
-    def incidents(self) -> list[LiveIncident]:
-        """Return the incidents that are new or have changed since they were last asked for, most pressing first."""
+    def incidents(self, *, every: bool = False) -> list[LiveIncident]:
+        """Return the incidents that are new or have changed since they were last asked for, most pressing first.
+
+        Those that have changed a little are only returned if `every` change is asked for.
+        """
         changed = self._unfolding.changed(self._overlay, self._words, self._recent, self.end_us)
         self.told += sum(one.change == "new" for one in changed)
-        return changed
+        return [one for one in changed if every or one.notable]
 
     # -- state -----------------------------------------------------------------------------------------------
 

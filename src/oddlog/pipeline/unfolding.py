@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -37,7 +37,7 @@ from oddlog.pipeline.odd import OddWindows
 from oddlog.pipeline.recent import Recent
 from oddlog.pipeline.views import View
 from oddlog.templates import Matcher
-from oddlog.types import Bool, Incident, State, Tally, Windows
+from oddlog.types import Bool, Incident, LiveIncident, State, Tally, Windows
 
 QUIET_US = 3_600_000_000  # an incident is over after so much event time without anything more
 MOST_WINDOWS = 2_000  # odd windows held; beyond it the oldest are forgotten
@@ -47,29 +47,6 @@ _HELD = ("template", "level", "source", "line", "time_us", "service", "session",
 _LINE_BITS = 44  # of a place in one number: beside the source's 16
 FORGOTTEN = "odd window or line forgotten: too many are part of what goes on"
 
-Change = Literal["new", "grown", "over", "withdrawn"]
-
-
-@dataclass(frozen=True)
-class LiveIncident:
-    """An incident, and what has happened to it.
-
-    Attributes
-    ----------
-    incident : Incident
-        As it is now; as it was last, if it is over or was withdrawn.
-    change : str
-        "new", "grown", "over" (nothing more came for an hour) or "withdrawn": what looked odd while it went on turned
-        out usual, or became part of another incident.
-    provisional : bool
-        Whether it rests on single lines, or on windows that are still open.
-
-    """
-
-    incident: Incident
-    change: Change
-    provisional: bool
-
 
 @dataclass
 class _Told:
@@ -77,6 +54,7 @@ class _Told:
 
     last: LiveIncident
     seen_us: int  # event time of the last of it
+    weight: tuple[float, int]  # severity and windows when it was told last
 
 
 @dataclass
@@ -174,7 +152,7 @@ class Unfolding:
             told = [live for incident in found if (live := self._tell(incident, now_us)) is not None]
             here = {self._id_of(incident) for incident in found}
             gone = [id_ for id_ in self._told if id_ not in here]
-            told += [replace(self._told.pop(id_).last, change="withdrawn") for id_ in gone]
+            told += [replace(self._told.pop(id_).last, change="withdrawn", notable=True) for id_ in gone]
         return sorted(told, key=lambda one: -one.incident.severity) + self._end(now_us)
 
     # -- state -----------------------------------------------------------------------------------------------
@@ -198,6 +176,7 @@ class Unfolding:
                 "change": one.last.change,
                 "provisional": one.last.provisional,
                 "seen": one.seen_us,
+                "weight": one.weight,
             }
             for one in self._told.values()
         ]
@@ -233,7 +212,7 @@ class Unfolding:
         self._turn = meta["turn"]
         for one in meta["told"]:
             live = LiveIncident(incident_of(one["incident"]), one["change"], one["provisional"])
-            self._told[live.incident.id] = _Told(live, one["seen"])
+            self._told[live.incident.id] = _Told(live, one["seen"], (one["weight"][0], one["weight"][1]))
         self._stirred = True
 
     # -- grouping --------------------------------------------------------------------------------------------
@@ -267,14 +246,16 @@ class Unfolding:
         # Of what has no times nothing tells when it happened but that it has just come.
         seen_us = now_us if incident.end is None else round(incident.end.timestamp() * 1e6)
         if before is None:
-            self._told[id_] = _Told(live, seen_us)
+            self._told[id_] = _Told(live, seen_us, (incident.severity, incident.n_windows))
             return live
-        last, before.seen_us = before.last.incident, max(before.seen_us, seen_us)
-        weightier = incident.severity >= GROWN * last.severity or incident.n_windows >= GROWN * max(last.n_windows, 1)
-        if not weightier and provisional == before.last.provisional and incident.answer == last.answer:
+        last, before.seen_us = before.last, max(before.seen_us, seen_us)
+        live = replace(live, change="grown", notable=_is_weightier(incident, before.weight) or _differs(live, last))
+        if not live.notable and _size(incident) == _size(last.incident):
             return None
-        before.last = replace(live, change="grown")
-        return before.last
+        before.last = live
+        if live.notable:
+            before.weight = (incident.severity, incident.n_windows)
+        return live
 
     def _rests_on_what_is_open(self, incident: Incident) -> bool:
         if incident.n_windows:
@@ -317,7 +298,7 @@ class Unfolding:
         patterns = {name.removeprefix("p:") for name in names if name.startswith("p:")}
         self._drop_types(types, patterns)
         self._forget(names)
-        return [replace(self._told.pop(id_).last, change="over") for id_ in sorted(over)]
+        return [replace(self._told.pop(id_).last, change="over", notable=True) for id_ in sorted(over)]
 
     def _drop(self, view: str, keys: set[str]) -> None:
         """Let go of the windows of these keys."""
@@ -381,6 +362,18 @@ class Unfolding:
 
     def _place(self, source: int, line: int) -> tuple[str, int]:
         return self._of[3].names[source], line
+
+
+def _is_weightier(incident: Incident, weight: tuple[float, int]) -> bool:
+    return bool(incident.severity >= GROWN * weight[0] or incident.n_windows >= GROWN * max(weight[1], 1))
+
+
+def _differs(one: LiveIncident, last: LiveIncident) -> bool:
+    return (one.provisional, one.incident.answer) != (last.provisional, last.incident.answer)
+
+
+def _size(incident: Incident) -> tuple[object, ...]:
+    return incident.n_windows, incident.start, incident.end, len(incident.lines), incident.severity
 
 
 def _line_name(place: tuple[str, int]) -> str:

@@ -1,0 +1,67 @@
+"""`oddlog serve`: take lines over HTTP, judge them, keep what is odd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def serve(
+    model: Annotated[Path, typer.Option("-m", "--model", help="A model made by oddlog fit.")],
+    data: Annotated[Path, typer.Option(help="Folder for what is kept: lines not judged yet, incidents.")] = Path(
+        "oddlog-data"
+    ),
+    host: Annotated[str, typer.Option(help="Address to listen at; other machines reach only another than this.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port to listen at.", min=0, max=65_535)] = 8514,
+    token: Annotated[str, typer.Option(help="What every request must bring; needed to listen beyond loopback.")] = "",
+    exclude: Annotated[str, typer.Option(help="SQL condition for records to leave out, besides the model's.")] = "",
+    lateness: Annotated[str, typer.Option(help="How long to wait for lines that come out of order.")] = "2s",
+    most_spooled: Annotated[
+        int, typer.Option("--most-spooled", help="MiB of lines kept that are not judged yet.", min=1)
+    ] = 1_024,
+) -> None:
+    """Take lines over HTTP (JSON, Loki, OTLP, Elasticsearch _bulk, Splunk HEC), judge them, keep incidents.
+
+    [dim]Example: oddlog serve -m app.model --data /var/lib/oddlog[/dim]
+    """
+    from oddlog.cli import StoppedError, overlay, prepare, show
+    from oddlog.config import parse_duration
+    from oddlog.errors import ConfigError, MissingExtraError
+
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise MissingExtraError("oddlog serve", "service") from error
+    from oddlog.model import load
+    from oddlog.pipeline.streaming import Streaming
+    from oddlog.service.api import make_app
+    from oddlog.service.worker import Worker
+    from oddlog.sources.spool import Spool
+    from oddlog.store import Store
+
+    if host not in LOOPBACK and not token:
+        raise ConfigError(
+            f"Whoever reaches {host} could push lines and read incidents.", "Give --token, or listen at 127.0.0.1."
+        )
+    prepare()
+    answers, loaded = overlay.answers(model), load(model)
+    stream = Streaming(loaded, exclude=exclude, lateness_s=parse_duration(lateness), answers=answers)
+    spool = Spool(data / "spool", stream.tally, most_bytes=most_spooled << 20)
+    store = Store(data / "oddlog.db")
+    worker = Worker(spool, stream, store, heed=overlay.Heeding(model, answers, stream.heed))
+    worker.start()
+    show.tell_notes([f"Listening at http://{host}:{port}; keeping lines and incidents in {data}."])
+    try:
+        uvicorn.run(make_app(worker, token=token), host=host, port=port, log_level="warning", access_log=False)
+    except StoppedError:
+        pass  # somebody wants it to end: that is how it ends
+    finally:
+        worker.stop()
+        store.close()
+        spool.close()

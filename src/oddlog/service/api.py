@@ -1,0 +1,268 @@
+"""The endpoints: what existing shippers speak, and what there is to read."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import orjson
+
+from oddlog import __version__
+from oddlog.errors import MissingExtraError
+from oddlog.service import decoding
+from oddlog.service.decoding import MOST_BYTES, MalformedError, TooLargeError
+from oddlog.service.worker import Worker
+from oddlog.sources.spool import SpoolFullError
+
+try:
+    from fastapi import FastAPI, Request
+    from fastapi.concurrency import run_in_threadpool
+    from fastapi.responses import JSONResponse, PlainTextResponse, Response
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+    from prometheus_client.core import CounterMetricFamily, Metric
+except ImportError as error:
+    raise MissingExtraError("The service", "service") from error
+
+MOST_LAG = 5_000_000  # lines not judged yet, from which on the service is not ready for more
+MOST_SHOWN = 1_000
+_ELASTIC = {"X-Elastic-Product": "Elasticsearch"}  # its clients refuse to talk to anything that does not say so
+_ELASTIC_VERSION = "8.15.0"  # what its clients are told, so that they speak to it as they know
+_RETRY_S = 5
+_OPEN = ("/healthz", "/readyz", "/services/collector/health")
+
+
+class Metrics:
+    """What is counted for Prometheus."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.registry = here = CollectorRegistry()
+        self.lines = Counter("oddlog_lines", "Lines acknowledged.", ["endpoint"], registry=here)
+        self.refused = Counter("oddlog_refused_requests", "Requests refused.", ["endpoint", "reason"], registry=here)
+        self.seconds = Histogram("oddlog_ingest_seconds", "Time until a push was durable.", ["endpoint"], registry=here)
+        stream, spool = worker.stream, worker.spool
+        for name, text, value in (
+            ("oddlog_lines_behind", "Lines acknowledged and not judged yet.", lambda: worker.behind),
+            ("oddlog_spool_bytes", "Size of the spool on disk.", lambda: spool.n_bytes),
+            ("oddlog_windows_open", "Windows that are open.", lambda: stream.n_open),
+            ("oddlog_windows", "Windows judged.", lambda: stream.windows),
+            ("oddlog_windows_odd", "Windows that were odd.", lambda: stream.odd_windows),
+            ("oddlog_lines_odd", "Lines odd by themselves.", lambda: stream.odd_lines),
+            ("oddlog_incidents", "Incidents told.", lambda: stream.told),
+            ("oddlog_worker_up", "Whether lines are being judged.", lambda: float(worker.alive)),
+        ):
+            Gauge(name, text, registry=here).set_function(value)
+        self._tally = stream.tally
+        here.register(self)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return what was cut, dropped, repaired or let go, by reason."""
+        family = CounterMetricFamily("oddlog_counted", "Cut, dropped, repaired or let go.", labels=["reason"])
+        for reason, n in list(self._tally.counts.items()):
+            family.add_metric([reason], n)
+        yield family
+
+
+def make_app(worker: Worker, *, token: str = "") -> FastAPI:
+    """Return the application.
+
+    Parameters
+    ----------
+    worker : Worker
+        Judges what is pushed; started by whoever runs the application.
+    token : str
+        What every request must bring (``Authorization: Bearer …``, ``Splunk …``), but health; empty for none.
+
+    """
+    app = FastAPI(title="oddlog", version=__version__, docs_url="/api/docs", redoc_url=None)
+    _Endpoints(worker, token).install(app)
+    return app
+
+
+class _Endpoints:
+    def __init__(self, worker: Worker, token: str) -> None:
+        self._worker, self._token, self._metrics = worker, token, Metrics(worker)
+
+    def install(self, app: FastAPI) -> None:
+        @app.middleware("http")
+        async def allowed(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+            open_to_all = request.url.path in ("/healthz", "/readyz", "/services/collector/health")
+            return (
+                await go_on(request) if open_to_all or self._allowed(request) else _refusal(401, "A token is needed.")
+            )
+
+        for path, methods, handler in (
+            ("/v1/lines", ["POST"], self.lines),
+            ("/loki/api/v1/push", ["POST"], self.loki),
+            ("/_bulk", ["POST", "PUT"], self.bulk),
+            ("/{index}/_bulk", ["POST", "PUT"], self.bulk),
+            ("/v1/logs", ["POST"], self.otlp),
+            ("/services/collector", ["POST"], self.hec),
+            ("/services/collector/event", ["POST"], self.hec),
+            ("/services/collector/event/1.0", ["POST"], self.hec),
+            ("/services/collector/raw", ["POST"], self.hec_raw),
+        ):
+            app.add_api_route(path, handler, methods=methods, response_model=None, tags=["push"])
+        reads: tuple[tuple[str, Callable[..., Awaitable[Response]]], ...] = (
+            ("/", self.root),
+            ("/services/collector/health", self.hec_health),
+            ("/healthz", self.healthz),
+            ("/readyz", self.readyz),
+            ("/metrics", self.metrics),
+            ("/api/v1/incidents", self.incidents),
+            ("/api/v1/incidents/{id_}", self.incident),
+        )
+        for path, read in reads:
+            app.add_api_route(path, read, methods=["GET"], response_model=None, tags=["read"])
+
+    def _allowed(self, request: Request) -> bool:
+        said = request.headers.get("authorization", "").partition(" ")[2]
+        return not self._token or hmac.compare_digest(said.encode(), self._token.encode())
+
+    # -- push ------------------------------------------------------------------------------------------------
+
+    async def lines(self, request: Request, source: str = "") -> Response:
+        """Take lines, one a row: JSON objects or any text. `source` names where they are from."""
+        done = await self._take(request, "lines", lambda body: decoding.lines(body, f"http/{source}" if source else ""))
+        return done if isinstance(done, Response) else Response(status_code=204)
+
+    async def loki(self, request: Request) -> Response:
+        """Take what Loki's push takes: JSON, or snappy-compressed protobuf."""
+        json = _is_json(request)
+        done = await self._take(request, "loki", decoding.loki_json if json else decoding.loki_protobuf)
+        return done if isinstance(done, Response) else Response(status_code=204)
+
+    async def otlp(self, request: Request) -> Response:
+        """Take OTLP/HTTP logs: protobuf or JSON."""
+        json = _is_json(request)
+        done = await self._take(request, "otlp", decoding.otlp_json if json else decoding.otlp_protobuf)
+        if isinstance(done, Response):
+            return done
+        return JSONResponse({}) if json else Response(b"", media_type="application/x-protobuf")
+
+    async def bulk(self, request: Request, index: str = "") -> Response:
+        """Take an Elasticsearch _bulk request: documents to index or create."""
+        items: list[dict[str, Any]] = []
+
+        def decode(body: bytes) -> decoding.Entries:
+            entries, told = decoding.bulk(body, index)
+            items.extend(told)
+            return entries
+
+        done = await self._take(request, "bulk", decode)
+        if isinstance(done, Response):
+            done.headers.update(_ELASTIC)
+            return done
+        errors = any("error" in one for item in items for one in item.values())
+        answer = {"took": 1, "errors": errors, "items": items}
+        return Response(orjson.dumps(answer), media_type="application/json", headers=_ELASTIC)
+
+    async def hec(self, request: Request) -> Response:
+        """Take events of Splunk's HTTP event collector."""
+        return await self._hec(request, decoding.hec_events)
+
+    async def hec_raw(self, request: Request, source: str = "raw") -> Response:
+        """Take raw lines as Splunk's HTTP event collector does."""
+        return await self._hec(request, lambda body: decoding.lines(body, f"hec/{source}"))
+
+    async def _hec(self, request: Request, decode: Callable[[bytes], decoding.Entries]) -> Response:
+        done = await self._take(request, "hec", decode)
+        return done if isinstance(done, Response) else JSONResponse({"text": "Success", "code": 0})
+
+    async def _take(
+        self, request: Request, endpoint: str, decode: Callable[[bytes], decoding.Entries]
+    ) -> Response | int:
+        """Return how many lines are durable now, or the refusal."""
+        try:
+            body = await _body(request)
+            with self._metrics.seconds.labels(endpoint).time():
+                n = await run_in_threadpool(self._keep, body, request.headers.get("content-encoding", ""), decode)
+        except MalformedError as error:
+            return self._refused(endpoint, "malformed", _refusal(400, str(error)))
+        except TooLargeError as error:
+            return self._refused(endpoint, "too large", _refusal(413, str(error)))
+        except SpoolFullError as error:
+            return self._refused(endpoint, "full", _refusal(429, str(error), retry_s=error.retry_after_s))
+        except OSError as error:
+            said = f"Nothing can be written: {error.strerror}."
+            return self._refused(endpoint, "disk", _refusal(503, said, retry_s=_RETRY_S))
+        self._metrics.lines.labels(endpoint).inc(n)
+        return n
+
+    def _keep(self, body: bytes, encoding: str, decode: Callable[[bytes], decoding.Entries]) -> int:
+        return self._worker.spool.append(decode(decoding.inflated(body, encoding)))
+
+    def _refused(self, endpoint: str, reason: str, response: Response) -> Response:
+        self._metrics.refused.labels(endpoint, reason).inc()
+        return response
+
+    # -- read ------------------------------------------------------------------------------------------------
+
+    async def root(self) -> Response:
+        """Say who this is, as Elasticsearch's clients ask first."""
+        told = {"name": "oddlog", "tagline": f"oddlog {__version__}", "version": {"number": _ELASTIC_VERSION}}
+        return JSONResponse(told, headers=_ELASTIC)
+
+    async def hec_health(self) -> Response:
+        """Answer as Splunk's collector does."""
+        return JSONResponse({"text": "HEC is healthy", "code": 17})
+
+    async def healthz(self) -> Response:
+        """Say whether the service is alive."""
+        alive = self._worker.failure is None
+        return PlainTextResponse(
+            "ok" if alive else f"the worker has stopped: {self._worker.failure}", 200 if alive else 500
+        )
+
+    async def readyz(self) -> Response:
+        """Say whether lines should be sent here: they are being judged, and not too many wait."""
+        worker = self._worker
+        if not worker.alive:
+            return PlainTextResponse("no lines are judged", 503)
+        if worker.unstored:
+            return PlainTextResponse(f"{worker.unstored:,} incidents cannot be stored", 503)
+        if worker.behind > MOST_LAG:
+            return PlainTextResponse(f"{worker.behind:,} lines behind", 503)
+        return PlainTextResponse("ok")
+
+    async def metrics(self) -> Response:
+        """Return what Prometheus scrapes."""
+        return Response(generate_latest(self._metrics.registry), media_type="text/plain; version=0.0.4")
+
+    async def incidents(self, limit: int = 100, *, every: bool = False) -> Response:
+        """Return the incidents last changed, the latest first."""
+        most = max(1, min(limit, MOST_SHOWN))
+        found = await run_in_threadpool(lambda: self._worker.store.incidents(most, every=every))
+        return _json({"incidents": [_told(one) for one in found]})
+
+    async def incident(self, id_: str) -> Response:
+        """Return one incident."""
+        found = await run_in_threadpool(self._worker.store.incident, id_)
+        return _refusal(404, "There is no such incident.") if found is None else _json(_told(found))
+
+
+async def _body(request: Request) -> bytes:
+    """Return the body, never more of it than is allowed."""
+    found = bytearray()
+    async for piece in request.stream():
+        found += piece
+        if len(found) > MOST_BYTES:
+            raise TooLargeError(f"The body is larger than {MOST_BYTES >> 20} MiB.", "Push less at a time.")
+    return bytes(found)
+
+
+def _is_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json"
+
+
+def _refusal(status: int, said: str, *, retry_s: int = 0) -> Response:
+    return JSONResponse({"error": said}, status, headers={"Retry-After": str(retry_s)} if retry_s else {})
+
+
+def _json(value: Any) -> Response:
+    return Response(orjson.dumps(value), media_type="application/json")
+
+
+def _told(one: Any) -> dict[str, Any]:
+    fields = ("change", "provisional", "stored", "updated", "times")
+    return {**one.incident, **{name: getattr(one, name) for name in fields}}

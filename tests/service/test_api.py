@@ -1,0 +1,194 @@
+"""The service by its endpoints, in one process: pushed lines become stored incidents."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import oddlog
+from oddlog.pipeline.streaming import Streaming
+from oddlog.sources.spool import Spool
+
+pytest.importorskip("fastapi")
+from fastapi.testclient import TestClient
+
+from oddlog.service.api import make_app
+from oddlog.service.worker import Worker
+from oddlog.store import Store
+
+TURNS = 10_000
+
+
+class Service:
+    """A service whose worker goes on when it is told."""
+
+    def __init__(self, model: Path, data: Path, *, token: str = "", most_bytes: int = 1 << 24) -> None:
+        self.now = 0.0
+        stream = Streaming(oddlog.load(model), sample_lines=50)
+        self.spool = Spool(data / "spool", stream.tally, most_bytes=most_bytes)
+        self.store = Store(data / "oddlog.db")
+        self.worker = Worker(self.spool, stream, self.store, clock=lambda: self.now)
+        self.client = TestClient(make_app(self.worker, token=token))
+
+    def judge(self, seconds: int = 30) -> None:
+        """Let time pass until all is judged."""
+        for _ in range(seconds * 2):
+            self.now += 0.5
+            self.worker.turn(0.0)
+
+    def close(self) -> None:
+        self.client.close()
+        self.store.close()
+        self.spool.close()
+
+
+@pytest.fixture
+def service(quick_model: Path, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    started: list[Service] = []
+
+    def start(**options: object) -> Service:
+        started.append(Service(quick_model, tmp_path, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+def test_pushed_lines_become_one_stored_incident(service: Callable[..., Service], odd_log: Path):
+    one = service()
+    answer = one.client.post("/v1/lines?source=shop", content=odd_log.read_bytes())
+    assert answer.status_code == 204
+    one.judge()
+    (incident,) = one.client.get("/api/v1/incidents").json()["incidents"]
+    assert (incident["n_windows"], incident["change"], incident["provisional"]) == (3, "over", False)
+    assert incident["lines"][0]["source"] == "http/shop"
+    assert "lost: carrier refused" in incident["lines"][0]["text"]
+    assert one.client.get(f"/api/v1/incidents/{incident['id']}").json() == incident
+    assert one.client.get("/api/v1/incidents/nope").status_code == 404
+
+
+def test_the_same_lines_by_loki_and_gzip_are_judged_alike(service: Callable[..., Service], odd_log: Path):
+    one = service()
+    values = [[str(1_772_438_400_000_000_000 + i), line] for i, line in enumerate(odd_log.read_text().splitlines())]
+    body = json.dumps({"streams": [{"stream": {"app": "shop"}, "values": values}]}).encode()
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    assert one.client.post("/loki/api/v1/push", content=gzip.compress(body), headers=headers).status_code == 204
+    one.judge()
+    (incident,) = one.client.get("/api/v1/incidents").json()["incidents"]
+    assert incident["n_windows"] == 3
+
+
+def test_a_full_spool_is_answered_by_429_and_nothing_acknowledged_is_lost(
+    service: Callable[..., Service], odd_log: Path
+):
+    one = service(most_bytes=20_000)
+    texts = odd_log.read_text().splitlines(keepends=True)
+    taken = 0
+    for start in range(0, len(texts), 100):
+        answer = one.client.post("/v1/lines", content="".join(texts[start : start + 100]))
+        if answer.status_code == 429:
+            assert int(answer.headers["Retry-After"]) > 0
+            break
+        taken += len(texts[start : start + 100])
+    assert 0 < taken < len(texts)
+    one.judge()
+    assert one.worker.stream.lines == taken
+    assert 'reason="full"' in one.client.get("/metrics").text
+
+
+def test_clients_of_elasticsearch_and_splunk_are_answered_as_they_expect(service: Callable[..., Service]):
+    one = service()
+    body = b'{"create":{"_index":"web"}}\n{"message":"hello"}\n'
+    for method in ("POST", "PUT"):
+        answer = one.client.request(method, "/_bulk", content=body)
+        assert (answer.status_code, answer.json()["errors"]) == (200, False)
+        assert answer.headers["X-Elastic-Product"] == "Elasticsearch"
+    assert one.client.get("/").headers["X-Elastic-Product"] == "Elasticsearch"
+    event = one.client.post("/services/collector/event", content=b'{"event":"hello"}')
+    assert event.json() == {"text": "Success", "code": 0}
+    assert one.client.get("/services/collector/health").status_code == 200
+
+
+def test_what_is_malformed_or_too_large_is_refused_and_counted(service: Callable[..., Service]):
+    one = service()
+    assert one.client.post("/v1/logs", content=b"\x01nonsense").status_code == 400
+    assert one.client.post("/v1/lines", content=bytes(17 << 20)).status_code == 413
+    text = one.client.get("/metrics").text
+    assert 'oddlog_refused_requests_total{endpoint="otlp",reason="malformed"} 1.0' in text
+    assert 'oddlog_refused_requests_total{endpoint="lines",reason="too large"} 1.0' in text
+
+
+def test_without_the_token_nothing_is_told_but_health(service: Callable[..., Service]):
+    one = service(token="s3cret")
+    for path in ("/api/v1/incidents", "/metrics", "/api/docs", "/openapi.json"):
+        assert one.client.get(path).status_code == 401
+    assert one.client.post("/v1/lines", content=b"x").status_code == 401
+    assert one.client.get("/healthz").text == "ok"
+    for scheme in ("Bearer", "Splunk"):
+        assert one.client.post("/v1/lines", content=b"x", headers={"Authorization": f"{scheme} s3cret"}).is_success
+
+
+def test_it_is_ready_while_lines_are_judged(service: Callable[..., Service]):
+    one = service()
+    assert one.client.get("/readyz").status_code == 503
+    one.worker.start()
+    assert one.client.get("/readyz").text == "ok"
+    one.worker.stop()
+
+
+def test_a_restart_goes_on_and_stores_no_incident_twice(
+    service: Callable[..., Service], odd_log: Path, quick_model: Path
+):
+    texts = odd_log.read_text().splitlines(keepends=True)
+    lost = [i for i, text in enumerate(texts) if "lost" in text]
+    first = service()
+    first.client.post("/v1/lines?source=shop", content="".join(texts[: lost[1] + 1]))
+    first.judge(8)
+    assert len(first.store.incidents()) == 1
+    first.close()  # as by kill -9: no last checkpoint is written
+    second = service()
+    second.client.post("/v1/lines?source=shop", content="".join(texts[lost[1] + 1 :]))
+    second.judge()
+    (stored,) = second.store.incidents(every=True)
+    whole = oddlog.load(quick_model).detect(odd_log).incidents[0]
+    assert stored.incident["n_windows"] == 3
+    assert stored.incident["keys"] == list(whole.keys)
+    assert second.worker.stream.windows == len(oddlog.load(quick_model).detect(odd_log).scores)
+
+
+def test_while_nothing_can_be_stored_it_stays_up_and_catches_up(
+    service: Callable[..., Service], odd_log: Path, monkeypatch: pytest.MonkeyPatch
+):
+    one = service()
+    one.worker.start()
+    save = one.store._save
+
+    def locked(*_: object) -> None:
+        import sqlalchemy as sa  # noqa: PLC0415
+
+        raise sa.exc.OperationalError("insert", {}, Exception("database is locked"))
+
+    monkeypatch.setattr(one.store, "_save", locked)
+    one.client.post("/v1/lines", content=odd_log.read_bytes())
+    for _ in range(TURNS):
+        one.now += 0.5
+        if one.worker.unstored:
+            break
+        time.sleep(0.001)  # the worker's thread needs a moment; what it does depends on `now` only
+    assert one.client.get("/readyz").status_code == 503
+    assert one.store.incidents() == []
+    monkeypatch.setattr(one.store, "_save", save)
+    for _ in range(TURNS):
+        one.now += 0.5
+        if one.store.incidents():
+            break
+        time.sleep(0.001)
+    assert len(one.store.incidents()) == 1
+    one.worker.stop()
+    assert one.worker.failure is None
