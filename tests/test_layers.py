@@ -28,8 +28,9 @@ MAY = {
     "pipeline": STAGES
     | {"types", "errors", "config", "plugins", "thresholds", "rates", "shares", "detectors", "model", "feedback"},
     | {"types", "errors", "config", "plugins", "thresholds", "rates", "detectors", "model", "feedback"},
+    "sinks": {"types", "errors"},
     "store": {"types", "errors"},
-    "service": {"types", "errors", "config", "sources", "pipeline", "model", "feedback", "store"},
+    "service": {"types", "sinks", "errors", "config", "sources", "pipeline", "model", "feedback", "store"},
     "model": {"types", "errors", "pipeline"},
     "evaluation": STAGES | {"types", "errors", "plugins", "config", "pipeline", "model", "datasets", "feedback"},
     "reports": STAGES | {"types", "errors", "pipeline", "model", "evaluation"},  # the same figures of labels

@@ -22,6 +22,10 @@ def serve(
     token: Annotated[str, typer.Option(help="What every request must bring; needed to listen beyond loopback.")] = "",
     exclude: Annotated[str, typer.Option(help="SQL condition for records to leave out, besides the model's.")] = "",
     lateness: Annotated[str, typer.Option(help="How long to wait for lines that come out of order.")] = "2s",
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(help="Where incidents go: webhook+URL, slack+URL, alertmanager+URL, file:PATH; may be repeated."),
+    ] = None,
     most_spooled: Annotated[
         int, typer.Option("--most-spooled", help="MiB of lines kept that are not judged yet.", min=1)
     ] = 1_024,
@@ -41,7 +45,9 @@ def serve(
     from oddlog.model import load
     from oddlog.pipeline.streaming import Streaming
     from oddlog.service.api import make_app
+    from oddlog.service.dispatching import Dispatcher
     from oddlog.service.worker import Worker
+    from oddlog.sinks import parse
     from oddlog.sources.spool import Spool
     from oddlog.store import Store
 
@@ -49,13 +55,17 @@ def serve(
         raise ConfigError(
             f"Whoever reaches {host} could push lines and read incidents.", "Give --token, or listen at 127.0.0.1."
         )
+    sinks = [parse(text) for text in sink or ()]
     prepare()
     answers, loaded = overlay.answers(model), load(model)
     stream = Streaming(loaded, exclude=exclude, lateness_s=parse_duration(lateness), answers=answers)
     spool = Spool(data / "spool", stream.tally, most_bytes=most_spooled << 20)
     store = Store(data / "oddlog.db")
-    worker = Worker(spool, stream, store, heed=overlay.Heeding(model, answers, stream.heed))
+    names = [one.name for one in sinks]
+    worker = Worker(spool, stream, store, sinks=names, heed=overlay.Heeding(model, answers, stream.heed))
+    dispatcher = Dispatcher(store, sinks)
     worker.start()
+    dispatcher.start()
     show.tell_notes([f"Listening at http://{host}:{port}; keeping lines and incidents in {data}."])
     try:
         uvicorn.run(make_app(worker, token=token), host=host, port=port, log_level="warning", access_log=False)
@@ -63,5 +73,6 @@ def serve(
         pass  # somebody wants it to end: that is how it ends
     finally:
         worker.stop()
+        dispatcher.stop()
         store.close()
         spool.close()

@@ -3,6 +3,7 @@
 ::
 
     POST ──► `decoding` ──► Spool (durable: then 2xx) ──► `Worker`: stream, checkpoints ──► Store ──► GET
+                                                                               `Dispatcher` ◄──┘ ──► sinks
 
 `api` holds the endpoints, `worker` the loop in a thread of its own. Needs the extra ``service``.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -40,7 +41,7 @@ class Metrics:
         self.lines = Counter("oddlog_lines", "Lines acknowledged.", ["endpoint"], registry=here)
         self.refused = Counter("oddlog_refused_requests", "Requests refused.", ["endpoint", "reason"], registry=here)
         self.seconds = Histogram("oddlog_ingest_seconds", "Time until a push was durable.", ["endpoint"], registry=here)
-        stream, spool = worker.stream, worker.spool
+        stream, spool, letters = worker.stream, worker.spool, worker.store.count_letters
         for name, text, value in (
             ("oddlog_lines_behind", "Lines acknowledged and not judged yet.", lambda: worker.behind),
             ("oddlog_spool_bytes", "Size of the spool on disk.", lambda: spool.n_bytes),
@@ -49,6 +50,8 @@ class Metrics:
             ("oddlog_windows_odd", "Windows that were odd.", lambda: stream.odd_windows),
             ("oddlog_lines_odd", "Lines odd by themselves.", lambda: stream.odd_lines),
             ("oddlog_incidents", "Incidents told.", lambda: stream.told),
+            ("oddlog_letters_waiting", "Incidents that sinks are still to be told of.", lambda: letters("waiting")),
+            ("oddlog_letters_dead", "Incidents that a sink refused.", lambda: letters("dead")),
             ("oddlog_worker_up", "Whether lines are being judged.", lambda: float(worker.alive)),
         ):
             Gauge(name, text, registry=here).set_function(value)
@@ -109,6 +112,7 @@ class _Endpoints:
             ("/healthz", self.healthz),
             ("/readyz", self.readyz),
             ("/metrics", self.metrics),
+            ("/api/v1/letters", self.letters),
             ("/api/v1/incidents", self.incidents),
             ("/api/v1/incidents/{id_}", self.incident),
         )
@@ -228,6 +232,12 @@ class _Endpoints:
     async def metrics(self) -> Response:
         """Return what Prometheus scrapes."""
         return Response(generate_latest(self._metrics.registry), media_type="text/plain; version=0.0.4")
+
+    async def letters(self, state: str = "dead", limit: int = 100) -> Response:
+        """Return what sinks were or are to be told: those "dead", "waiting" or "sent"."""
+        most = max(1, min(limit, MOST_SHOWN))
+        found = await run_in_threadpool(lambda: self._worker.store.letters(state, most))
+        return _json({"letters": [asdict(one) for one in found]})
 
     async def incidents(self, limit: int = 100, *, every: bool = False) -> Response:
         """Return the incidents last changed, the latest first."""

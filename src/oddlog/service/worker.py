@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from oddlog.errors import ModelError
 from oddlog.pipeline.checkpointing import packed, unpacked
@@ -26,6 +26,8 @@ class Worker:
     ----------
     spool, stream, store
         Where lines come from, who judges, where incidents go. The stream must be new.
+    sinks : sequence of str
+        Names of those that are to be told.
     heed : callable
         Called every `TICK_S`, to look for new answers.
     clock : callable
@@ -39,11 +41,12 @@ class Worker:
         stream: Streaming,
         store: Store,
         *,
+        sinks: Sequence[str] = (),
         heed: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.spool, self.stream, self.store = spool, stream, store
-        self._heed, self._clock = heed, clock
+        self._sinks, self._heed, self._clock = tuple(sinks), heed, clock
         self._model = stream.model.id
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="oddlog-worker", daemon=True)
@@ -126,7 +129,7 @@ class Worker:
         position = self.judged if earliest is None else earliest - 1
         state = (position, packed(self.stream.state())) if checkpoint else None
         try:
-            self.store.save(self._model, list(self._untold.values()), state)
+            self.store.save(self._model, list(self._untold.values()), state, self._sinks)
         except StoreUnavailableError as error:
             if not self._failed:
                 _log.error("%s It is tried again.", error)

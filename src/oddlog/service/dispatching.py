@@ -1,0 +1,94 @@
+"""The thread that hands incidents over to sinks: in order, again where they fail, and never without an end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from oddlog.errors import SinkRefusedError, SinkUnavailableError
+from oddlog.pipeline.checkpointing import incident_of
+from oddlog.store import Letter, Store, StoreUnavailableError
+from oddlog.types import LiveIncident, Sink
+
+WAIT_S = 0.25
+LONGEST_WAIT_S = 300.0  # between two tries
+OLDEST_S = 86_400.0  # what could not be handed over for a day goes to the dead letters
+_log = logging.getLogger("oddlog")
+
+
+class Dispatcher:
+    """Hands over what the store holds for sinks.
+
+    Parameters
+    ----------
+    store : Store
+        Where letters wait.
+    sinks : sequence of Sink
+        By name; letters for others stay where they are.
+    clock : callable
+        Seconds since the epoch.
+
+    """
+
+    def __init__(self, store: Store, sinks: Sequence[Sink], clock: Callable[[], float] = time.time) -> None:
+        self._store, self._clock = store, clock
+        self._sinks = {sink.name: sink for sink in sinks}
+        self._not_before: dict[str, float] = {}  # sink -> when it is asked again
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="oddlog-sinks", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the letter in hand."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                done = self.turn()
+            except StoreUnavailableError as error:
+                _log.warning("%s", error)
+                done = 0
+            if not done:
+                self._stop.wait(WAIT_S)
+
+    def turn(self) -> int:
+        """Hand over what is due; return how many letters were taken up."""
+        now = self._clock()
+        awake = [name for name in self._sinks if self._not_before.get(name, 0.0) <= now]
+        letters = self._store.due(awake, now) if awake else []
+        for letter in letters:
+            if self._stop.is_set():
+                break
+            if self._not_before.get(letter.sink, 0.0) <= now:
+                self._send(letter, now)
+        return len(letters)
+
+    def _send(self, letter: Letter, now: float) -> None:
+        told = letter.told
+        live = LiveIncident(incident_of(told["incident"]), told["change"], told["provisional"])
+        try:
+            self._sinks[letter.sink].send(live)
+        except SinkUnavailableError as error:
+            wait = max(error.retry_after_s, min(2.0**letter.tries, LONGEST_WAIT_S))
+            if now - letter.written > OLDEST_S:
+                self._store.bury(letter.number, f"{error.message} Given up after a day.")
+                return
+            if not letter.tries:
+                _log.warning("%s", error)
+            self._not_before[letter.sink] = now + wait
+            self._store.put_off(letter.number, now + wait, error.message)
+        except SinkRefusedError as error:
+            _log.warning("%s The incident %s goes to the dead letters.", error, live.incident.id)
+            self._store.bury(letter.number, error.message)
+        except Exception as error:  # noqa: BLE001 - a bug in one sink must not stop the others
+            _log.exception("The sink %s failed", letter.sink)
+            self._store.bury(letter.number, f"{type(error).__name__}: {error}")
+        else:
+            self._store.sent(letter.number, now)

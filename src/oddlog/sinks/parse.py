@@ -1,0 +1,40 @@
+"""From what a person writes to a sink."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from oddlog.errors import ConfigError, did_you_mean
+from oddlog.sinks.file import FileSink
+from oddlog.sinks.http import AlertmanagerSink, SlackSink, WebhookSink
+from oddlog.types import Sink
+
+_BY_URL: dict[str, type[WebhookSink]] = {
+    "webhook": WebhookSink,
+    "slack": SlackSink,
+    "alertmanager": AlertmanagerSink,
+}
+
+
+def parse(text: str) -> Sink:
+    """Return the sink that a text names.
+
+    >>> parse("alertmanager+http://127.0.0.1:9093").name
+    'alertmanager+http://127.0.0.1:9093'
+
+    Raises
+    ------
+    ConfigError
+        If it names none.
+
+    """
+    if text.startswith("file:"):
+        return FileSink(Path(text.removeprefix("file:").removeprefix("//")))
+    kind, plus, url = text.partition("+")
+    if not plus or not url.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"'{text}' is no sink.", "Write webhook+https://…, slack+https://…, alertmanager+http://…, or file:PATH."
+        )
+    if kind not in _BY_URL:
+        raise ConfigError(f"There is no sink called '{kind}'.", did_you_mean(kind, [*_BY_URL, "file"]))
+    return _BY_URL[kind](url)
