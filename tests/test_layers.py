@@ -38,7 +38,7 @@ MAY = {
     "federated": {"types", "errors", "pipeline", "detectors", "features", "model", "plugins"},
     "testing": {"types", "errors", "formats", "detectors"},
 }
-HEAVY = ("torch", "sklearn", "onnx", "onnxscript", "scipy", "pandas", "pyarrow")
+HEAVY = ("torch", "sklearn", "onnx", "onnxscript", "scipy", "pandas", "pyarrow", "flwr", "cryptography", "Crypto")
 
 
 def files() -> list[Path]:
