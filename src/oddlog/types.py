@@ -490,6 +490,25 @@ class Detector(Protocol):
         ...
 
 
+class Federable(Detector, Protocol):
+    """A detector that sites can train together: its weights are alike in shape at all of them.
+
+    No weight is sized by what a site has of its own (its templates, services, numbers).
+    """
+
+    def get_weights(self) -> dict[str, F32]:
+        """Return a copy of what is learned together, by name; sorted."""
+        ...
+
+    def set_weights(self, weights: Mapping[str, F32]) -> None:
+        """Take over weights of the same names and shapes."""
+        ...
+
+    def train(self, windows: Windows, steps: int, seed: int) -> int:
+        """Learn on from the weights that are set; return the steps taken. Same weights, windows, seed: same result."""
+        ...
+
+
 def to_datetime(time_us: int) -> datetime | None:
     """Return microseconds since the epoch as a datetime in UTC, None for `NO_TIME`."""
     return None if time_us == NO_TIME else datetime.fromtimestamp(time_us / 1e6, UTC)

@@ -170,6 +170,12 @@ def test_a_threshold_of_half_or_less_or_above_all_is_refused(threshold):
         sites.parties["site 0"].share(adverts)
 
 
+def test_a_round_of_one_site_is_refused():
+    party = Party("alone", SESSION, 1)
+    with pytest.raises(RefusedError, match="The sum of 1 site would be what alone has sent"):
+        party.share({"alone": party.advertise()})
+
+
 @pytest.mark.parametrize(
     "survivors",
     [("site 1", "site 2"), ("site 0",), ("site 0", "site 1", "a stranger")],

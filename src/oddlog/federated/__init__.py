@@ -2,6 +2,12 @@
 
 ::
 
+    server        rounds: join, begin, learn, finish; `checkpoint` to go on from, `history` of what happened
+    flower        server and site as Flower's apps, and a Grid that runs both in this process
+    wire          what is sent, as bytes
+    site          what a site answers
+    local         what a site does by itself: windows, training, utility, the network it keeps
+
     layout        weights by name ⇄ one vector [p], the form in which they travel
     quality       how good a site's update is: utility, share of the data, closeness; who counts how much
     aggregation   updates [c, p] → one: weighted mean, median, trimmed mean; FedProx's pull

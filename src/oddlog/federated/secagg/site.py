@@ -15,6 +15,7 @@ from oddlog.federated.secagg.keys import SEED_BYTES, Advert, Identity, KeyPair, 
 from oddlog.federated.secagg.ring import Ring, Whole
 from oddlog.federated.secagg.shares import opened, seal, split
 
+FEWEST_SITES = 2
 SECRETS = ("session", "seal_seed", "keys_seed", "own_seed")
 Kind = Literal["own", "keys"]
 """Which seed a share is of: that of a site's own mask, or that of its keys."""
@@ -205,6 +206,8 @@ class Party:
         n = len(adverts)
         if self.site not in adverts or adverts[self.site].seal != self._seal.public:
             raise RefusedError(f"The keys that are handed round are not those of {self.site}.")
+        if n < FEWEST_SITES:
+            raise RefusedError(f"The sum of {n} site would be what {self.site} has sent.")
         if not n / 2 < self.threshold <= n:
             raise RefusedError(f"Of {n} sites {self.threshold} must be left: that is not above half and at most all.")
         keys = [key for advert in adverts.values() for key in (advert.seal, advert.mask)]

@@ -1,0 +1,95 @@
+"""What happened in a federation, round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from oddlog.federated.wire import Note
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What came of asking sites.
+
+    Attributes
+    ----------
+    came : mapping of Note
+        Answers, by address.
+    failed : mapping of str
+        Why others did not answer, by address.
+    up, down : int
+        Bytes that the sites sent, and were sent, before TLS.
+    seconds : float
+        Until the last answer.
+
+    """
+
+    came: Mapping[str, Note]
+    failed: Mapping[str, str]
+    up: int = 0
+    down: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Round:
+    """One round; 0 is the one before learning, the one behind the last is the end.
+
+    Attributes
+    ----------
+    counted : mapping of float
+        How much each site's update counted; NaN where only the sites know.
+    quality, utility : mapping of float
+        Of each site's update; in mode secagg the weighted mean of all as "all".
+    dropped : mapping of str
+        Why a site is not in it.
+    refused : mapping of int
+        Updates that were refused, by reason.
+    kept : mapping of str
+        At the end: the network that each site kept.
+    up, down : int
+        Bytes of all sites.
+    failed : str
+        Why nothing was learned, if so.
+
+    """
+
+    number: int
+    counted: dict[str, float] = field(default_factory=dict)
+    quality: dict[str, float] = field(default_factory=dict)
+    utility: dict[str, float] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
+    up: int = 0
+    down: int = 0
+    seconds: float = 0.0
+    failed: str = ""
+
+    def says(self) -> str:
+        """Return the round in a line.
+
+        >>> Round(3, {"a": 0.6, "b": 0.4}, dropped={"c": "learn: no answer in 5 s"}).says()
+        'round 3: a .60, b .40; without c (learn: no answer in 5 s)'
+        """
+        parts = [", ".join(_weight(site, value) for site, value in self.counted.items())]
+        parts += [f"without {site} ({why})" for site, why in self.dropped.items()]
+        return f"round {self.number}: {'; '.join(filter(None, [*parts, self.failed])) or 'nothing'}"
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        found = asdict(self)
+        found["counted"] = {site: None if value != value else value for site, value in self.counted.items()}  # noqa: PLR0124 - NaN
+        return found
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """Rebuild from what `facts` returned."""
+        counted = {site: float("nan") if value is None else value for site, value in facts["counted"].items()}
+        return cls(**{**facts, "counted": counted})
+
+
+def _weight(site: str, value: float) -> str:
+    return site if value != value else f"{site} {value:.2f}".replace(" 0.", " .")  # noqa: PLR0124 - NaN

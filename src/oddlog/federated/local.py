@@ -1,0 +1,161 @@
+"""What a site has and does by itself: windows of its logs, training, how good a network is, the member in the end.
+
+::
+
+    70 % of the usual windows, by time   learned from
+    15 %                                 utility of updates; which network is kept in the end
+    15 %                                 never looked at here: calibration and thresholds of the site's model
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from oddlog import detectors
+from oddlog.errors import ConfigError
+from oddlog.federated.aggregation import pulled_back
+from oddlog.federated.layout import Layout
+from oddlog.pipeline.corrupting import corrupted
+from oddlog.pipeline.members import LEARNED_FROM, STOPPED_BY, shares
+from oddlog.pipeline.usual import usual_windows
+from oddlog.types import F32, F64, Context, Federable, Windows
+
+BUCKETS = 64
+"""Of the histogram of message types: the signs of the first six components of the frozen text embedding, so that
+types of different systems fall together where their words do, and no bucket belongs to one type."""
+MOST_JUDGED = 500
+"""Validation windows that utility is measured on; each has a corrupted twin of every kind."""
+STRETCHES = 4
+"""Of a round's training, with a proximal step after each (FedProx)."""
+OWN_PARTS = ("head", "norm")
+"""What is fine-tuned at a site in the end: the weights with these words in their names, all if there are none."""
+
+
+@dataclass
+class Local:
+    """A site's windows and its copy of the network.
+
+    Attributes
+    ----------
+    detector : Federable
+        With the weights last set.
+    learned, judged : Windows
+        To learn from, and to measure by; the site's last 15 % are in neither.
+    context : Context
+        Of the site: its own templates.
+
+    """
+
+    detector: Federable
+    learned: Windows
+    judged: Windows
+    context: Context
+
+    @classmethod
+    def of(cls, paths: str | Path | Sequence[str | Path], name: str, *, seed: int = 0, **reading: Any) -> Local:
+        """Read the logs at `paths` and return the site with an untrained network called `name`."""
+        windows, context = usual_windows(paths, seed=seed, **reading)
+        return cls.of_windows(windows, context, name, seed=seed)
+
+    @classmethod
+    def of_windows(cls, windows: Windows, context: Context, name: str, *, seed: int = 0) -> Local:
+        """Return the site with these usual windows [w], in order of time."""
+        share = shares(windows.weight)
+        learned = windows.take(share == LEARNED_FROM)
+        detector = detectors.create(name, seed)
+        if not hasattr(detector, "get_weights"):
+            raise ConfigError(f"The detector '{name}' cannot be trained by several sites.", "Take one that can: ganfl.")
+        if hasattr(detector, "prepare"):
+            detector.prepare(learned, context)
+        return cls(cast("Federable", detector), learned, windows.take(share == STOPPED_BY), context)
+
+    @property
+    def layout(self) -> Layout:
+        """How the weights stand in a vector."""
+        return Layout.of(self.detector.get_weights())
+
+    @property
+    def vector(self) -> F32:
+        """The weights [p]."""
+        weights = self.detector.get_weights()
+        return Layout.of(weights).vector(weights)
+
+    def set_vector(self, vector: F32) -> None:
+        """Take over weights [p]."""
+        self.detector.set_weights(self.layout.weights(vector))
+
+    def trained(self, vector: F32, steps: int, seed: int, prox: float = 0.0) -> F32:
+        """Return the weights [p] after `steps` steps from `vector`; `prox` pulls them back to it (FedProx)."""
+        self.set_vector(vector)
+        stretches = STRETCHES if prox else 1
+        for i, part in enumerate(np.diff(np.linspace(0, steps, stretches + 1).astype(int))):
+            self.detector.train(self.learned, int(part), seed * STRETCHES + i)
+            if prox:
+                self.set_vector(pulled_back(self.vector, vector, prox))
+        return self.vector
+
+    def utility(self, vector: F32, seed: int = 0) -> float:
+        """Return how well corrupted windows of the validation share are told from usual ones: the mean ROC AUC.
+
+        .5 is as good as chance; a site without enough windows to judge by says .5.
+        """
+        self.set_vector(vector)
+        every = max(1, len(self.judged) // MOST_JUDGED)
+        usual = self.judged.take(np.arange(0, len(self.judged), every))
+        twins = corrupted(usual, self.learned, seed, len(self.context.templates))
+        score = self.detector.score(usual).window
+        found = [
+            auc(score, self.detector.score(spoiled).window, usual.weight, usual.weight[of])
+            for spoiled, of in twins.values()
+            if len(spoiled)
+        ]
+        return float(np.mean(found)) if found else 0.5
+
+    def histogram(self) -> F64:
+        """Return how often each bucket of message types is met, scaled so that it sums to the windows [64]."""
+        windows = self.learned
+        counted = windows.template < len(self.context.templates)
+        weight = windows.weight[windows.window_of_event][counted]
+        of_type = buckets(self.context.templates.embedding)
+        count = np.bincount(of_type[windows.template[counted]], weight, minlength=BUCKETS).astype(np.float64)
+        return np.asarray(count * windows.weight.sum() / max(count.sum(), 1e-12), np.float64)
+
+    def chosen(self, vectors: Mapping[str, F32]) -> tuple[str, dict[str, float]]:
+        """Return the name of the weights with the best utility here, the first of equals, and the utility of each."""
+        found = {name: self.utility(vector) for name, vector in vectors.items()}
+        return max(found, key=lambda name: found[name]), found
+
+    def fine_tuned(self, vector: F32, steps: int, seed: int) -> F32:
+        """Return weights [p] of which only those of head and normalisation have learned on here."""
+        layout = self.layout
+        own = [name for name in layout.names if any(word in name for word in OWN_PARTS)] or list(layout.names)
+        begun, after = layout.weights(vector), layout.weights(self.trained(vector, steps, seed))
+        return layout.vector({**begun, **{name: after[name] for name in own}})
+
+
+def buckets(embedding: F32) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the bucket of each embedded text [k]: the signs of its first six components."""
+    if not embedding.shape[1]:
+        return np.zeros(len(embedding), np.int64)
+    signs = embedding[:, : BUCKETS.bit_length() - 1] > 0
+    return np.asarray(signs @ (1 << np.arange(signs.shape[1])), np.int64)
+
+
+def auc(usual: F64, spoiled: F64, weight: F64, weight_spoiled: F64) -> float:
+    """Return the weighted ROC AUC of scores [x] of usual windows against those of spoiled ones [y].
+
+    >>> one = np.ones
+    >>> auc(np.array([1.0, 2.0]), np.array([2.0, 3.0]), one(2), one(2))
+    0.875
+    """
+    usual, spoiled = np.nan_to_num(usual, nan=0.0), np.nan_to_num(spoiled, nan=0.0)
+    order = np.argsort(usual, kind="stable")
+    running = np.concatenate([[0.0], np.cumsum(weight[order])])
+    below = running[np.searchsorted(usual[order], spoiled, "left")]
+    up_to = running[np.searchsorted(usual[order], spoiled, "right")]
+    return float(((below + up_to) / 2 * weight_spoiled).sum() / (running[-1] * weight_spoiled.sum()))

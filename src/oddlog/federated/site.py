@@ -1,0 +1,205 @@
+"""What a site answers. Nothing it sends holds text, template keys, or a number of a single line.
+
+::
+
+    join        layout and digest of the untrained network
+    begin       windows and histogram of message types, in clear or masked       (round 0)
+    learn       the update, in clear or masked, and how good it is               (every round)
+    advertise, share, unmask                                                     (secure sums, around those two)
+    finish      which network was kept; the site's own model is made             (the end)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Literal
+
+import numpy as np
+
+from oddlog.federated.aggregation import clipped
+from oddlog.federated.local import BUCKETS, Local
+from oddlog.federated.quality import Q_MAX, SHARES, Fidelity, Quality, unscaled_weight
+from oddlog.federated.quantise import Bits, Feedback
+from oddlog.federated.secagg import Identity, Party, Ring
+from oddlog.federated.secagg.keys import Advert
+from oddlog.federated.secagg.site import RefusedError
+from oddlog.federated.wire import PROTOCOL, Note, as_array
+from oddlog.types import F32, F64
+
+Kind = Literal["join", "begin", "learn", "advertise", "share", "unmask", "finish"]
+EXTRAS = 2
+"""Numbers in front of a masked update: the weight itself, and the weight times the utility."""
+Finish = Callable[[Local], None]
+
+
+@dataclass
+class Site:
+    """A federated client.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in reports; sent.
+    local : Local
+        Its windows and its network.
+    identity : Identity, optional
+        Signs its keys for secure sums.
+    roster : mapping of str to bytes
+        Public keys of the sites it sums with.
+    finish : callable, optional
+        Given the site with the network that was kept: makes the site's model.
+
+    """
+
+    name: str
+    local: Local
+    identity: Identity | None = None
+    roster: Mapping[str, bytes] = field(default_factory=dict)
+    finish: Finish | None = None
+    everyone: F64 = field(default_factory=lambda: np.zeros(BUCKETS))  # summed histogram, from `begin` on
+    parties: dict[str, Party] = field(default_factory=dict)  # by session; the last one only
+    owed: dict[int, F32] = field(default_factory=dict)  # by round: what quantisation owed when it began
+    summed: dict[int, tuple[str, ...]] = field(default_factory=dict)  # by round: the survivors it was unmasked for
+
+    def __post_init__(self) -> None:
+        self.initial = self.local.vector  # untrained: what sites must have in common
+
+    def answer(self, kind: Kind, asked: Note) -> Note:
+        """Answer the server.
+
+        Raises
+        ------
+        OddlogError
+            Where the site refuses; the message is for the site's operator and is not sent.
+
+        """
+        if asked.facts.get("protocol", PROTOCOL) != PROTOCOL:
+            raise RefusedError(
+                f"The server speaks protocol {asked.facts['protocol']}, this site {PROTOCOL}: install one version."
+            )
+        return {
+            "join": self._join,
+            "begin": self._begin,
+            "learn": self._learn,
+            "advertise": self._advertise,
+            "share": self._share,
+            "unmask": self._unmask,
+            "finish": self._finish,
+        }[kind](asked)
+
+    def _join(self, _asked: Note) -> Note:
+        layout = self.local.layout
+        facts = {
+            "protocol": PROTOCOL,
+            "site": self.name,
+            "detector": self.local.detector.name,
+            "names": layout.names,
+            "shapes": layout.shapes,
+            "digest": sha256(self.initial.tobytes()).hexdigest(),
+            "key": "" if self.identity is None else self.identity.public.hex(),
+        }
+        return Note(facts, {"weights": self.initial})
+
+    def _begin(self, asked: Note) -> Note:
+        """Send the windows and the histogram, which also sums to them, so one vector says both."""
+        own = self.local.histogram()
+        if asked.facts["secure"]:
+            return self._masked(asked, own)
+        return Note({"round": 0}, {"histogram": own})
+
+    def _learn(self, asked: Note) -> Note:
+        facts = asked.facts
+        self.everyone = asked.arrays["everyone"].astype(np.float64)
+        begun = asked.arrays["weights"].astype(np.float32)
+        number = int(facts["round"])
+        seed = int(facts["seed"]) * 100_003 + number
+        after = self.local.trained(begun, int(facts["steps"]), seed, float(facts["prox"]))
+        update = clipped((after - begun).astype(np.float32), float(facts["norm"]))
+        quality = Quality.of(self.local.utility(begun + update), self.local.histogram(), self.everyone)
+        if facts["secure"]:
+            weight = self._weight(quality, facts)
+            return self._masked(asked, np.concatenate([[weight, weight * quality.utility], weight * update]))
+        said = {
+            "round": number,
+            "utility": quality.utility,
+            "share": quality.share,
+            "closeness": quality.closeness,
+            "divergence": quality.divergence,
+        }
+        return Note(said, {"update": self._written(update, number, facts["bits"])})
+
+    def _weight(self, quality: Quality, facts: Mapping[str, Any]) -> float:
+        """Return what the update is multiplied by before it is masked; at most 1."""
+        if facts["weigh"] == "data":
+            return quality.share
+        if facts["weigh"] == "equal":
+            return 1.0
+        fidelity: Fidelity = facts["fidelity"]
+        score = quality.score(fidelity, facts.get("shares", SHARES))
+        return unscaled_weight(min(score, Q_MAX), float(facts["temperature"]))
+
+    def _written(self, update: F32, number: int, bits: Bits | Literal[0]) -> Any:
+        """Return the update as it is sent; a round that is asked for again is answered alike."""
+        if not bits:
+            return update
+        feedback = Feedback(bits, self.owed.get(number, np.zeros(0, np.float32)))
+        content = feedback.sent(update)
+        self.owed = {number: self.owed.get(number, np.zeros(0, np.float32)), number + 1: feedback.owed}
+        return as_array(content)
+
+    def _finish(self, asked: Note) -> Note:
+        """Choose among the common network, that fine-tuned here, and what stands in `local_steps`; make the model."""
+        common, steps = asked.arrays["weights"].astype(np.float32), int(asked.facts["tune_steps"])
+        seed = int(asked.facts["seed"])
+        found = {"common": common}
+        if steps:
+            found["tuned"] = self.local.fine_tuned(common, steps, seed)
+        if asked.facts["local_steps"]:
+            initial = asked.arrays["initial"].astype(np.float32)
+            found["local"] = self.local.trained(initial, int(asked.facts["local_steps"]), seed)
+        kept, utility = self.local.chosen(found)
+        self.local.set_vector(found[kept])
+        if self.finish is not None:
+            self.finish(self.local)
+        if asked.facts["secure"]:
+            return Note({"kept": kept})
+        return Note({"kept": kept, "utility": utility})
+
+    def _advertise(self, asked: Note) -> Note:
+        session = bytes.fromhex(asked.facts["session"])
+        party = Party(self.name, session, int(asked.facts["threshold"]), self.identity, self.roster)
+        self.parties = {session.hex(): party}
+        advert = party.advertise()
+        return Note({}, {name: as_array(getattr(advert, name)) for name in ("seal", "mask", "signature")})
+
+    def _share(self, asked: Note) -> Note:
+        adverts = {site: Advert(*map(bytes.fromhex, keys)) for site, keys in asked.facts["adverts"].items()}
+        boxes = self._party(asked).share(adverts)
+        return Note({}, {site: as_array(box) for site, box in boxes.items()})
+
+    def _masked(self, asked: Note, values: F64) -> Note:
+        sites, bound, bits = asked.facts["ring"]
+        boxes = {site: asked.bytes_of(f"box/{site}") for site in asked.facts["boxes"]}
+        masked, seed = self._party(asked).mask(values, Ring(sites, bound, bits), boxes)
+        return Note({"round": asked.facts["round"]}, {"masked": masked, "commitment": as_array(seed)})
+
+    def _unmask(self, asked: Note) -> Note:
+        number, survivors = int(asked.facts["round"]), tuple(asked.facts["survivors"])
+        if self.summed.setdefault(number, survivors) != survivors:
+            raise RefusedError(
+                f"Round {number} was summed for other sites before; the difference would show what one of them sent."
+            )
+        given = self._party(asked).unmask(survivors)
+        return Note({"kinds": {site: kind for site, (kind, _) in given.items()}}, _arrays(given))
+
+    def _party(self, asked: Note) -> Party:
+        session = asked.facts["session"]
+        if session not in self.parties:
+            raise RefusedError("A session that this site has not begun.")
+        return self.parties[session]
+
+
+def _arrays(given: Mapping[str, tuple[str, bytes]]) -> dict[str, Any]:
+    return {site: as_array(share) for site, (_, share) in given.items()}

@@ -1,0 +1,311 @@
+"""Rounds, and what goes wrong in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("flwr", reason="extra 'federated'")
+
+from flwr.app import Error, Message
+
+from oddlog.errors import ConfigError, ModelError
+from oddlog.federated.checkpoint import NAME
+from oddlog.federated.flower import FlowerLink, _packed, note_of
+from oddlog.federated.server import Federation, FederationError, Plan
+from oddlog.federated.wire import Note
+from small_federation import Sites
+
+PLAN = {"rounds": 3, "steps": 30, "tune_steps": 10}
+
+
+def federation(sites, folder=None, **plan):
+    link = FlowerLink(sites.grid, clock=lambda: sites.now, sleep=lambda _s: None)
+    return Federation(link, Plan(**{**PLAN, **plan}), folder)
+
+
+def test_sites_learn_more_together_than_the_untrained_network_knows(sites):
+    made = federation(sites)
+    history = made.run()
+    assert [one.number for one in history] == [0, 1, 2, 3, 4]
+    assert set(history[1].counted) == {"site0", "site1", "site2"}
+    assert sum(history[1].counted.values()) == pytest.approx(1)
+    assert np.mean(list(history[3].utility.values())) > sites.sites["site0"].local.utility(made.initial) + 0.1
+    assert set(history[4].kept) == {"site0", "site1", "site2"}
+    assert set(history[4].kept.values()) <= {"common", "tuned", "local"}
+
+
+def test_the_same_seed_gives_the_same_weights(sites):
+    one, other = federation(sites), federation(Sites())
+    one.run()
+    other.run()
+    np.testing.assert_array_equal(one.weights, other.weights)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_secure_sums_give_the_weights_of_visible_updates(sites, signed):
+    visible, secure = federation(sites), federation(Sites(signed=signed), mode="secagg")
+    visible.run()
+    history = secure.run()
+    np.testing.assert_allclose(secure.weights, visible.weights, atol=1e-5)
+    np.testing.assert_allclose(secure.everyone, visible.everyone, atol=1e-5)
+    assert all(np.isnan(value) for value in history[1].counted.values())
+    assert history[1].quality == {}
+
+
+@pytest.mark.parametrize("stage", ["query.advertise", "query.share", "train.learn", "query.unmask"])
+def test_two_of_five_gone_at_a_stage_of_the_secure_sum_leave_the_mean_of_the_others(five, stage):
+    def fate(name, kind, answer):
+        return None if kind == stage and name in {"site1", "site3"} else answer
+
+    other = Sites(5)
+    five.fate = lambda name, kind, answer: answer if rounds_begun(five) < 1 else fate(name, kind, answer)
+    other.fate = lambda name, kind, answer: (
+        None if kind == "train.learn" and name in {"site1", "site3"} and stage != "query.unmask" else answer
+    )
+    secure, plain = federation(five, mode="secagg", rounds=1), federation(other, rounds=1)
+    history = secure.run()
+    plain.run()
+    np.testing.assert_allclose(secure.weights, plain.weights, atol=1e-5)
+    assert set(history[1].dropped) == {"site1", "site3"}
+    assert history[1].dropped["site1"] == f"{stage.split('.')[1]}: no answer in 600 s"
+
+
+def rounds_begun(sites):
+    """How many rounds of learning have asked for keys: the first secure sum is that of round 0."""
+    asked = [kind for _, message, _ in sites.sent if (kind := message.metadata.message_type) == "query.unmask"]
+    return 1 if len(asked) >= 5 else 0
+
+
+def test_a_site_that_dies_is_named_and_takes_part_again_when_it_is_back(sites):
+    answered = []
+
+    def fate(name, kind, answer):
+        answered.append(kind)
+        return None if name == "site1" and kind == "train.learn" and answered.count("train.learn") == 2 else answer
+
+    sites.fate = fate
+    history = federation(sites).run()
+    assert history[1].dropped == {"site1": "learn: no answer in 600 s"}
+    assert set(history[1].counted) == {"site0", "site2"}
+    assert set(history[2].counted) == {"site0", "site1", "site2"}
+
+
+def test_a_slow_site_misses_the_deadline_and_the_round_goes_on(sites):
+    def fate(name, kind, answer):
+        sites.now += 60 if name == "site2" and kind == "train.learn" else 1
+        return answer
+
+    sites.fate = fate
+    history = federation(sites, deadline_s=30).run()
+    assert history[1].dropped == {"site2": "learn: no answer in 30 s"}
+    assert set(history[3].counted) == {"site0", "site1"}
+
+
+@pytest.mark.parametrize(
+    ("update", "reason"),
+    [
+        (np.float32([np.nan] * 90), "update with values that are no numbers"),
+        (np.zeros(7, np.float32), "update of the wrong shape"),
+        (np.full(90, 1e6, np.float32), "update too long"),
+    ],
+)
+def test_a_bad_update_is_refused_by_name_and_the_round_goes_on(sites, update, reason):
+    def fate(name, kind, answer):
+        if name != "site0" or kind != "train.learn":
+            return answer
+        note = note_of(answer)
+        answer.content = _packed(Note(note.facts, {"update": update}), answer).content
+        return answer
+
+    sites.fate = fate
+    history = federation(sites).run()
+    assert history[1].dropped == {"site0": reason}
+    assert history[1].refused == {reason: 1}
+    assert np.isfinite(federation_weights(sites)).all()
+
+
+def federation_weights(sites):
+    return sites.sites["site1"].local.vector
+
+
+def test_an_answer_of_an_earlier_round_is_refused(sites):
+    first = {}
+
+    def fate(name, kind, answer):
+        if name == "site0" and kind == "train.learn":
+            answer.content = first.setdefault("content", answer.content)
+        return answer
+
+    sites.fate = fate
+    history = federation(sites).run()
+    assert history[1].dropped == {}
+    assert history[2].dropped == {"site0": "update of round before"}
+
+
+def test_an_answer_that_is_no_note_and_an_error_of_flower_are_refused(sites):
+    def fate(name, kind, answer):
+        if kind != "train.learn" or name == "site2":
+            return answer
+        if name == "site0":
+            answer.content["oddlog"]["note"] = b"????"
+            return answer
+        return Message(Error(code=4, reason="secret"), reply_to=answer_to(sites))
+
+    sites.fate = fate
+    with pytest.raises(FederationError, match="Nothing was learned in 3 rounds"):
+        federation(sites).run()
+
+
+def answer_to(sites):
+    return sites.sent[-1][1]
+
+
+def test_a_site_that_fails_sends_the_kind_of_its_error_and_not_what_it_says(sites, caplog):
+    def broken(*_args, **_options):
+        raise ValueError("user alice has no password")
+
+    sites.sites["site1"].local.trained = broken
+    history = federation(sites).run()
+    assert history[1].dropped == {"site1": "learn: refused by the site (ValueError)"}
+    assert not any(b"alice" in note_of(answer).written() for _, _, answer in sites.sent)
+    assert "train" in caplog.text or "learn failed" in caplog.text
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("mode", ["visible", "secagg"])
+@pytest.mark.parametrize("at", [2, 5, 8])
+def test_a_server_killed_at_any_moment_goes_on_to_the_same_bits(tmp_path, mode, at):
+    whole = federation(Sites(), tmp_path / "whole", mode=mode)
+    whole.run()
+    sites = Sites()
+    came = []
+
+    def fate(_name, kind, answer):
+        came.append(kind)
+        if kind == "train.learn" and came.count("train.learn") == at:
+            raise KilledError
+        return answer
+
+    sites.fate = fate
+    with pytest.raises(KilledError):
+        federation(sites, tmp_path / "killed", mode=mode).run()
+    again = federation(sites, tmp_path / "killed", mode=mode)
+    again.run()
+    np.testing.assert_array_equal(again.weights, whole.weights)
+    assert [one.number for one in again.history] == [0, 1, 2, 3, 4]
+
+
+def test_a_quantised_round_that_is_asked_for_again_is_answered_alike(tmp_path):
+    whole = federation(Sites(), bits=4)
+    whole.run()
+    sites, came = Sites(), []
+
+    def fate(_name, kind, answer):
+        came.append(kind)
+        if kind == "train.learn" and came.count("train.learn") == 5:
+            raise KilledError
+        return answer
+
+    sites.fate = fate
+    with pytest.raises(KilledError):
+        federation(sites, tmp_path, bits=4).run()
+    again = federation(sites, tmp_path, bits=4)
+    again.run()
+    np.testing.assert_array_equal(again.weights, whole.weights)
+
+
+def test_quantised_updates_are_an_eighth_and_learn_as_much(sites):
+    plain, short = federation(sites), federation(Sites(), bits=4)
+    history, few = plain.run(), short.run()
+    assert np.mean(list(few[3].utility.values())) > np.mean(list(history[3].utility.values())) - 0.05
+
+
+def test_a_checkpoint_of_another_plan_or_a_damaged_one_is_told(sites, tmp_path):
+    federation(sites, tmp_path).run()
+    with pytest.raises(ConfigError, match=r"another plan \(steps 30\)"):
+        federation(Sites(), tmp_path, steps=31).run()
+    (tmp_path / NAME).write_bytes(b"cut off")
+    with pytest.raises(ModelError, match="is damaged"):
+        federation(Sites(), tmp_path).run()
+
+
+def test_more_rounds_go_on_from_a_federation_that_ended(tmp_path):
+    federation(Sites(), tmp_path).run()
+    longer, whole = federation(Sites(), tmp_path, rounds=5), federation(Sites(), rounds=5)
+    longer.run()
+    whole.run()
+    np.testing.assert_array_equal(longer.weights, whole.weights)
+
+
+def test_a_second_site_of_the_same_name_is_left_out(sites):
+    sites.sites["site2"].name = "site1"
+    history = federation(sites).run()
+    assert list(history[0].dropped.values()) == ["the identity of another site"]
+    assert set(history[1].counted) == {"site0", "site1"}
+
+
+def test_a_site_with_another_network_is_left_out(sites):
+    sites.sites["site2"].initial = sites.sites["site2"].initial + 1
+    history = federation(sites).run()
+    assert history[0].dropped == {"site2": "another network"}
+
+
+def test_one_site_alone_is_no_federation():
+    with pytest.raises(FederationError, match="1 sites can learn together, at least 2 must"):
+        federation(Sites(1)).run()
+
+
+def test_below_the_threshold_a_secure_round_fails_and_the_federation_says_why(sites):
+    sites.fate = lambda name, kind, answer: None if kind == "train.learn" and name != "site0" else answer
+    with pytest.raises(FederationError, match="1 sites are left after 'mask'"):
+        federation(sites, mode="secagg").run()
+
+
+def test_a_round_that_was_summed_is_not_summed_again_for_fewer_sites(sites):
+    federation(sites, mode="secagg", rounds=1).run()
+    site = sites.sites["site0"]
+    with pytest.raises(Exception, match="the difference would show what one of them sent"):
+        site.answer("unmask", Note({"session": "", "round": 1, "survivors": ["site0", "site1"]}))
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ({"mode": "visibel"}, "Did you mean 'visible'"),
+        ({"mode": "secagg", "rule": "median"}, "'rule: median' cannot be"),
+        ({"mode": "secagg", "bits": 8}, "'bits: 8' cannot be"),
+        ({"rounds": 0}, "0 rounds of 30 steps teach nothing"),
+        ({"bits": 3}, "not written in 3 bits"),
+        ({"temperature": -1.0}, "temperature of -1.0"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_told_before_anyone_is_asked(sites, plan, said):
+    with pytest.raises(ConfigError, match=said):
+        federation(sites, **plan).run()
+    assert sites.sent == []
+
+
+def test_one_of_five_that_turns_its_update_round_moves_the_median_little(five):
+    def fate(name, kind, answer):
+        if name != "site4" or kind != "train.learn":
+            return answer
+        note = note_of(answer)
+        answer.content = _packed(Note(note.facts, {"update": -5 * note.arrays["update"]}), answer).content
+        return answer
+
+    honest = federation(Sites(5), rule="median")
+    honest.run()
+    five.fate = fate
+    attacked = federation(five, rule="median")
+    attacked.run()
+    other = Sites(5)
+    other.fate = fate
+    mean, plain = federation(other), federation(Sites(5))
+    mean.run()
+    plain.run()
+    off = [np.abs(a.weights - b.weights).mean() for a, b in ((attacked, honest), (mean, plain))]
+    assert off[0] < off[1] / 2
