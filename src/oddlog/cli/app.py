@@ -12,6 +12,7 @@ from oddlog.cli import (
     datasets,
     demo,
     detect,
+    federate,
     feedback,
     fit,
     look,
@@ -39,6 +40,7 @@ app.command("watch")(watch.watch)
 app.command("serve")(serve.serve)
 app.command("update")(update.update)
 app.add_typer(feedback.app, name="feedback")
+app.add_typer(federate.app, name="federate")
 app.command("report")(report.report)
 app.add_typer(mark.app, name="mark")
 app.add_typer(bench.app, name="bench")

@@ -18,7 +18,6 @@ constant feature divides by no zero) and cut at ± 10. Vectors exist only for th
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -27,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oddlog.features.keywords import GROUPS, keywords
+from oddlog.features.text import signs as text_signs
 from oddlog.types import F32, F64, I64, LEVELS, NO_TIME, Bool, Context, Number, Windows
 
 EMBEDDED = 16
@@ -193,7 +193,7 @@ def _text(context: Context, count: F64) -> tuple[F64, list[str]]:
     templates = context.templates
     k = len(templates)
     embedded = _main_directions(templates.embedding.astype(np.float64), count[:k] > 0)
-    signs = _signs(templates.text)
+    signs = text_signs(templates.text, SIGNS)
     spoken = keywords(templates.text) if k else np.zeros((0, len(GROUPS)), np.bool_)
     known = np.concatenate([embedded, spoken, signs], axis=1)
     rare = -np.log((count + 0.5) / (count.sum() + 0.5))
@@ -221,20 +221,13 @@ def _main_directions(embedding: F64, held: Bool) -> F64:
     return np.asarray(centred @ (direction * turn[:, None]).T, np.float64)
 
 
-def _signs(texts: Sequence[str]) -> F64:
-    """Return signs that depend on each text alone [x, 8]."""
-    digests = b"".join(hashlib.blake2b(text.encode(), digest_size=SIGNS // 8).digest() for text in texts)
-    bits = np.unpackbits(np.frombuffer(digests, np.uint8).reshape(-1, SIGNS // 8), axis=1)
-    return 2 * bits.astype(np.float64) - 1
-
-
 def _services(services: Sequence[str], windows: Windows) -> tuple[F64, list[str]]:
     """Return the service columns of each service, an unseen one last [s + 1, x]; none where training holds one."""
     if len(np.unique(windows.service)) < 2 or not services:  # noqa: PLR2004 - one service tells nothing
         return np.empty((len(services) + 1, 0)), []
     unseen = np.zeros((len(services) + 1, 1))
     unseen[-1] = 1
-    known = np.vstack([_signs(services), np.zeros(SIGNS)])
+    known = np.vstack([text_signs(services, SIGNS), np.zeros(SIGNS)])
     names = [*(f"service: sign {i + 1}" for i in range(SIGNS)), "service: unseen"]
     return np.concatenate([known, unseen], axis=1), names
 

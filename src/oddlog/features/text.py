@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import polars as pl
 
-from oddlog.types import F32, I8, Templates
+from oddlog.types import F32, F64, I8, Templates
 
 WIDTH = 64
 _WORD = 2  # a shared word says more than a shared trigram; whole numbers keep every sum exact
@@ -50,6 +50,13 @@ def vectors_of(templates: Templates) -> F32:
     """Return the vectors of a model's texts [k, d]: its own embedding, or `embed` where it has none."""
     own = templates.embedding
     return own if own.size and own.any() else embed(templates.text)
+
+
+def signs(texts: Sequence[str], n: int) -> F64:
+    """Return `n` signs that depend on each text alone [x, n]: what tells texts apart that are nearly alike."""
+    digests = b"".join(hashlib.blake2b(text.encode(), digest_size=n // 8).digest() for text in texts)
+    bits = np.unpackbits(np.frombuffer(digests, np.uint8).reshape(-1, n // 8), axis=1)
+    return 2 * bits.astype(np.float64) - 1
 
 
 def _embed(texts: Sequence[str] | pl.Series) -> F32:

@@ -37,8 +37,8 @@ class Checkpoint:
     ----------
     weights : F32 [p]
         After the last round.
-    everyone : F64 [64]
-        Summed histogram of message types.
+    everyone : F64 [s]
+        What was summed before learning.
     history : list of Round
         Round 0 first.
     digest : str

@@ -125,6 +125,19 @@ class Local:
         count = np.bincount(of_type[windows.template[counted]], weight, minlength=BUCKETS).astype(np.float64)
         return np.asarray(count * windows.weight.sum() / max(count.sum(), 1e-12), np.float64)
 
+    def sums(self) -> F64:
+        """Return what is summed over all sites before learning: the histogram, then the moments of the network [s].
+
+        A network that standardises by moments of all sites has ``get_sums`` and ``set_sums``.
+        """
+        own = self.detector.get_sums() if hasattr(self.detector, "get_sums") else np.empty(0)
+        return np.concatenate([self.histogram(), np.asarray(own, np.float64)])
+
+    def set_sums(self, everyone: F64) -> None:
+        """Take over the sums of all sites [s]."""
+        if hasattr(self.detector, "set_sums"):
+            self.detector.set_sums(everyone[BUCKETS:])
+
     def chosen(self, vectors: Mapping[str, F32]) -> tuple[str, dict[str, float]]:
         """Return the name of the weights with the best utility here, the first of equals, and the utility of each."""
         found = {name: self.utility(vector) for name, vector in vectors.items()}

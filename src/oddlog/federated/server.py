@@ -39,9 +39,11 @@ Mode = Literal["visible", "secagg"]
 Weigh = Literal["quality", "data", "equal"]
 BOUND = 4.0
 """Largest change of one weight in a round that a secure sum holds."""
-MOST_WINDOWS = 1e9
-"""Most windows of a site that a secure sum holds."""
+MOST_SUMMED = 1e12
+"""Largest sum of a site before learning (windows, squares of features) that a secure sum holds."""
 FEWEST = 2
+FINISHING = 10.0
+"""In the end sites fit all members of their models: so many times the deadline of a round."""
 MOST_FAILED = 3  # rounds in a row without an update, after which a federation ends
 
 
@@ -149,8 +151,8 @@ class Federation:
         Of each site that takes part, by name.
     weights : F32 [p]
         Of the common network.
-    everyone : F64 [64]
-        Summed histogram of message types.
+    everyone : F64 [s]
+        Sums over all sites before learning: the histogram of message types [64], and moments.
     history : list of Round
         What happened, round 0 first.
 
@@ -221,27 +223,30 @@ class Federation:
             self.address[site] = address
             shapes = tuple(tuple(shape) for shape in note.facts["shapes"])
             self.layout, self.initial = Layout(tuple(note.facts["names"]), shapes), note.arrays["weights"]
+            self.everyone = np.zeros(int(note.facts["sums"]))
         self.weights = self.initial.copy()
         if len(self.address) < FEWEST:
             why = "; ".join(f"{site}: {reason}" for site, reason in self._joined.dropped.items()) or "nobody came"
             raise FederationError(f"{len(self.address)} sites can learn together, at least {FEWEST} must ({why}).")
 
     def _begin(self) -> None:
-        """Round 0: windows and message types of everyone."""
+        """Round 0: windows, message types and moments of everyone."""
         first, size = self._joined, len(self.everyone)
         if self.plan.mode == "secagg":
-            ring = Ring(len(self.address), MOST_WINDOWS, 64)
+            ring = Ring(len(self.address), MOST_SUMMED, 64)
             total, came = self._secure_sum("begin", {"round": 0, "secure": True}, {}, ring, size, first)
-            self.everyone = np.maximum(total, 0.0)
+            self.everyone = np.append(np.maximum(total[:BUCKETS], 0.0), total[BUCKETS:])
         else:
             asked = self._ask("begin", {site: Note({"round": 0, "secure": False}) for site in self.address}, first)
             came = tuple(sorted(asked))
             for site in came:
-                histogram = asked[site].arrays["histogram"]
-                if histogram.shape == self.everyone.shape and np.isfinite(histogram).all() and (histogram >= 0).all():
-                    self.everyone = self.everyone + histogram
+                sums = asked[site].arrays["sums"]
+                right = sums.shape == self.everyone.shape and np.isfinite(sums).all()
+                if right and (sums[:BUCKETS] >= 0).all():
+                    self.everyone = self.everyone + sums
                 else:
-                    first.dropped[site] = "a histogram that is none"
+                    first.dropped[site] = "sums that are none"
+            came = tuple(site for site in came if site not in first.dropped)
         first.counted = dict.fromkeys(came, 1.0)
         self.history = [first]
         self._keep()
@@ -351,7 +356,8 @@ class Federation:
         facts = {"tune_steps": plan.tune_steps, "local_steps": plan.local_steps, "seed": plan.seed}
         facts |= {"secure": plan.mode == "secagg"}
         last = Round(len(self.history))
-        notes = {one: Note(facts, {"weights": self.weights, "initial": self.initial}) for one in self.address}
+        arrays: dict[str, Any] = {"weights": self.weights, "initial": self.initial, "everyone": self.everyone}
+        notes = {one: Note(facts, arrays) for one in self.address}
         for site, note in sorted(self._ask("finish", notes, last).items()):
             last.kept[site] = str(note.facts["kept"])
             last.utility |= {f"{site}/{what}": float(v) for what, v in note.facts.get("utility", {}).items()}
@@ -361,7 +367,8 @@ class Federation:
 
     def _ask(self, kind: Kind, notes: Mapping[str, Note], this: Round) -> dict[str, Note]:
         """Return the answers by site; bytes and who did not answer go into the round."""
-        asked = self.link.ask(kind, {self.address[site]: note for site, note in notes.items()}, self.plan.deadline_s)
+        deadline_s = self.plan.deadline_s * (FINISHING if kind == "finish" else 1)
+        asked = self.link.ask(kind, {self.address[site]: note for site, note in notes.items()}, deadline_s)
         name = {address: site for site, address in self.address.items()}
         this.up += asked.up
         this.down += asked.down

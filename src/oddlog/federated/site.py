@@ -3,7 +3,7 @@
 ::
 
     join        layout and digest of the untrained network
-    begin       windows and histogram of message types, in clear or masked       (round 0)
+    begin       windows, histogram of message types, moments; in clear or masked  (round 0)
     learn       the update, in clear or masked, and how good it is               (every round)
     advertise, share, unmask                                                     (secure sums, around those two)
     finish      which network was kept; the site's own model is made             (the end)
@@ -58,7 +58,6 @@ class Site:
     identity: Identity | None = None
     roster: Mapping[str, bytes] = field(default_factory=dict)
     finish: Finish | None = None
-    everyone: F64 = field(default_factory=lambda: np.zeros(BUCKETS))  # summed histogram, from `begin` on
     parties: dict[str, Party] = field(default_factory=dict)  # by session; the last one only
     owed: dict[int, F32] = field(default_factory=dict)  # by round: what quantisation owed when it began
     summed: dict[int, tuple[str, ...]] = field(default_factory=dict)  # by round: the survivors it was unmasked for
@@ -97,27 +96,29 @@ class Site:
             "detector": self.local.detector.name,
             "names": layout.names,
             "shapes": layout.shapes,
+            "sums": len(self.local.sums()),
             "digest": sha256(self.initial.tobytes()).hexdigest(),
             "key": "" if self.identity is None else self.identity.public.hex(),
         }
         return Note(facts, {"weights": self.initial})
 
     def _begin(self, asked: Note) -> Note:
-        """Send the windows and the histogram, which also sums to them, so one vector says both."""
-        own = self.local.histogram()
+        """Send what is summed before learning; the histogram in it sums to the windows."""
+        own = self.local.sums()
         if asked.facts["secure"]:
             return self._masked(asked, own)
-        return Note({"round": 0}, {"histogram": own})
+        return Note({"round": 0}, {"sums": own})
 
     def _learn(self, asked: Note) -> Note:
         facts = asked.facts
-        self.everyone = asked.arrays["everyone"].astype(np.float64)
+        everyone = asked.arrays["everyone"].astype(np.float64)
+        self.local.set_sums(everyone)
         begun = asked.arrays["weights"].astype(np.float32)
         number = int(facts["round"])
         seed = int(facts["seed"]) * 100_003 + number
         after = self.local.trained(begun, int(facts["steps"]), seed, float(facts["prox"]))
         update = clipped((after - begun).astype(np.float32), float(facts["norm"]))
-        quality = Quality.of(self.local.utility(begun + update), self.local.histogram(), self.everyone)
+        quality = Quality.of(self.local.utility(begun + update), self.local.histogram(), everyone[:BUCKETS])
         if facts["secure"]:
             weight = self._weight(quality, facts)
             return self._masked(asked, np.concatenate([[weight, weight * quality.utility], weight * update]))
@@ -153,6 +154,7 @@ class Site:
         """Choose among the common network, that fine-tuned here, and what stands in `local_steps`; make the model."""
         common, steps = asked.arrays["weights"].astype(np.float32), int(asked.facts["tune_steps"])
         seed = int(asked.facts["seed"])
+        self.local.set_sums(asked.arrays["everyone"].astype(np.float64))
         found = {"common": common}
         if steps:
             found["tuned"] = self.local.fine_tuned(common, steps, seed)

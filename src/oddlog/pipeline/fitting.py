@@ -24,7 +24,7 @@ from oddlog.pipeline.cutting import cut_windows, partitions
 from oddlog.pipeline.events import EventStore
 from oddlog.pipeline.gathering import Answered, Gathering, Rows, with_closing
 from oddlog.pipeline.labels import Labels, require_match, to_learn
-from oddlog.pipeline.learning import Learned, Options, Recurring, learn_view
+from oddlog.pipeline.learning import Learned, Options, Recurring, Trained, learn_view
 from oddlog.pipeline.members import needs_labels, reads_counts, reads_of
 from oddlog.pipeline.memory import MOST_TIMES, Begun, Memory, ViewMemory
 from oddlog.pipeline.planning import reading_facts, session_says, time_at_share, too_few_sessions, unused_window
@@ -68,6 +68,7 @@ def fit(
     rates: bool = True,
     seed: int = 0,
     train_share: float = 1.0,
+    trained: Trained | None = None,
     progress: Say | None = None,
 ) -> Model:
     """Learn what is usual in the logs at `paths`.
@@ -116,6 +117,10 @@ def fit(
         Same input and seed, same model.
     train_share : float
         Learn from this first share of the lines, by time.
+    trained : mapping of Detector, optional
+        By name, members of the first view that were trained elsewhere, on windows of the same logs cut alike
+        (`pipeline.usual`) but none of the last 15 %. They are calibrated and not fitted; who is not of `detectors`
+        joins the verdict by the rule of candidates.
     progress : callable
         Told (what is being done, how many).
 
@@ -127,6 +132,8 @@ def fit(
     """
     say = progress or (lambda _what, _n: None)
     names, candidates, missing = _members(detectors)
+    trained = trained or {}
+    candidates = (*candidates, *(name for name in trained if name not in (*names, *candidates)))
     options = {name: dict(chosen) for name, chosen in (options or {}).items()}
     _check_options(options, recurring, seed)
     way = Way.parse(threshold)
@@ -163,6 +170,7 @@ def fit(
                 options=options,
                 checkpoints=str(checkpoints),
                 way=way,
+                trained=trained,
             )
 
             def matched() -> None:
@@ -228,6 +236,8 @@ class Fitting:
         How thresholds of windows are found.
     answered : mapping
         By view, what labels its windows by what people have said.
+    trained : mapping
+        By name, members of the first view that were trained elsewhere; no other view has them.
 
     """
 
@@ -245,6 +255,7 @@ class Fitting:
     checkpoints: str = ""
     way: Way = DEFAULT_WAY
     answered: Mapping[str, Answered] = field(default_factory=dict)
+    trained: Trained = field(default_factory=dict)
     matched: int = 0
     matched_anomalous: int = 0
     example: str = ""
@@ -340,7 +351,8 @@ class Fitting:
             old = next(view for view in self.older.views if view.name == name)
             shares, rate = _widest(shares, old.usual.concentration, k), old.rate
         named = (self.names, rate, self.recurring, shares, self.say, self._candidates(name), self._options_of(name))
-        return learn_view(name, cut, gathered, self.context, *named, self.way)
+        trained = self.trained if self._is_first(name) else {}
+        return learn_view(name, cut, gathered, self.context, *named, self.way, trained)
 
     def gathering(self, name: str, cut: Cut, store: EventStore) -> tuple[Cut, Gathering, Begun | None]:
         """Return how windows are cut, sessions with when they are over and how these began, and the windows."""
@@ -351,7 +363,7 @@ class Fitting:
         begun: Begun | None = None
         if cut.by == "session":
             cut, begun = with_closing(store, cut, self.rows_of, span_us, None if before is None else before.begun)
-        first = name == self.collected.plan[0][0]
+        first = self._is_first(name)
         whole = None if all(map(reads_counts, (*self.names, *self._candidates(name)))) else WholeWindows()
         gathering = Gathering(cut, k, self.edges, self.labels, by_entity=name == "entities", whole=whole)
         gathering.answered = self.answered.get(name)
@@ -370,7 +382,11 @@ class Fitting:
 
     def _candidates(self, view: str) -> tuple[str, ...]:
         """Return who is tried on a view. What an address does within ten minutes has no order to learn."""
-        return tuple(name for name in self.candidates if view != "entities" or "order" not in reads_of(name))
+        there = [name for name in self.candidates if self._is_first(view) or name not in self.trained]
+        return tuple(name for name in there if view != "entities" or "order" not in reads_of(name))
+
+    def _is_first(self, view: str) -> bool:
+        return view == self.collected.plan[0][0]
 
     def _options_of(self, view: str) -> Options:
         """Return the options of each member, with where it leaves its checkpoints."""

@@ -30,12 +30,13 @@ from oddlog.pipeline.members import (
 from oddlog.pipeline.views import Cut, View, contributions
 from oddlog.pipeline.whole import Whole
 from oddlog.thresholds import DEFAULT_WAY, Way, best_f1
-from oddlog.types import F64, I8, I64, U64, Bool, Context, Windows
+from oddlog.types import F64, I8, I64, U64, Bool, Context, Detector, Windows
 
 FEWEST_WINDOWS = 10
 FEWEST_FOR_CANDIDATES = 100  # below, 15 % of the windows are too few to tell rare from common
 Recurring = Literal["usual", "odd"]
 Options = Mapping[str, Mapping[str, Any]]  # of detectors by name: what goes to their constructors
+Trained = Mapping[str, Detector]  # by name: members that were trained elsewhere, as sites train them together
 VALIDATION_SHARE = 0.15  # of the time, at its end: where labels choose the threshold
 
 
@@ -141,12 +142,12 @@ class _Usual:
         whole_odd = Anomalous(labelled.windows, labelled.fold)
         return cls(counted, index, fold, whole.windows, usual, whole.fold, place, odd, whole_odd)
 
-    def fit(self, name: str, context: Context, options: Options) -> Member:
+    def fit(self, name: str, context: Context, options: Options, trained: Trained) -> Member:
         """Return the fitted member."""
-        of_it = options.get(name, {})
+        of_it, there = options.get(name, {}), trained.get(name)
         if reads_counts(name):
-            return fit_member(name, self.counted, self.fold, context, of_it, self.anomalous)
-        return fit_member(name, self.whole, self.whole_fold, context, of_it, self.whole_anomalous)
+            return fit_member(name, self.counted, self.fold, context, of_it, self.anomalous, there)
+        return fit_member(name, self.whole, self.whole_fold, context, of_it, self.whole_anomalous, there)
 
 
 def learn_view(
@@ -162,11 +163,12 @@ def learn_view(
     candidates: Sequence[str] = (),
     options: Options = MappingProxyType({}),
     way: Way = DEFAULT_WAY,
+    trained: Trained = MappingProxyType({}),
 ) -> Learned:
     """Trim, fit, calibrate; a view of too few windows is not learned, and the facts say so.
 
     `names` vote; `candidates` are fitted and shown; `options` go to the constructors of detectors by name; the
-    threshold is found in a `way`.
+    threshold is found in a `way`; who is `trained` already is calibrated only.
     """
     labelled = gathered.label == 1
     facts: dict[str, Any] = {
@@ -193,7 +195,7 @@ def learn_view(
     keep = ~labelled
     keep[~labelled] = kept
     usual = _Usual.of(gathered, keep, k)
-    members = _fitted(usual, context, names, candidates, options, cut, facts, say)
+    members = _fitted(usual, context, names, candidates, options, cut, facts, say, trained)
     judged: dict[str, Judged] = {}
     if shown := [member.name for member in members if member.name not in names]:
         say(f"trying {', '.join(shown)} on corrupted {cut.noun}", 0)
@@ -277,12 +279,13 @@ def _fitted(
     cut: Cut,
     facts: dict[str, Any],
     say: Callable[[str, int], None],
+    trained: Trained,
 ) -> list[Member]:
     """Return the fitted members, those of `names` first; a candidate that cannot be fitted is left out, and noted."""
     members = []
     for name in names:
         say(f"learning {name} on {cut.noun}", 0)
-        members.append(usual.fit(name, context, _told(name, options, cut, say)))
+        members.append(usual.fit(name, context, _told(name, options, cut, say), trained))
     for name in candidates:
         say(f"learning {name} on {cut.noun}", 0)
         try:
@@ -292,7 +295,7 @@ def _fitted(
                     f"(at least {FEWEST_FOR_CANDIDATES})."
                 )
                 continue
-            members.append(usual.fit(name, context, _told(name, options, cut, say)))
+            members.append(usual.fit(name, context, _told(name, options, cut, say), trained))
         except UserError as error:
             facts["notes"].append(f"{name} is not learned: {error}")
     return members

@@ -120,15 +120,17 @@ def fit_member(
     context: Context,
     options: Mapping[str, Any] = MappingProxyType({}),
     anomalous: Anomalous | None = None,
+    trained: Detector | None = None,
 ) -> Member:
     """Fit a member to usual windows [w], in order of time, counted or whole as it `reads_counts`.
 
-    One that `needs_labels` is fitted to the `anomalous` windows too.
+    One that `needs_labels` is fitted to the `anomalous` windows too. One that was `trained` elsewhere, on no window of
+    the last 15 %, is calibrated as it is.
     """
     new = partial(create, name, context.seed, **options)
     given = anomalous if needs_labels(name) else None
-    if is_held_out(name):
-        return _held_out(name, new, windows, context, given)
+    if trained is not None or is_held_out(name):
+        return _held_out(name, new, windows, context, given, trained)
     return (
         _in_folds(name, new, windows, folds, context)
         if given is None
@@ -170,7 +172,12 @@ def _labelled(
 
 
 def _held_out(
-    name: str, new: Callable[[], Detector], windows: Windows, context: Context, anomalous: Anomalous | None = None
+    name: str,
+    new: Callable[[], Detector],
+    windows: Windows,
+    context: Context,
+    anomalous: Anomalous | None = None,
+    trained: Detector | None = None,
 ) -> Member:
     share = shares(windows.weight)
     once, of_window = _once_a_share(name, windows, share, context)
@@ -184,7 +191,7 @@ def _held_out(
         some = anomalous.windows.take(~late)
         label = np.repeat(np.array([0, 1], np.int8), [len(learned), len(some)])
         learned = Windows.concat([learned, some])
-    detector = new().fit(learned, context, label, validation=validation if len(validation) else None)
+    detector = trained or new().fit(learned, context, label, validation=validation if len(validation) else None)
     scores, asked = np.full(len(once), np.nan), share == HELD_OUT
     scores[part == HELD_OUT] = detector.score(once.take(part == HELD_OUT)).window
     scores = scores[of_window]

@@ -33,7 +33,7 @@ class Recipe:
     seed: int
 
 
-def train(x: F32, weight: F64, recipe: Recipe) -> dict[str, F32]:
+def train(x: F32, weight: F64, recipe: Recipe, begin: dict[str, F32] | None = None) -> dict[str, F32]:
     """Learn to undo noise.
 
     Parameters
@@ -44,6 +44,8 @@ def train(x: F32, weight: F64, recipe: Recipe) -> dict[str, F32]:
         How much each row's error counts.
     recipe : Recipe
         Widths, steps, rates, noise, rows per step, seed.
+    begin : dict of F32, optional
+        Weights to learn on from; without them they are drawn.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def train(x: F32, weight: F64, recipe: Recipe) -> dict[str, F32]:
         ``w0 [f, h] b0 [h] w1 ...``: layer i computes ``x @ w + b``, with GELU behind every layer but the last.
 
     """
-    model = network(initial(x.shape[1], recipe))
+    model = network(initial(x.shape[1], recipe) if begin is None else begin)
     rows, weights = torch.from_numpy(x), torch.from_numpy(weight.astype(np.float32))
     adam = torch.optim.Adam(model.parameters(), lr=recipe.rate, fused=True)
     with one_thread():

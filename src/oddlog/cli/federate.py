@@ -1,0 +1,154 @@
+"""`oddlog federate`: sites learn together without sharing a log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Let sites learn together without sharing a log.",
+    epilog="Example: oddlog federate simulate --sites siteA/ siteB/ siteC/ --rounds 10 -m fed.models",
+)
+
+
+@app.command("simulate")
+def simulate(
+    more: Annotated[list[str] | None, typer.Argument(help="Further folders of raw logs, one a site.")] = None,
+    sites: Annotated[list[str] | None, typer.Option(help="Folders of raw logs, one a site: A/ B/ C/.")] = None,
+    models: Annotated[Path, typer.Option("-m", "--models", help="Where to write a model for each site.")] = Path(
+        "fed.models"
+    ),
+    rounds: Annotated[int, typer.Option(help="How often sites learn and updates are combined.", min=1)] = 10,
+    steps: Annotated[int, typer.Option(help="Steps of training at each site in a round.", min=1)] = 100,
+    detector: Annotated[str, typer.Option(help="What the sites train together.")] = "spoken",
+    detectors: Annotated[str, typer.Option(help="Members of each site's verdict; the default ones if not given.")] = "",
+    mode: Annotated[str, typer.Option(help="secagg: the server sees sums only; visible: each update.")] = "secagg",
+    rule: Annotated[str, typer.Option(help="What becomes of visible updates: mean, median, trimmed.")] = "mean",
+    weigh: Annotated[str, typer.Option(help="What a site counts by: quality, data, equal.")] = "quality",
+    fidelity: Annotated[str, typer.Option(help="Quality corrected, or as in the paper (visible only).")] = "corrected",
+    temperature: Annotated[float, typer.Option(help="Of the softmax; low trusts the best site.")] = 1.0,
+    prox: Annotated[float, typer.Option(help="Pull towards the common network (FedProx); 0 is FedAvg.")] = 0.0,
+    bits: Annotated[int, typer.Option(help="Of a number of a visible update: 8, 4, 2; 0 is float32.")] = 0,
+    threshold: Annotated[int, typer.Option(help="Sites a secure sum needs at least; 0: just above half.")] = 0,
+    tune_steps: Annotated[int, typer.Option(help="Steps of fine-tuning at each site in the end.")] = 100,
+    local_steps: Annotated[
+        int, typer.Option(help="Steps of a network of each site's own, kept where it is better; 0: none is trained.")
+    ] = 0,
+    session: Annotated[
+        str, typer.Option(help="What ties lines together: auto, none, a field, or a regex with one group.")
+    ] = "auto",
+    window: Annotated[str, typer.Option(help="Where there are no sessions: 60s or 100 lines.")] = "",
+    format: Annotated[str, typer.Option(help="Format of the lines; found per source if not given.")] = "",  # noqa: A002 - the option's name
+    seed: Annotated[int, typer.Option(help="Same logs and seed, same models.", min=0, max=2**32 - 1)] = 0,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print what happened as JSON.")] = False,
+) -> None:
+    """Run a whole federation on this machine: from folders of raw logs to a model for each site.
+
+    [dim]Example: oddlog federate simulate --sites siteA/ siteB/ siteC/ --rounds 10 -m fed.models[/dim]
+    """
+    import polars as pl  # noqa: F401 - before `prepare`, see there
+
+    from oddlog.cli import prepare, show
+    from oddlog.errors import ConfigError
+    from oddlog.federated.server import Plan
+    from oddlog.federated.simulate import simulate as run
+
+    prepare()
+    named = [*(sites or []), *(more or [])]
+    if len(named) < 2:  # noqa: PLR2004 - one site has nobody to learn with
+        raise ConfigError(f"{len(named)} sites were named.", "Name at least two folders: --sites siteA/ siteB/")
+    options: Any = {"mode": mode, "rule": rule, "weigh": weigh, "fidelity": fidelity, "bits": bits}
+    plan = Plan(
+        rounds=rounds,
+        steps=steps,
+        temperature=temperature,
+        prox=prox,
+        threshold=threshold,
+        tune_steps=tune_steps,
+        local_steps=local_steps,
+        seed=seed,
+        **options,
+    )
+    with show.progress() as progress:
+        done = run(
+            named,
+            models,
+            plan,
+            detector=detector,
+            detectors=[name.strip() for name in detectors.split(",") if name.strip()] or None,
+            session=session,
+            window=window,
+            format=format,
+            progress=progress,
+        )
+    _tell(done.facts(), json=json)
+
+
+@app.command("report")
+def report(
+    models: Annotated[Path, typer.Argument(help="Folder that oddlog federate simulate wrote.")],
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say what happened in a federation: who counted how much, who dropped out, bytes, seconds, what was kept.
+
+    [dim]Example: oddlog federate report fed.models[/dim]
+    """
+    from oddlog.federated.simulate import read_report
+
+    _tell(read_report(models), json=json)
+
+
+def _tell(facts: dict[str, Any], *, json: bool) -> None:
+    """Print the rounds as a table, then what each site has kept."""
+    import polars as pl
+
+    from oddlog.cli import show
+
+    with show.until_nobody_reads():
+        if show.wants_json(json):
+            show.print_json(facts)
+            return
+        rows = [_row(one) for one in facts["rounds"]]
+        plan = facts["plan"]
+        title = f"{plan['rounds']} rounds of {plan['steps']} steps, mode {plan['mode']}, {_rule(plan)}"
+        show.print_frame(pl.DataFrame(rows), title, right=("utility", "up KB", "down KB", "seconds"))
+        kept = facts["rounds"][-1]["kept"]
+        for site, path in facts["models"].items():
+            show.console().print(f"{show.plain(site)} has kept its {_KEPT[kept[site]]}: {show.plain(path)}")
+        for site, why in facts["left_out"].items():
+            show.console().print(f"{show.plain(site)} was left out: {show.plain(why)}")
+
+
+_KEPT = {
+    "common": "share of the common network as it is",
+    "tuned": "share of the common network, fine-tuned there",
+    "local": "own network, which is better there",
+}
+
+
+def _rule(plan: dict[str, Any]) -> str:
+    return plan["rule"] if plan["rule"] != "mean" else f"mean by {plan['weigh']} ({plan['fidelity']})"
+
+
+def _row(one: dict[str, Any]) -> dict[str, Any]:
+    counted = ", ".join(
+        site if weight is None else f"{site} {weight:.2f}".replace(" 0.", " .")
+        for site, weight in one["counted"].items()
+    )
+    utility = [value for site, value in one["utility"].items() if "/" not in site]
+    dropped = "; ".join(f"{site}: {why}" for site, why in one["dropped"].items())
+    return {
+        "round": "end" if one["kept"] else str(one["number"]),
+        "sites": counted,
+        "utility": f"{sum(utility) / len(utility):.3f}" if utility else "",
+        "up KB": f"{one['up'] / 1e3:,.0f}",
+        "down KB": f"{one['down'] / 1e3:,.0f}",
+        "seconds": f"{one['seconds']:.1f}",
+        "not in it": dropped or one["failed"],
+    }

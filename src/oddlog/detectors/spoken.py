@@ -1,0 +1,253 @@
+"""Autoencoder of what a window's lines speak of: the same network for systems with different message types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal, Self
+
+import numpy as np
+import onnxruntime as ort
+
+from oddlog.detectors import runtime
+from oddlog.detectors.usual import usual_only
+from oddlog.errors import MissingExtraError
+from oddlog.features.counts import Columns, Counts, counts
+from oddlog.features.text import WIDTH, embed, signs
+from oddlog.types import F32, F64, I8, LEVELS, Context, Scores, State, Windows
+
+HASHED = 32
+"""Signs hashed from a type's whole text: two types of like words still differ."""
+MEASURED = len(LEVELS) + 3
+"""Events of each level, of unseen types, of all, and kinds of types: as logarithms."""
+FEATURES = 2 * (WIDTH + HASHED) + MEASURED
+FLOOR = 0.1
+FURTHEST = 20.0
+"""Standardised values end here: what no training window came near is odd enough."""
+BLOCK = 1 << 12
+MAX_ROWS = 50_000
+HIDDEN = (64, 16, 64)
+
+
+class SpokenAutoencoder:
+    """Error with which a small network restores what a window speaks of.
+
+    Every type has a direction: the embedding of its text (64 numbers, alike for like words) and 32 signs hashed from
+    it. A window is Σ ln(1 + count) · direction and Σ direction over its types, and how many events of each level, of
+    unseen types and in all there are: 203 features, whatever the types. They are standardised (deviation + 0.1), and a
+    network 203-64-16-64-203 with GELU learns to restore them from noise, as `dae` does with counts. The score is the
+    Euclidean norm of the error; an event's is its type's part: the error along its direction.
+
+    Nothing in it is sized by a site's own types, so that sites can train it together (`types.Federable`), with one
+    standardisation from summed moments (`get_sums`, `set_sums`).
+
+    Parameters
+    ----------
+    steps : int
+        Steps of Adam of a fit.
+    rate, final_rate : float
+        Learning rate of the first and the last step of a stretch of training.
+    noise : float
+        Standard deviation of the noise.
+    seed : int, optional
+        Of weights, noise and batches; without it that of the context.
+
+    Notes
+    -----
+    A random projection keeps what few types tell (Johnson and Lindenstrauss; Achlioptas 2003); with many more types
+    than 96 it mixes them. Autoencoder and scoring as in `autoencoder.DenoisingAutoencoder`.
+
+    """
+
+    name = "spoken"
+    reads = frozenset({"template", "level"})
+    needs: Literal["usual", "labels"] = "usual"
+    calibrates: Literal["folds", "holdout"] = "holdout"
+    requires: tuple[str, ...] = ("torch", "onnx")
+
+    _columns: Columns
+    _direction: F64  # [d, 96]
+    _mean: F64  # [f]
+    _std: F64  # [f]
+    _weights: dict[str, F32]
+    _rows: tuple[F64, F64]  # distinct rows of the windows last trained on, and their weights
+    _of: int
+
+    def __init__(
+        self,
+        *,
+        steps: int = 1_500,
+        rate: float = 3e-3,
+        final_rate: float = 3e-4,
+        noise: float = 0.1,
+        seed: int | None = None,
+    ) -> None:
+        self.steps, self.rate, self.final_rate, self.noise = steps, rate, final_rate, noise
+        self.seed = seed
+
+    def prepare(self, windows: Windows, context: Context) -> None:
+        """Make ready to learn from a site's windows: its types' directions, its own moments, an untrained network.
+
+        The weights depend on the seed alone.
+
+        Raises
+        ------
+        MissingExtraError
+            Without PyTorch or onnx.
+
+        """
+        denoising = _denoising()
+        texts, k = context.templates.text, len(context.templates)
+        self._columns = Columns.of_rows(np.arange(k), np.empty(0, np.int64), k)
+        known = np.concatenate([embed(texts) * np.sqrt(WIDTH), signs(texts, HASHED)], axis=1)
+        self._direction = np.vstack([known, np.zeros((2, WIDTH + HASHED))])  # the rare and the unseen say nothing
+        self._seed = context.seed if self.seed is None else self.seed
+        self._of = -1
+        self.set_sums(self._sums_of(windows))
+        self.set_weights(denoising.initial(FEATURES, self._recipe(0, self._seed)))
+
+    def fit(
+        self,
+        windows: Windows,
+        context: Context,
+        labels: I8 | None = None,
+        *,
+        validation: Windows | None = None,  # noqa: ARG002 - the number of steps is fixed
+    ) -> Self:
+        """Train on the usual windows of one site."""
+        usual = usual_only(windows, labels)
+        self.prepare(usual, context)
+        self.train(usual, self.steps, self._seed)
+        return self
+
+    def train(self, windows: Windows, steps: int, seed: int) -> int:
+        """Learn on from the weights that are set."""
+        denoising = _denoising()
+        if self._of != id(windows):
+            self._rows, self._of = self._distinct(windows), id(windows)
+        rows, weight = self._rows
+        x = self._standardised(rows)
+        self.set_weights(denoising.train(x, np.sqrt(weight), self._recipe(steps, seed), begin=self._weights))
+        return steps
+
+    def get_weights(self) -> dict[str, F32]:
+        """Return a copy of the network's weights, sorted by name."""
+        return {name: self._weights[name].copy() for name in sorted(self._weights)}
+
+    def set_weights(self, weights: Mapping[str, F32]) -> None:
+        """Take over a network's weights."""
+        self._weights = {name: np.array(weights[name], np.float32) for name in sorted(weights)}
+        self.__dict__.pop("_session", None)
+
+    def get_sums(self) -> F64:
+        """Return windows, sum and sum of squares of each feature over the site's windows [1 + 2 f]."""
+        return self._sums.copy()
+
+    def set_sums(self, sums: F64) -> None:
+        """Standardise by these sums from now on: a site's own, or those of all sites."""
+        self._sums = np.asarray(sums, np.float64)
+        n, total, square = self._sums[0], self._sums[1 : 1 + FEATURES], self._sums[1 + FEATURES :]
+        self._mean = total / max(n, 1e-12)
+        self._std = np.sqrt(np.maximum(square / max(n, 1e-12) - self._mean**2, 0.0)) + FLOOR
+
+    def score(self, windows: Windows) -> Scores:
+        """Return the norm of each window's error, and per event that along its type's direction."""
+        window, event = np.empty(len(windows)), np.zeros(len(windows.template), np.float32)
+        length = np.maximum(np.linalg.norm(self._direction, axis=1), 1e-12)
+        d = WIDTH + HASHED
+        for start in range(0, len(windows), BLOCK):
+            part = np.arange(start, min(start + BLOCK, len(windows)))
+            some = windows.take(part)
+            error = self._error(self._standardised(self._raw(some))).astype(np.float64)
+            window[part] = np.sqrt((error**2).sum(1))
+            along = np.abs((error[:, :d] + error[:, d : 2 * d]) @ self._direction.T) / length
+            along[:, -1] = window[part]  # an unseen type has no direction, and is odd by itself
+            column = self._columns.of(some.template)
+            event[windows.offsets[start] : windows.offsets[part[-1] + 1]] = along[some.window_of_event, column]
+        return Scores(window, event)
+
+    def state(self) -> State:
+        """Return the weights, the yardsticks, and the graph derived from the weights."""
+        arrays: dict[str, Any] = {
+            "lookup": self._columns.lookup,
+            "row": self._columns.row,
+            "direction": self._direction,
+            "sums": self._sums,
+            **self._weights,
+        }
+        names = ("steps", "rate", "final_rate", "noise", "seed")
+        return State(arrays, {name: getattr(self, name) for name in names}, {"error": self._graph()})
+
+    @classmethod
+    def from_state(cls, state: State, context: Context) -> Self:
+        """Rebuild a fitted detector; needs neither PyTorch nor onnx."""
+        a = dict(state.arrays)
+        self = cls(**state.meta)
+        self._seed, self._of = context.seed if self.seed is None else self.seed, -1
+        self._columns = Columns(a.pop("lookup"), a.pop("row"))
+        self._direction = a.pop("direction")
+        self.set_sums(a.pop("sums"))
+        self.set_weights(a)
+        self.__dict__["_session"] = runtime.session(state.graphs["error"])
+        return self
+
+    def _recipe(self, steps: int, seed: int) -> Any:
+        denoising = _denoising()
+        return denoising.Recipe(HIDDEN, steps, self.rate, self.final_rate, self.noise, batch=256, seed=seed)
+
+    def _distinct(self, windows: Windows) -> tuple[F64, F64]:
+        """Return the distinct rows of features [r, f], at most `MAX_ROWS` of the heaviest, and their weights [r]."""
+        x = self._raw(windows)
+        _, first, inverse = np.unique(x.round(6), axis=0, return_index=True, return_inverse=True)
+        weight = np.bincount(inverse.ravel(), windows.weight, minlength=len(first)).astype(np.float64)
+        keep = np.sort(np.argsort(-weight, kind="stable")[:MAX_ROWS])
+        return x[first[keep]], weight[keep]
+
+    def _sums_of(self, windows: Windows) -> F64:
+        x, weight = self._raw(windows), windows.weight
+        return np.concatenate([[weight.sum()], weight @ x, weight @ x**2])
+
+    def _raw(self, windows: Windows) -> F64:
+        """Return the features of the windows before they are standardised [w, f]."""
+        found = counts(windows, self._columns.k, columns=self._columns)
+        cell = windows.window_of_event * len(LEVELS) + np.minimum(windows.level, len(LEVELS) - 1)
+        level = np.bincount(cell, minlength=len(windows) * len(LEVELS)).reshape(-1, len(LEVELS))
+        unseen = np.bincount(windows.window_of_event, windows.template >= self._columns.k, minlength=len(windows))
+        kinds = found.nnz[found.inverse]
+        measured = np.log1p(np.column_stack([level, unseen, windows.lengths, kinds]))
+        return np.concatenate([self._spoken(found)[found.inverse], measured], axis=1)
+
+    def _spoken(self, found: Counts) -> F64:
+        """Return Σ ln(1 + count) · direction and Σ direction over the types of each distinct row [r, 192]."""
+        d = WIDTH + HASHED
+        total = np.zeros((len(found), 2 * d))
+        for start in range(0, len(found.column), BLOCK):
+            part = slice(start, start + BLOCK)
+            direction = self._direction[found.column[part]]
+            both = np.concatenate([np.log1p(found.count[part])[:, None] * direction, direction], axis=1)
+            row, first = np.unique(found.row_of_entry[part], return_index=True)
+            total[row] += np.add.reduceat(both, first, axis=0)
+        return total
+
+    def _standardised(self, raw: F64) -> F32:
+        return np.clip((raw - self._mean) / self._std, -FURTHEST, FURTHEST).astype(np.float32)
+
+    def _error(self, x: F32) -> F32:
+        return np.asarray(self._session.run(["error"], {"x": x})[0], np.float32)
+
+    def _graph(self) -> bytes:
+        graph: bytes = _denoising().to_onnx(self._weights)
+        return graph
+
+    @cached_property
+    def _session(self) -> ort.InferenceSession:
+        return runtime.session(self._graph())
+
+
+def _denoising() -> Any:
+    """Return the module that trains; of the extra, scoring needs none."""
+    try:
+        from oddlog.detectors.deep import denoising  # noqa: PLC0415 - of the extra
+    except ImportError as error:
+        raise MissingExtraError("The detector spoken", "train") from error
+    return denoising
