@@ -137,7 +137,7 @@ def federated(data: Data, asked: argparse.Namespace, way: dict[str, Any]) -> tup
         def finish(local: Local, name: str = name, windows: Windows = windows) -> None:
             found[name] = data.figures(local, local.vector, held_out(windows))
 
-        sites[name] = Site(name, local, finish=finish)
+        sites[name] = Site(name, lambda local=local: local, finish=finish)
     grid = InProcessGrid(
         client_app(lambda context: sites[str(context.node_config["site"])]),
         {i: {"site": name} for i, name in enumerate(sites)},

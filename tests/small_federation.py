@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -49,7 +50,8 @@ class Sites:
         identities = {name: Identity.new() for name in names}
         roster = {name: one.public for name, one in identities.items()} if signed else {}
         self.sites = {
-            name: Site(name, local_of(i), identities[name] if signed else None, roster) for i, name in enumerate(names)
+            name: Site(name, partial(local_of, i), identities[name] if signed else None, roster)
+            for i, name in enumerate(names)
         }
         self.sent, self.now, self.fate = [], 0.0, lambda _name, _kind, answer: answer
         app = client_app(lambda context: self.sites[context.node_config["site"]])

@@ -249,7 +249,7 @@ def test_a_second_site_of_the_same_name_is_left_out(sites):
 
 
 def test_a_site_with_another_network_is_left_out(sites):
-    sites.sites["site2"].initial = sites.sites["site2"].initial + 1
+    sites.sites["site2"].initial = sites.sites["site2"].local.vector + 1
     history = federation(sites).run()
     assert history[0].dropped == {"site2": "another network"}
 

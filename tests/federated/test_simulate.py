@@ -13,8 +13,9 @@ pytest.importorskip("torch", reason="extra 'train'")
 import oddlog
 from oddlog.errors import ConfigError, InputError
 from oddlog.federated.flower import InProcessGrid, note_of
+from oddlog.federated.history import read_report
 from oddlog.federated.server import FederationError, Plan
-from oddlog.federated.simulate import read_report, simulate
+from oddlog.federated.simulate import simulate
 from small_shop import shop_lines
 
 SMALL = {"rounds": 2, "steps": 40, "tune_steps": 10}

@@ -89,6 +89,45 @@ def simulate(
     _tell(done.facts(), json=json)
 
 
+@app.command("keys")
+def keys(
+    site: Annotated[str, typer.Argument(help="What the site is called.")],
+    identity: Annotated[Path, typer.Option(help="File of the site's secret key; made if it is not there.")] = Path(
+        "site.key"
+    ),
+) -> None:
+    """Say a site's public key, as a line of the roster that every site is given.
+
+    [dim]Example: oddlog federate keys siteA --identity siteA.key >> roster.txt[/dim]
+    """
+    from oddlog.cli import show
+    from oddlog.errors import ConfigError
+    from oddlog.federated.deployed import identity_at
+
+    if not site or len(site.split()) != 1:
+        raise ConfigError(f"'{site}' is no name of a site.", "Write one word.")
+    with show.until_nobody_reads():
+        typer.echo(f"{site} {identity_at(identity).public.hex()}")
+
+
+@app.command("app")
+def app_(
+    folder: Annotated[Path, typer.Argument(help="Where to write the app; must not be there.")],
+    work: Annotated[Path, typer.Option(help="The server's folder for checkpoint and report.")] = Path("federation"),
+    sites: Annotated[int, typer.Option(help="So many sites are waited for.", min=2)] = 2,
+) -> None:
+    """Write the app of a federation on several machines, for Flower's `flwr run`.
+
+    [dim]Example: oddlog federate app fed-app --sites 3, then: flwr run fed-app[/dim]
+    """
+    from oddlog.cli import show
+    from oddlog.federated.bundle import write_app
+
+    write_app(folder, work, sites)
+    with show.until_nobody_reads():
+        show.console().print(f"Written to {show.plain(str(folder))}; plan and folders stand in its pyproject.toml.")
+
+
 @app.command("report")
 def report(
     models: Annotated[Path, typer.Argument(help="Folder that oddlog federate simulate wrote.")],
@@ -99,7 +138,7 @@ def report(
 
     [dim]Example: oddlog federate report fed.models[/dim]
     """
-    from oddlog.federated.simulate import read_report
+    from oddlog.federated.history import read_report
 
     _tell(read_report(models), json=json)
 

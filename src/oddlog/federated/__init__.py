@@ -4,6 +4,8 @@
 
     server        rounds: join, begin, learn, finish; `checkpoint` to go on from, `history` of what happened
     flower        server and site as Flower's apps, and a Grid that runs both in this process
+    simulate      both, from folders of raw logs to a model for each site
+    deployed      both under SuperLink and SuperNodes; `bundle` writes what `flwr run` sends
     wire          what is sent, as bytes
     site          what a site answers
     local         what a site does by itself: windows, training, utility, the network it keeps

@@ -51,13 +51,15 @@ log = logging.getLogger("oddlog.federated")
 Clock = Callable[[], float]
 
 
-def client_app(site_of: Callable[[Context], Site]) -> ClientApp:
-    """Return the app of a site; `site_of` finds the site of a node's context."""
+def client_app(
+    site_of: Callable[[Context], Site], keep: Callable[[Site, Context], None] = lambda _site, _context: None
+) -> ClientApp:
+    """Return the app of a site: `site_of` finds the site of a node's context, `keep` puts it by after each answer."""
     app = ClientApp()
 
     def handler(kind: Kind) -> Callable[[Message, Context], Message]:
         def handle(message: Message, context: Context) -> Message:
-            return _packed(_answer(kind, message, context, site_of), reply_to=message)
+            return _packed(_answer(kind, message, context, site_of, keep), reply_to=message)
 
         return handle
 
@@ -67,16 +69,25 @@ def client_app(site_of: Callable[[Context], Site]) -> ClientApp:
     return app
 
 
-def _answer(kind: Kind, message: Message, context: Context, site_of: Callable[[Context], Site]) -> Note:
+def _answer(
+    kind: Kind,
+    message: Message,
+    context: Context,
+    site_of: Callable[[Context], Site],
+    keep: Callable[[Site, Context], None],
+) -> Note:
     """Return the site's answer. Of an error only its kind is sent: what it says may quote a log."""
     try:
-        return site_of(context).answer(kind, note_of(message))
+        site = site_of(context)
+        answer = site.answer(kind, note_of(message))
+        keep(site, context)  # before it is sent: a share that was given away must not be given twice
     except OddlogError as error:
         log.warning("%s: %s", kind, error)
         return Note({"refused": type(error).__name__})
     except Exception as error:
         log.exception("%s failed", kind)
         return Note({"refused": type(error).__name__})
+    return answer
 
 
 class FlowerLink:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
+import orjson
+
+from oddlog.errors import InputError
 from oddlog.federated.wire import Note
+
+REPORT = "report.json"
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,32 @@ class Round:
         """Rebuild from what `facts` returned."""
         counted = {site: float("nan") if value is None else value for site, value in facts["counted"].items()}
         return cls(**{**facts, "counted": counted})
+
+
+def write_report(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write down what came of a federation: ``plan rounds models left_out``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / REPORT).write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
+
+
+def read_report(folder: str | Path) -> dict[str, Any]:
+    """Return what was written down about a federation.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+
+    """
+    path = Path(folder) / REPORT
+    try:
+        found: dict[str, Any] = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise InputError(
+            f"There is no report of a federation in {folder}.",
+            "Give the folder of oddlog federate simulate -m, or that of a server.",
+        ) from error
+    return found
 
 
 def _weight(site: str, value: float) -> str:

@@ -16,19 +16,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from oddlog import pipeline
-from oddlog.errors import ConfigError, InputError, UserError
+from oddlog.errors import ConfigError, UserError
 from oddlog.federated.flower import FlowerLink, InProcessGrid, client_app
-from oddlog.federated.history import Round
+from oddlog.federated.history import REPORT, Round, write_report
 from oddlog.federated.local import Local
 from oddlog.federated.secagg import Identity
 from oddlog.federated.server import Federation, Plan
 from oddlog.federated.site import Finish, Site
 from oddlog.model import check_destination
 
-REPORT, SERVER = "report.json", "federation"
+SERVER = "federation"
 DETECTOR = "spoken"
 FIRST_NODE = 1_000
 Say = Callable[[str, int], None]
@@ -122,7 +120,7 @@ def simulate(
             left_out[name] = str(error)
             continue
         finish = _finishing(path, folder / name, detectors, plan.seed, _told(name, say), reading)
-        made[name] = Site(name, local, identities[name], finish=finish)
+        made[name] = Site(name, _given(local), identities[name], finish=finish)
     roster = {name: identities[name].public for name in made}
     for site in made.values():
         site.roster = roster
@@ -131,27 +129,8 @@ def simulate(
     history = Federation(FlowerLink(grid), plan, folder / SERVER, say).run()
     models = {name: folder / name for name in made if name in history[-1].kept}
     done = Federated(plan, history, models, left_out)
-    (folder / REPORT).write_bytes(orjson.dumps(done.facts(), option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
+    write_report(folder, done.facts())
     return done
-
-
-def read_report(folder: str | Path) -> dict[str, Any]:
-    """Return what `simulate` has written down about a federation.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-
-    """
-    path = Path(folder) / REPORT
-    try:
-        found: dict[str, Any] = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise InputError(
-            f"There is no report of a federation in {folder}.", "Give the folder of: oddlog federate simulate -m"
-        ) from error
-    return found
 
 
 def _named(sites: Sequence[str | Path]) -> dict[str, Path]:
@@ -178,6 +157,10 @@ def _finishing(
         pipeline.fit(path, progress=say, **options).save(folder)
 
     return finish
+
+
+def _given(local: Local) -> Callable[[], Local]:
+    return lambda: local
 
 
 def _told(name: str, say: Say) -> Say:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -42,8 +43,8 @@ class Site:
     ----------
     name : str
         What it is called in reports; sent.
-    local : Local
-        Its windows and its network.
+    make : callable
+        Returns its windows and its network (`Local`), asked once, and only by messages that need them.
     identity : Identity, optional
         Signs its keys for secure sums.
     roster : mapping of str to bytes
@@ -54,7 +55,7 @@ class Site:
     """
 
     name: str
-    local: Local
+    make: Callable[[], Local]
     identity: Identity | None = None
     roster: Mapping[str, bytes] = field(default_factory=dict)
     finish: Finish | None = None
@@ -62,8 +63,12 @@ class Site:
     owed: dict[int, F32] = field(default_factory=dict)  # by round: what quantisation owed when it began
     summed: dict[int, tuple[str, ...]] = field(default_factory=dict)  # by round: the survivors it was unmasked for
 
-    def __post_init__(self) -> None:
-        self.initial = self.local.vector  # untrained: what sites must have in common
+    @cached_property
+    def local(self) -> Local:
+        """Its windows and its network."""
+        local = self.make()
+        self.initial = local.vector  # untrained: what sites must have in common
+        return local
 
     def answer(self, kind: Kind, asked: Note) -> Note:
         """Answer the server.
@@ -88,15 +93,30 @@ class Site:
             "finish": self._finish,
         }[kind](asked)
 
+    def state(self) -> Note:
+        """Return what a site whose process ends between two messages must keep. Secret: it stays at the site."""
+        facts = {
+            "parties": {session: party.state().hex() for session, party in self.parties.items()},
+            "summed": {str(number): survivors for number, survivors in self.summed.items()},
+        }
+        return Note(facts, {str(number): owed for number, owed in self.owed.items()})
+
+    def recall(self, state: Note) -> None:
+        """Take over what `state` returned."""
+        parties = {session: bytes.fromhex(party) for session, party in state.facts["parties"].items()}
+        self.parties = {session: Party.from_state(party) for session, party in parties.items()}
+        self.summed = {int(number): tuple(survivors) for number, survivors in state.facts["summed"].items()}
+        self.owed = {int(number): owed for number, owed in state.arrays.items()}
+
     def _join(self, _asked: Note) -> Note:
-        layout = self.local.layout
+        layout, sums = self.local.layout, self.local.sums()
         facts = {
             "protocol": PROTOCOL,
             "site": self.name,
             "detector": self.local.detector.name,
             "names": layout.names,
             "shapes": layout.shapes,
-            "sums": len(self.local.sums()),
+            "sums": len(sums),
             "digest": sha256(self.initial.tobytes()).hexdigest(),
             "key": "" if self.identity is None else self.identity.public.hex(),
         }
