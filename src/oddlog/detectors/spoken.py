@@ -166,6 +166,10 @@ class SpokenAutoencoder:
             event[windows.offsets[start] : windows.offsets[part[-1] + 1]] = along[some.window_of_event, column]
         return Scores(window, event)
 
+    def vectors(self, windows: Windows) -> F32:
+        """Return what the network sees of the windows [w, 203]."""
+        return self._standardised(self._raw(windows))
+
     def state(self) -> State:
         """Return the weights, the yardsticks, and the graph derived from the weights."""
         arrays: dict[str, Any] = {

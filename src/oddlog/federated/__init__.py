@@ -15,5 +15,6 @@
     aggregation   updates [c, p] → one: weighted mean, median, trimmed mean; FedProx's pull
     gate          which updates are let in: shape, numbers, size, round; refusals named and counted
     quantise      updates in few bytes, what rounding takes away is sent later
+    wgan          rare windows that a generator draws, where an ablation says they help
     secagg        the sum of the sites' vectors and nothing else
 """
