@@ -272,6 +272,15 @@ def test_a_round_that_was_summed_is_not_summed_again_for_fewer_sites(sites):
         site.answer("unmask", Note({"session": "", "round": 1, "survivors": ["site0", "site1"]}))
 
 
+def test_a_new_federation_of_other_sites_is_no_repetition_of_the_one_before(sites):
+    federation(sites, mode="secagg", rounds=1).run()
+    gone = sites.grid.contexts.popitem()
+    again = federation(sites, mode="secagg", rounds=1)
+    history = again.run()
+    assert list(history[1].counted) == ["site0", "site1"]
+    assert gone[1].node_config["site"] == "site2"
+
+
 @pytest.mark.parametrize(
     ("plan", "said"),
     [
@@ -294,7 +303,7 @@ def test_one_of_five_that_turns_its_update_round_moves_the_median_little(five):
         if name != "site4" or kind != "train.learn":
             return answer
         note = note_of(answer)
-        answer.content = _packed(Note(note.facts, {"update": -5 * note.arrays["update"]}), answer).content
+        answer.content = _packed(Note(note.facts, {"update": -3 * note.arrays["update"]}), answer).content
         return answer
 
     honest = federation(Sites(5), rule="median")

@@ -43,6 +43,8 @@ class Checkpoint:
         Round 0 first.
     digest : str
         Of the untrained network: sites with another one do not take part.
+    id : str
+        Of the federation.
 
     """
 
@@ -50,6 +52,7 @@ class Checkpoint:
     everyone: F64
     history: list[Round]
     digest: str
+    id: str
 
     @staticmethod
     def digest_of(initial: F32) -> str:
@@ -59,7 +62,12 @@ class Checkpoint:
     def write(self, folder: Path, plan: Plan) -> None:
         """Write aside and rename; it is on the disk when this returns."""
         folder.mkdir(parents=True, exist_ok=True)
-        meta = {"plan": _kept(plan), "history": [one.facts() for one in self.history], "digest": self.digest}
+        meta = {
+            "plan": _kept(plan),
+            "history": [one.facts() for one in self.history],
+            "digest": self.digest,
+            "id": self.id,
+        }
         content = save({"weights": self.weights, "everyone": self.everyone}, {"meta": orjson.dumps(meta).decode()})
         aside = folder / f"{NAME}.aside"
         with aside.open("wb") as file:
@@ -97,7 +105,7 @@ class Checkpoint:
                 "Give another folder, or remove it to begin anew.",
             )
         ended = next((i for i, one in enumerate(history) if one.kept), len(history))
-        return cls(weights, everyone, history[:ended], meta["digest"])
+        return cls(weights, everyone, history[:ended], meta["digest"], meta["id"])
 
 
 def _kept(plan: Plan) -> dict[str, Any]:

@@ -155,6 +155,8 @@ class Federation:
         Sums over all sites before learning: the histogram of message types [64], and moments.
     history : list of Round
         What happened, round 0 first.
+    id : str
+        Of this federation, by which sites tell a server that goes on from one that begins anew.
 
     """
 
@@ -168,6 +170,7 @@ class Federation:
     initial: F32 = field(default_factory=lambda: np.zeros(0, np.float32))
     everyone: F64 = field(default_factory=lambda: np.zeros(BUCKETS))
     history: list[Round] = field(default_factory=list)
+    id: str = ""
 
     def run(self) -> list[Round]:
         """Take all rounds that are left, and return what happened.
@@ -180,7 +183,7 @@ class Federation:
         """
         self.plan = self.plan.checked()
         kept = None if self.folder is None else Checkpoint.read(self.folder, self.plan)
-        self._join(None if kept is None else kept.digest)
+        self._join(kept)
         if kept is None:
             self._begin()
         else:
@@ -197,13 +200,15 @@ class Federation:
         self._finish()
         return self.history
 
-    def _join(self, digest: str | None) -> None:
+    def _join(self, kept: Checkpoint | None) -> None:
         """Ask who is there; the network of most of them is that of the federation."""
         addresses = self.link.sites()
-        asked = self.link.ask("join", {one: Note({"protocol": PROTOCOL}) for one in addresses}, self.plan.deadline_s)
+        self.id = os.urandom(8).hex() if kept is None else kept.id
+        note = Note({"protocol": PROTOCOL, "federation": self.id})
+        asked = self.link.ask("join", dict.fromkeys(addresses, note), self.plan.deadline_s)
         self._joined = Round(0, up=asked.up, down=asked.down, dropped=dict(asked.failed))
         digests = [str(note.facts["digest"]) for note in asked.came.values()]
-        common = digest or max(sorted(set(digests)), key=digests.count, default="")
+        common = kept.digest if kept is not None else max(sorted(set(digests)), key=digests.count, default="")
         keys: set[str] = set()
         for address, note in sorted(asked.came.items(), key=lambda item: (item[1].facts["site"], item[0])):
             site, key = str(note.facts["site"]), str(note.facts["key"])
@@ -279,7 +284,7 @@ class Federation:
         if updates:
             far = oversized(np.stack(list(updates.values())))
             for site in [site for site, too_far in zip(updates, far, strict=True) if too_far]:
-                gate.refuse(site, "update ten times as long as the others'")
+                gate.refuse(site, "update far longer than the others'")
                 del updates[site]
         for reason, site in gate.refused.examples.items():
             this.dropped.setdefault(site, reason)
@@ -380,7 +385,7 @@ class Federation:
     def _keep(self) -> None:
         if self.folder is not None:
             digest = Checkpoint.digest_of(self.initial)
-            Checkpoint(self.weights, self.everyone, self.history, digest).write(self.folder, self.plan)
+            Checkpoint(self.weights, self.everyone, self.history, digest, self.id).write(self.folder, self.plan)
 
 
 _ADVERT = ("seal", "mask", "signature")

@@ -59,6 +59,7 @@ class Site:
     identity: Identity | None = None
     roster: Mapping[str, bytes] = field(default_factory=dict)
     finish: Finish | None = None
+    federation: str = ""  # the one that `owed` and `summed` are of
     parties: dict[str, Party] = field(default_factory=dict)  # by session; the last one only
     owed: dict[int, F32] = field(default_factory=dict)  # by round: what quantisation owed when it began
     summed: dict[int, tuple[str, ...]] = field(default_factory=dict)  # by round: the survivors it was unmasked for
@@ -96,6 +97,7 @@ class Site:
     def state(self) -> Note:
         """Return what a site whose process ends between two messages must keep. Secret: it stays at the site."""
         facts = {
+            "federation": self.federation,
             "parties": {session: party.state().hex() for session, party in self.parties.items()},
             "summed": {str(number): survivors for number, survivors in self.summed.items()},
         }
@@ -103,12 +105,15 @@ class Site:
 
     def recall(self, state: Note) -> None:
         """Take over what `state` returned."""
+        self.federation = state.facts["federation"]
         parties = {session: bytes.fromhex(party) for session, party in state.facts["parties"].items()}
         self.parties = {session: Party.from_state(party) for session, party in parties.items()}
         self.summed = {int(number): tuple(survivors) for number, survivors in state.facts["summed"].items()}
         self.owed = {int(number): owed for number, owed in state.arrays.items()}
 
-    def _join(self, _asked: Note) -> Note:
+    def _join(self, asked: Note) -> Note:
+        if (federation := str(asked.facts.get("federation", ""))) != self.federation:
+            self.federation, self.owed, self.summed = federation, {}, {}
         layout, sums = self.local.layout, self.local.sums()
         facts = {
             "protocol": PROTOCOL,
