@@ -34,7 +34,7 @@ def simulate(
     prox: Annotated[float, typer.Option(help="Pull towards the common network (FedProx); 0 is FedAvg.")] = 0.0,
     bits: Annotated[int, typer.Option(help="Of a number of a visible update: 8, 4, 2; 0 is float32.")] = 0,
     threshold: Annotated[int, typer.Option(help="Sites a secure sum needs at least; 0: just above half.")] = 0,
-    tune_steps: Annotated[int, typer.Option(help="Steps of fine-tuning at each site in the end.")] = 100,
+    tune_steps: Annotated[int, typer.Option(help="Steps of fine-tuning at each site in the end; 0: none.")] = 0,
     local_steps: Annotated[
         int, typer.Option(help="Steps of a network of each site's own, kept where it is better; 0: none is trained.")
     ] = 0,

@@ -111,7 +111,7 @@ class Plan:
     norm: float = 100.0
     trim: float = TRIM
     threshold: int = 0
-    tune_steps: int = 100
+    tune_steps: int = 0
     local_steps: int = 0
     deadline_s: float = 600.0
     seed: int = 0
