@@ -27,7 +27,6 @@ MAY = {
     "feedback": {"types", "errors"},
     "pipeline": STAGES
     | {"types", "errors", "config", "plugins", "thresholds", "rates", "shares", "detectors", "model", "feedback"},
-    | {"types", "errors", "config", "plugins", "thresholds", "rates", "detectors", "model", "feedback"},
     "sinks": {"types", "errors"},
     "store": {"types", "errors"},
     "service": {"types", "sinks", "errors", "config", "sources", "pipeline", "model", "feedback", "store"},
