@@ -413,7 +413,7 @@ class _Detecting:
                 if self.collector is not None:
                     self.collector.add_lines(alone)
                 writer.add(lines, judged.odd)
-                if self.share_lines is not None:
+                if self.share_lines is not None and writer.is_wanted:
                     by_session = view.cut.by == "session"
                     writer.add_lines(self.share_lines.lines(events, windows if by_session else None))
         if stretches:

@@ -61,6 +61,11 @@ class LineWriter:
             self._folder = Path(tempfile.mkdtemp(prefix="oddlog-lines-"))
         return self
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody asked for verdicts of lines."""
+        return self._path is not None
+
     def add(self, lines: pl.DataFrame, odd: OddWindows) -> None:
         """Take in the lines of one partition, and its odd windows."""
         if self._folder is None:
