@@ -22,8 +22,16 @@ setup: $(VENV)/.installed ## make the virtual environment in .venv
 demo: setup ## make a small system's logs, learn from them, say what is odd and why
 	@$(BIN)/oddlog demo demo
 
-test: setup ## run the tests
-	$(BIN)/python -m pytest
+# Flower caps Typer and other packages: its part is tested in an environment of its own, the rest with what is newest.
+$(VENV)-federated/.installed: pyproject.toml
+	test -x $(VENV)-federated/bin/python || $(PYTHON) -m venv $(VENV)-federated
+	$(VENV)-federated/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
+	$(VENV)-federated/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[train,federated,dev]'
+	touch $@
+
+test: setup $(VENV)-federated/.installed ## run the tests, two at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(VENV)-federated/bin/python -m pytest tests/federated
 
 check: setup ## lint, types and tests: what continuous integration runs
 	$(BIN)/ruff check .
@@ -45,4 +53,4 @@ docs: setup ## build the pages into site/, each link and example checked
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_readme.py
 
 clean: ## remove what the other commands made
-	rm -rf $(VENV) demo site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-federated demo site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
