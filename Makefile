@@ -32,6 +32,7 @@ $(VENV)-federated/.installed: pyproject.toml
 test: setup $(VENV)-federated/.installed ## run the tests, two at a time
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(VENV)-federated/bin/python -m pytest tests/federated
+	$(VENV)-federated/bin/python -m pytest tests/test_docs.py -k federated
 
 check: setup ## lint, types and tests: what continuous integration runs
 	$(BIN)/ruff check .

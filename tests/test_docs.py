@@ -196,6 +196,8 @@ def resolves(name: str) -> bool:
 def test_every_qualified_name_of_ours_is_there(page: Path):
     named = set(re.findall(r"`(oddlog(?:\.[A-Za-z_]\w*)+)(?:\([^`]*\))?`", prose(page)))
     groups = {"oddlog.detectors", "oddlog.formats", "oddlog.toml"}  # of entry points; the name of a file
+    if page.name == "federated.md" and importlib.util.find_spec("flwr") is None:
+        pytest.skip("extra 'federated', which is tested in an environment of its own")
     assert [name for name in sorted(named - groups) if not resolves(name)] == []
 
 
