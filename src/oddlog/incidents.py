@@ -97,7 +97,7 @@ def group(pattern: Sequence[str], oddities: Sequence[Sequence[str]], start_us: I
     >>> group(["a"] * 5, [["x"]] * 5, np.array([0, 600, 610, 620, 1200]) * minute).tolist()
     [0, 1, 1, 1, 0]
     """
-    joined = _Joined(len(pattern))
+    joined = Joined(len(pattern))
     timed = np.flatnonzero(start_us != NO_TIME)
     for name, i in zip(pattern, range(len(pattern)), strict=True):
         if start_us[i] == NO_TIME:
@@ -131,7 +131,7 @@ def lasts(time_us: I64) -> bool:
     return bool(len(edge)) and int((edge[1::2] - edge[::2]).max()) + 1 >= SUSTAINED
 
 
-class _Joined:
+class Joined:
     """Which of `n` things belong together (a disjoint-set forest)."""
 
     def __init__(self, n: int) -> None:
@@ -153,9 +153,13 @@ class _Joined:
         """Join `i` with the last one that was joined by this name, if it is not too far away."""
         before, then = self._last.get(name, (i, at))
         if at - then <= distance:
-            low, high = sorted((self.root(before), self.root(i)))
-            self._parent[high] = low
+            self.join(before, i)
         self._last[name] = (i, at)
+
+    def join(self, i: int, j: int) -> None:
+        """Join two, and all that belong together with them."""
+        low, high = sorted((self.root(i), self.root(j)))
+        self._parent[high] = low
 
     def numbers(self) -> I64:
         """Return a number for each thing, the same of those that belong together, by first appearance."""

@@ -19,7 +19,7 @@ from oddlog.pipeline.answering import Overlay, hidden_notes
 from oddlog.pipeline.collecting import words_of
 from oddlog.pipeline.cutting import cut_windows, partitions
 from oddlog.pipeline.deployments import Finding
-from oddlog.pipeline.episodes import Episode, episodes_of, incident_of, sample
+from oddlog.pipeline.episodes import Episode, episodes_of, incident_of, stretches_of
 from oddlog.pipeline.events import Codes, EventStore, typed
 from oddlog.pipeline.merging import Merging
 from oddlog.pipeline.odd import MOST_ODD
@@ -28,13 +28,14 @@ from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.rates import NAME as RATES
 from oddlog.pipeline.rates import NOUN, Judged
 from oddlog.pipeline.reading import Reading
-from oddlog.pipeline.shares import ShareLines, count_shares, stretch_of
+from oddlog.pipeline.sampling import Sampling
+from oddlog.pipeline.shares import ShareLines, stretch_of
 from oddlog.pipeline.since_deploy import SinceDeploy, Telling
 from oddlog.pipeline.verdicts import LineWriter, check_writable, line_verdicts, write_parquet
 from oddlog.pipeline.views import View
 from oddlog.pipeline.watching import NumberColumns
 from oddlog.rates import Counting
-from oddlog.shares import Shares
+from oddlog.shares import ShareCounting
 from oddlog.templates import Matcher
 from oddlog.types import NO_TIME, SCORES, Bool, Incident, Tally, Windows, to_datetime
 
@@ -225,7 +226,8 @@ class _Detecting:
         self.sources = Codes(what="sources", tally=self.tally)
         shares = None if self.model.rates is None else self.model.rates.shares
         self.hosts = Codes(() if shares is None else shares.hosts, what="hosts", tally=self.tally)
-        self.share_lines: ShareLines | None = None
+        self.shares: ShareCounting | None = None
+        self.sampling = Sampling((), ())
         self.collector = (
             Collector(self.model.context, self.matcher, self.services, self.sources) if self.overview else None
         )
@@ -299,13 +301,15 @@ class _Detecting:
         overlay = Overlay(self.standing, self.matcher)
         self._find_deployments(overlay, stores[0])
         verdicts: list[pl.DataFrame] = []
-        judged = self._rates(stores[0])
+        judged = self._rates()
         with LineWriter(line_scores, self.sources, self.matcher) as writer:
             for i, (view, store) in enumerate(zip(self._views(), stores, strict=True)):
                 self.say(f"judging {view.cut.noun}", store.rows)
                 verdicts.append(self._view(view, store, overlay, merging, covered, words, writer, every_line=i == 0))
                 if self.collector is not None:
                     self.collector.add_view(view.name, view.cut.noun, verdicts[-1])
+            if judged is not None:
+                judged = self._with_shares(judged, stores[0], writer)
         if judged is not None:
             told = [incident_of(one, judged, self.model.context.templates, self.model.id) for one in self.episodes]
             rated = overlay.rates(self.episodes, told, judged.scores)
@@ -344,29 +348,43 @@ class _Detecting:
         texts = self.matcher.unseen_texts
         return [view.knowing(texts) for view in self.model.views]
 
-    def _rates(self, store: EventStore) -> Judged | None:
-        """Return what the rates view says, if there is one; its episodes are noted."""
+    def _rates(self) -> Judged | None:
+        """Return what the rates view says of counts, if there is one; lines of what is odd will be sampled."""
         if self.model.rates is None or self.counting is None:
             return None
         self.say("judging rates", 0)
-        templates = self.model.context.templates
-        judged = self.model.rates.judge(self.counting, len(templates), self.services.names, self.tally)
+        k = len(self.model.context.templates)
+        judged = self.model.rates.judge(self.counting, k, self.services.names, self.tally)
+        self.sampling = Sampling(stretches_of(judged.odd), self.services.names)
         if self.model.rates.shares is not None:
-            judged = self._with_shares(judged, self.model.rates.shares, store)
-        self.episodes = episodes_of(judged, self.model.rates.watch, templates)
+            self.shares = ShareCounting(self.model.rates.shares.bounds, k, self.tally)
         return judged
 
-    def _with_shares(self, judged: Judged, shares: Shares, store: EventStore) -> Judged:
-        """Return what is odd about counts and about shares of steps, gaps and numbers."""
-        context, k = self.model.context, len(self.model.context.templates)
-        self.say("judging shares", store.rows)
-        counts = count_shares(shares, store, self.model.views[0].cut, k, (self.start_us, self.end_us), self.tally)
-        odd = shares.judge(counts)
-        self.share_lines = ShareLines.of(shares, odd, judged.odd, k)
-        stretches = [stretch_of(one, context, self.services.names, self.hosts.names) for one in odd]
-        numbers = (number.name for number in context.numbers)
-        traced = (self.services.names[code] for code in counts.marked["step"]["service"].unique().to_list())
-        return judged.with_shares(shares, stretches, numbers, traced)
+    def _with_shares(self, judged: Judged, store: EventStore, writer: LineWriter) -> Judged:
+        """Return also what is odd about shares, which were counted meanwhile; the episodes of both are noted."""
+        rates, context = self.model.rates, self.model.context
+        assert rates is not None
+        if rates.shares is not None and self.shares is not None:
+            self.say("judging shares", 0)
+            counts = self.shares.counts()
+            odd = rates.shares.judge(counts)
+            if writer.is_wanted:
+                self._tell_lines(ShareLines.of(rates.shares, odd, judged.odd, len(context.templates)), store, writer)
+            stretches = [stretch_of(one, context, self.services.names, self.hosts.names) for one in odd]
+            numbers = (number.name for number in context.numbers)
+            traced = (self.services.names[code] for code in counts.marked["step"]["service"].unique().to_list())
+            judged = judged.with_shares(rates.shares, stretches, numbers, traced)
+        self.episodes = episodes_of(judged, rates.watch, context.templates, self.sampling)
+        return judged
+
+    def _tell_lines(self, odd: ShareLines, store: EventStore, writer: LineWriter) -> None:
+        """Go through the events once more, for the lines that make shares odd."""
+        if not odd:
+            return
+        cut = self.model.views[0].cut
+        for events in partitions(store):
+            windows = cut_windows(events, cut, Tally(), (self.start_us, self.end_us)) if cut.by == "session" else None
+            writer.add_lines(odd.lines(events, windows))
 
     def _find_deployments(self, overlay: Overlay, store: EventStore) -> None:
         """Have the overlay excuse what deployments brought."""
@@ -406,16 +424,15 @@ class _Detecting:
             if not every_line:
                 writer.add_windows(judged.odd)
             else:
-                sample(self.episodes, events, self.services.names)
+                self.sampling.add(events)
+                if self.shares is not None:
+                    self.shares.add(events, windows if view.cut.by == "session" else None)
                 lines, shown, hidden = overlay.lines(line_verdicts(self.model.events, events, words), judged.usual)
                 alone = merging.add_lines(shown, judged.told)
                 covered.add_lines(hidden, judged.hidden.windows)
                 if self.collector is not None:
                     self.collector.add_lines(alone)
                 writer.add(lines, judged.odd)
-                if self.share_lines is not None and writer.is_wanted:
-                    by_session = view.cut.by == "session"
-                    writer.add_lines(self.share_lines.lines(events, windows if by_session else None))
         if stretches:
             for one in (merging, covered):
                 one.add_stretches(view.name, stretch_sums(pl.concat(stretches)))

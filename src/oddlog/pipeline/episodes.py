@@ -2,8 +2,8 @@
 
 ::
 
-    odd minutes ──► stretches      of one subject, with gaps of at most ten minutes
-                ──► episodes       stretches that begin or last together, or are of one service
+    odd minutes ──► stretches      of one subject, with gaps of at most half an hour
+                ──► episodes       of one cause for all we know, see `causes`
                 ──► incidents      with reasons, the strongest first, and some of their lines
 """
 
@@ -11,29 +11,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
 
 from oddlog.incidents import alarming, pressing
+from oddlog.pipeline.causes import SAME_TIME, causes_of, overlap
 from oddlog.pipeline.rates import Judged, service_key
 from oddlog.pipeline.rates_reasons import Stretch, reason_of
+from oddlog.pipeline.sampling import EACH, Line, Sampling
 from oddlog.rates import Watch
-from oddlog.rates.counting import BUCKET, US_PER_MINUTE
 from oddlog.shares import subject_of
-from oddlog.types import F64, I64, LEVELS, Bool, Incident, Reason, Templates
+from oddlog.types import F64, LEVELS, Incident, Reason, Templates
 
 GAP = 30  # minutes between stretches of one subject that still are one
 MOST_STRETCHES = 2_000  # that are put together, the oddest
-TOGETHER = 0.5  # share of the lines of an entity that there are too many of
-SAME_TIME = 0.5  # share of the longer of two stretches in which both are odd, if they are of one service …
-SAME_START = 10  # … or begin and end so many minutes apart at most
-SHORT = 2 * SAME_START  # minutes: when exactly what is this short began is not known that well
-MEANWHILE = 0.6  # share of the shorter of two causes that lies in the other, if one explains the other
 LONG = 150  # minutes: while something lasts for longer, something else may happen in the same service
-SAME_SILENCE = 2
 MOST_REASONS = 6
 MOST_OF_KIND = {
     "concentration": 1,
@@ -47,12 +42,11 @@ MOST_OF_KIND = {
     "gap": 1,
 }
 MOST_SUBJECTS = 12  # whose lines are shown, of an episode
-LINES_EACH = 4
 MOST_LINES = 20
+INFO = LEVELS.index("INFO")
 SLACK, INSTANT = timedelta(minutes=5), timedelta(minutes=1)
 SHARED_TIME = 0.5  # of an incident, that lies in an episode it is part of
 SHARED_SERVICES = 5  # of each, that are compared
-BEFORE = 10  # minutes before a silence of which lines are shown
 
 # What says most comes first where two are about as odd: a type of line more than a service, this more than a host.
 _TELLING = {"entity": 3.0, "template": 1.0, "errors": 1.0, "number": 1.3, "status": 0.9, "warnings": 0.9, "lines": 0.8}
@@ -70,8 +64,7 @@ class Episode:
     reasons: tuple[Reason, ...]
     start: int
     end: int
-    lines: list[tuple[int, int, int, int, int]] = field(default_factory=list)  # rank, time, source, line, template
-    levels: dict[tuple[int, int], int] = field(default_factory=dict)
+    lines: tuple[Line, ...] = ()
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -95,18 +88,27 @@ class Episode:
         return service_key(first.service or next(iter(self.services), ""))
 
 
-def episodes_of(judged: Judged, watch: Watch, templates: Templates) -> list[Episode]:
-    """Return what belongs together, in order of time."""
-    counted = [one for one in _stretches(judged.odd) if not _is_mixture(one, judged)]
+def episodes_of(judged: Judged, watch: Watch, templates: Templates, sampled: Sampling) -> list[Episode]:
+    """Return what belongs together, in order of time, with the lines `sampled` of it."""
+    counted = [one for one in stretches_of(judged.odd) if not _is_mixture(one, judged)]
     stretches = sorted([*counted, *judged.odd_shares], key=lambda one: -one.surprise)[:MOST_STRETCHES]
     found = []
-    for cause in _causes(stretches, judged.traced):
+    for cause in causes_of(stretches, judged.traced):
         members = sorted([*cause.core, *cause.beside], key=_order)
         told = _reasons(members, judged, watch, templates)
-        episode = Episode(members, tuple(told), cause.start, cause.end)
-        _with_share_lines(episode, templates)
-        found.append(episode)
+        lines = [line for one in members[:MOST_SUBJECTS] for line in _lines(one, templates, sampled)]
+        found.append(Episode(members, tuple(told), cause.start, cause.end, tuple(dict.fromkeys(lines))[:MOST_LINES]))
     return sorted(found, key=lambda one: (one.start, one.what))
+
+
+def _lines(one: Stretch, templates: Templates, sampled: Sampling) -> list[Line]:
+    """Return some lines of a stretch; a share knows its own."""
+    if one.share is None:
+        return sampled.of(one)
+    return [
+        Line(one.share.start_us, source, line, row, int(templates.level[row]) if row < len(templates) else INFO)
+        for source, line, row in one.share.lines[:EACH]
+    ]
 
 
 def _is_mixture(one: Stretch, judged: Judged) -> bool:
@@ -118,26 +120,12 @@ def _is_mixture(one: Stretch, judged: Judged) -> bool:
     if one.kind != "number" or judged.shares is None or one.name not in judged.numbers:
         return False
     return not any(
-        other.kind == "number" and other.service == one.service and other.name == one.name and _overlap(one, other) > 0
+        other.kind == "number" and other.service == one.service and other.name == one.name and overlap(one, other) > 0
         for other in judged.odd_shares
     )
 
 
-def _overlap(one: Stretch, other: Stretch) -> int:
-    """Return the minutes in which both are odd; negative where they lie apart."""
-    return min(one.end, other.end) - max(one.start, other.start) + 1
-
-
-def _with_share_lines(episode: Episode, templates: Templates) -> None:
-    """Note the lines of an episode that its shares know themselves."""
-    for rank, one in enumerate(episode.stretches[:MOST_SUBJECTS]):
-        for source, line in () if one.share is None else one.share.lines[:LINES_EACH]:
-            row = max(one.template, 0)
-            episode.lines.append((rank, one.share.start_us if one.share else 0, source, line, row))
-            episode.levels[source, line] = int(templates.level[row])
-
-
-def _stretches(odd: pl.DataFrame) -> list[Stretch]:
+def stretches_of(odd: pl.DataFrame) -> list[Stretch]:
     """Return runs of odd minutes of each subject, with the oddest of them."""
     by = ["member", "subject", "who"]
     ordered = odd.sort(*by, "start", "end")
@@ -153,122 +141,6 @@ def _stretches(odd: pl.DataFrame) -> list[Stretch]:
     )
     kept = every.sort("surprise", "start", "member", "subject", descending=[True, False, False, False])
     return [Stretch(**row) for row in kept.head(MOST_STRETCHES).drop("run").iter_rows(named=True)]
-
-
-def _groups(stretches: Sequence[Stretch], traced: frozenset[str]) -> list[list[Stretch]]:
-    """Return the stretches that have one cause for all we know, those that fix its time first."""
-    parent = list(range(len(stretches)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    by_start = sorted(range(len(stretches)), key=lambda i: stretches[i].start)
-    open_: list[int] = []
-    for i in by_start:
-        open_ = [j for j in open_ if stretches[j].end + GAP >= stretches[i].start]
-        for j in open_:
-            if root(i) != root(j) and _together(stretches[j], stretches[i], traced):
-                parent[root(i)] = root(j)
-        open_.append(i)
-    members: dict[int, list[Stretch]] = {}
-    for i in range(len(stretches)):
-        members.setdefault(root(i), []).append(stretches[i])
-    return list(members.values())
-
-
-@dataclass
-class _Cause:
-    """Stretches that fix the time of a cause, and weaker ones of the same place meanwhile."""
-
-    core: list[Stretch]
-    beside: list[Stretch] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        # Some stretches begin with a chance hit long before, or end with one: when most of the evidence does, counts.
-        weight = np.array([one.surprise for one in self.core])
-        self.start = _weighted(np.array([one.start for one in self.core]), weight, 0.25)
-        self.end = max(_weighted(np.array([one.end for one in self.core]), weight, 0.75), self.start)
-        self.strength = max(one.surprise for one in self.core)
-        self.places = {one.service or f"host {one.host}" for one in self.core if one.service or one.host}
-        # A ramp only knows the hours in which something climbed; what else is odd knows when it began.
-        self.is_ramp = all(one.member == "ramp" for one in self.core)
-        self.has_own_place = any(one.kind == "entity" or one.member == "silence" for one in self.core)
-
-    def order(self) -> tuple[bool, bool, float, int]:
-        """Return what comes first when causes explain each other: who did it, then what is oddest, ramps last."""
-        return self.is_ramp, not self.has_own_place, -self.strength, self.start
-
-    def explains(self, other: _Cause) -> bool:
-        """Return whether a weaker cause is but another sight of this one: in the same places, at the same time."""
-        if other.has_own_place or not other.places <= self.places:
-            return False
-        if other.is_ramp and not {_series(one) for one in other.core} & {_series(one) for one in self.core}:
-            return False
-        both = min(self.end, other.end) - max(self.start, other.start) + 1
-        return both >= MEANWHILE * (min(self.end - self.start, other.end - other.start) + 1)
-
-
-def _weighted(minutes: I64, weight: F64, share: float) -> int:
-    """Return the least of the minutes [x] that hold at least so large a share of the weight up to them."""
-    order = np.argsort(minutes, kind="stable")
-    at = np.searchsorted(np.cumsum(weight[order]), share * weight.sum())
-    return int(minutes[order][min(at, len(order) - 1)])
-
-
-def _causes(stretches: Sequence[Stretch], traced: frozenset[str]) -> list[_Cause]:
-    found: list[_Cause] = []
-    for cause in sorted(map(_Cause, _groups(stretches, traced)), key=_Cause.order):
-        stronger = next((one for one in found if one.explains(cause)), None)
-        if stronger is None:
-            found.append(cause)
-        else:
-            stronger.beside += cause.core
-    return found
-
-
-def _together(one: Stretch, other: Stretch, traced: frozenset[str]) -> bool:
-    """Return whether two stretches, at most a gap apart, have one cause for all we know.
-
-    Sessions run through the services that are `traced`: what goes wrong in one of these is felt in others at once.
-    """
-    if "ramp" in (one.member, other.member):
-        # The end of a ramp is far from usual, too; that is seen when causes explain each other.
-        return one.member == other.member and (_series(one) == _series(other) or _same_service(one, other))
-    if "silence" in (one.member, other.member):
-        both = one.member == other.member
-        return abs(one.start - other.start) <= SAME_SILENCE if both else _same_service(one, other)
-    if one.kind == other.kind == "entity":
-        return one.name == other.name
-    if "entity" in (one.kind, other.kind):
-        return _caused_by(*((one, other) if one.kind == "entity" else (other, one)))
-    longer = max(each.end - each.start + 1 for each in (one, other))
-    at_once = abs(one.start - other.start) <= SAME_START and abs(one.end - other.end) <= SAME_START
-    if _overlap(one, other) < SAME_TIME * longer and not (at_once and longer <= SHORT):
-        return False
-    alike = not one.service or not other.service or (one.service in traced) == (other.service in traced)
-    return _same_service(one, other) or (at_once and alike)
-
-
-def _same_service(one: Stretch, other: Stretch) -> bool:
-    return bool(one.service) and one.service == other.service
-
-
-def _caused_by(who: Stretch, what: Stretch) -> bool:
-    """Return whether an entity's lines are what there is too much of."""
-    slack = 2 * BUCKET  # lines of entities are counted in ten minutes
-    if abs(who.start - what.start) > slack or abs(who.end - what.end) > slack:
-        return False
-    if who.template >= 0:
-        return who.template == what.template or _same_service(who, what)
-    is_count = what.member in ("z-score", "moving-average")
-    return is_count and abs(who.start - what.start) <= BUCKET and what.seen >= TOGETHER * who.seen
-
-
-def _series(one: Stretch) -> tuple[str, str, str, str, int]:
-    return one.kind, one.service, one.host, one.name, one.template
 
 
 def _weight(one: Stretch) -> float:
@@ -293,53 +165,6 @@ def _reasons(members: Sequence[Stretch], judged: Judged, watch: Watch, templates
         if len(told) == MOST_REASONS:
             break
     return told
-
-
-def sample(episodes: Sequence[Episode], events: pl.DataFrame, services: Sequence[str]) -> None:
-    """Note some lines of `events` (sorted by time) for each episode: those of its most telling stretches."""
-    if not episodes:
-        return
-    time = events["time_us"].to_numpy()
-    columns = {name: events[name].to_numpy() for name in ("template", "service", "level", "source", "line")}
-    code = {name: i for i, name in enumerate(services)}
-    for episode in episodes:
-        for rank, one in enumerate(episode.stretches[:MOST_SUBJECTS]):
-            first, last = (one.start - BEFORE, one.start) if one.member == "silence" else (one.start, one.end + 1)
-            a, b = np.searchsorted(time, [first * US_PER_MINUTE, last * US_PER_MINUTE])
-            at = a + np.flatnonzero(_is_of(one, columns, slice(a, b), code))
-            at = at[-LINES_EACH:] if one.member == "silence" else at[:LINES_EACH]
-            for i in at.tolist():
-                line = (int(columns["source"][i]), int(columns["line"][i]))
-                episode.lines.append((rank, int(time[i]), *line, int(columns["template"][i])))
-                episode.levels[line] = int(columns["level"][i])
-        if len(episode.lines) > MOST_LINES * MOST_SUBJECTS:
-            episode.lines = _best(episode)
-
-
-def _is_of(one: Stretch, columns: dict[str, np.ndarray], part: slice, code: dict[str, int]) -> Bool:
-    """Return which events of a part of the time are counted in a stretch's series [x]."""
-    if one.share is not None:
-        return np.zeros(part.stop - part.start, np.bool_)  # it knows its lines
-    if one.template >= 0:
-        return np.asarray(columns["template"][part] == one.template)
-    if one.kind in ("host", "entity") or one.service not in code:
-        return np.zeros(part.stop - part.start, np.bool_)
-    least = {"errors": LEVELS.index("ERROR"), "warnings": LEVELS.index("WARNING")}.get(one.kind, 0)
-    return np.asarray((columns["service"][part] == code[one.service]) & (columns["level"][part] >= least))
-
-
-def _best(episode: Episode) -> list[tuple[int, int, int, int, int]]:
-    """Return the first few lines of each stretch, the most telling first; of a silence, the last ones."""
-    kept: list[tuple[int, int, int, int, int]] = []
-    for rank, one in enumerate(episode.stretches[:MOST_SUBJECTS]):
-        lines = sorted({line for line in episode.lines if line[0] == rank}, key=lambda line: line[1:])
-        kept += lines[-LINES_EACH:] if one.member == "silence" else lines[:LINES_EACH]
-    return kept
-
-
-def lines_of(episode: Episode) -> list[tuple[int, int, int]]:
-    """Return ``source line template`` of the lines to show."""
-    return list(dict.fromkeys((source, line, row) for _, _, source, line, row in _best(episode)))[:MOST_LINES]
 
 
 def incident_of(episode: Episode, judged: Judged, templates: Templates, model_id: str) -> Incident:

@@ -16,7 +16,7 @@ from oddlog.explain import Oddity, Usual, concentration, reason
 from oddlog.incidents import CRITICAL, MOST_NOVEL, WARNING, group, lasts, pattern_of, pressing
 from oddlog.model import Model
 from oddlog.pipeline.closeups import Closeups
-from oddlog.pipeline.episodes import Episode, incident_of, is_part, lines_of, together
+from oddlog.pipeline.episodes import Episode, incident_of, is_part, together
 from oddlog.pipeline.events import Codes
 from oddlog.pipeline.odd import MOST_ODD, OddWindows, combination, patterns_of, told_of
 from oddlog.pipeline.rates import Judged
@@ -123,10 +123,7 @@ class Merging:
         templates = self.model.context.templates
         for episode in episodes:
             incident = incident_of(episode, judged, templates, self.model.id)
-            refs = [
-                (source, line, self._line_score(row, episode.levels[source, line]))
-                for source, line, row in lines_of(episode)
-            ]
+            refs = [(one.source, one.line, self._line_score(one.template, one.level)) for one in episode.lines]
             order = (-incident.severity, -incident.score, episode.start)
             self._episodes.append(_Found(incident, refs, order))
 

@@ -20,7 +20,7 @@ from oddlog.pipeline.rates_reasons import Stretch
 from oddlog.pipeline.views import Cut
 from oddlog.rates import is_measure
 from oddlog.rates.counting import US_PER_MINUTE
-from oddlog.shares import Bounds, Odd, ShareCounting, ShareCounts, Shares, steps, subject_of
+from oddlog.shares import Bounds, Odd, ShareCounting, Shares, steps, subject_of
 from oddlog.shares.counting import of_events, of_windows
 from oddlog.shares.subjects import after_of
 from oddlog.types import I64, Context, Tally, Windows
@@ -68,9 +68,7 @@ class SharesLearning:
 
     def add(self, events: pl.DataFrame, windows: Windows) -> None:
         """Take in a partition."""
-        self._counting.add_events(events)
-        if self._by_session:
-            self._counting.add_windows(windows)
+        self._counting.add(events, windows if self._by_session else None)
 
     def learned(self, hosts: Sequence[str], rate: float) -> Shares:
         """Return what is usual; `rate` is the share of usual hours that may hold a false alarm."""
@@ -82,18 +80,6 @@ def _numbered(events: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     return events.select("template", "host", *names).filter(
         pl.any_horizontal(pl.col(name).is_finite() for name in names) if names else pl.lit(value=False)
     )
-
-
-def count_shares(
-    shares: Shares, store: EventStore, cut: Cut, k: int, span_us: tuple[int, int], tally: Tally
-) -> ShareCounts:
-    """Return the counts of all events of a store."""
-    counting = ShareCounting(shares.bounds, k, tally)
-    for events in partitions(store):
-        counting.add_events(events)
-        if cut.by == "session":
-            counting.add_windows(cut_windows(events, cut, Tally(), span_us))
-    return counting.counts()
 
 
 def stretch_of(odd: Odd, context: Context, services: Sequence[str], hosts: Sequence[str]) -> Stretch:
@@ -169,6 +155,9 @@ class ShareLines:
             "surprise",
         )
         return cls(shares, k, pl.DataFrame(told, schema=schema), many)
+
+    def __bool__(self) -> bool:
+        return bool(len(self.flags) or len(self.types))
 
     def lines(self, events: pl.DataFrame, windows: Windows | None) -> pl.DataFrame:
         """Return ``source line window_score window_p window_reason`` of the lines of a partition that are told."""

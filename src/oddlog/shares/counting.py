@@ -25,8 +25,10 @@ _MARKED: dict[str, Any] = {
     "last_us": pl.Int64,
     "source": pl.UInt16,
     "line": pl.UInt64,
+    "template": pl.UInt32,
     "service": pl.UInt16,
 }
+_PLACE = ("time_us", "source", "line", "template", "service")
 _WHOLE: dict[str, Any] = {"whole": pl.Int64, "bucket": pl.Int32, "n": pl.UInt32}
 
 
@@ -37,8 +39,8 @@ class ShareCounts:
     Attributes
     ----------
     marked : mapping
-        By kind: ``subject bucket n first_us last_us source line service``, sorted; source and line are those of the
-        first marked event.
+        By kind: ``subject bucket n first_us last_us source line template service``, sorted; source, line and template
+        are those of the first marked event.
     whole : mapping
         By kind: ``whole bucket n``, sorted.
 
@@ -80,6 +82,7 @@ class _Table:
                 "last_us": pl.col("last_us").max(),
                 "source": pl.col("source").get(first),
                 "line": pl.col("line").get(first),
+                "template": pl.col("template").get(first),
                 "service": pl.col("service").get(pl.col("n").arg_max()),
             }
         frame = frame.group_by(self.keys, maintain_order=True).agg(n=pl.col("n").sum(), **further)
@@ -110,16 +113,22 @@ class ShareCounting:
         self._marked = {kind: _Table(["subject", "bucket"], _MARKED) for kind in COUNTED}
         self._whole = {kind: _Table(["whole", "bucket"], _WHOLE) for kind in COUNTED}
 
+    def add(self, events: pl.DataFrame, windows: Windows | None) -> None:
+        """Take in some events, and the sessions that are made of them, if they are."""
+        self.add_events(events)
+        if windows is not None:
+            self.add_windows(windows)
+
     def add_windows(self, windows: Windows) -> None:
         """Take in windows whose events are steps, one after the other: sessions."""
         for kind, subject, whole, event, marked in of_windows(windows, self._bounds, self._k):
-            place = {name: getattr(windows, name)[event] for name in ("time_us", "source", "line", "service")}
+            place = {name: getattr(windows, name)[event] for name in _PLACE}
             self._add(kind, subject, whole, place, marked)
 
     def add_events(self, events: pl.DataFrame) -> None:
         """Take in events with ``time_us template service host source line`` and numbers ``n.00``, ``n.01``."""
         for kind, subject, whole, event, marked in of_events(events, self._bounds, self._k):
-            place = {name: events[name].to_numpy()[event] for name in ("time_us", "source", "line", "service")}
+            place = {name: events[name].to_numpy()[event] for name in _PLACE}
             self._add(kind, subject, whole, place, marked)
 
     def counts(self) -> ShareCounts:
@@ -143,6 +152,7 @@ class ShareCounting:
             last_us=pl.col("time_us").max(),
             source=pl.col("source").get(first),
             line=pl.col("line").get(first),
+            template=pl.col("template").get(first),
             service=pl.col("service").min(),
         )
         self._marked[kind].add(counted, self._tally)

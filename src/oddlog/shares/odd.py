@@ -40,7 +40,7 @@ class Odd:
         The usual share.
     service : int
         Where the marked events are, mostly.
-    lines : tuple of (source, line)
+    lines : tuple of (source, line, template)
         Some marked events.
 
     """
@@ -57,7 +57,7 @@ class Odd:
     whole: float
     usual: float
     service: int
-    lines: tuple[tuple[int, int], ...]
+    lines: tuple[tuple[int, int, int], ...]
 
     @property
     def excess(self) -> float:
@@ -100,7 +100,7 @@ def told(
     first, last = block.first + within[0], block.first + within[1]
     subject = int(block.subject[row])
     marks = counts.marked[kind].filter((pl.col("subject") == subject) & pl.col("bucket").is_between(first, last))
-    lines = tuple((int(s), int(line)) for s, line in marks.select("source", "line").iter_rows())
+    lines = tuple(marks.select("source", "line", "template").iter_rows())
     start_us, end_us = int(marks["first_us"].min()), int(marks["last_us"].max())  # type: ignore[arg-type] # begin and end have marks
     service = int(marks.sort("n", descending=True, maintain_order=True)["service"][0])
     return Odd(kind, subject, start_us, end_us, first, last, *top, part, of, usual, service, lines)

@@ -21,6 +21,7 @@ from oddlog.types import F64, I64, Bool, State
 
 KINDS: tuple[Kind, ...] = (*COUNTED, "detour", "surge")
 RARE = 0.01  # a step with a smaller share is a detour
+SMALL = 100.0  # times what is expected: of so many, a surge is expected to be one
 BUCKET = 10  # minutes
 LEAST_WHOLE = 20.0  # in training, before a mark that was never there says something
 LEAST_SCORE = 3.0  # what is nearer to usual is not even a candidate
@@ -193,9 +194,8 @@ class Shares:
 def by_what_follows(counts: ShareCounts, habit: Habit) -> ShareCounts:
     """Return the counts with two more kinds that come of steps, whose usual shares `habit` knows.
 
-    *Detours*: by what a step leads to, those that are rare. *Surges*: how often there is a type, of so many times as
-    the usual shares of all steps to it let expect, which keeps to the traffic. So one in ten is expected of
-    ten times what was expected, and the share is that of all steps to the type in training.
+    *Detours*: by what a step leads to, those that are rare. *Surges*: how often there is a type, against how
+    often the usual shares of all steps to it let expect it, which keeps to the traffic.
     """
     steps = counts.marked["step"]
     pair = steps["subject"].to_numpy()
@@ -216,26 +216,24 @@ def _summed(steps: pl.DataFrame) -> pl.DataFrame:
         pl.col("last_us").max(),
         pl.col("source").get(first),
         pl.col("line").get(first),
+        pl.col("template").get(first),
         pl.col("service").get(pl.col("n").arg_max()),
     )
     return summed.sort("subject", "bucket")
 
 
 def _expected(befores: pl.DataFrame, habit: Habit) -> pl.DataFrame:
-    """Return ``whole bucket n``: of how many a type is its usual share, by what came before it."""
-    before = wholes_of("step", habit.subject)
-    after = after_of(habit.subject)
-    often = habit.usual * looked_up(habit.whole, habit.total, before, 0.0)
-    types, row = np.unique(after, return_inverse=True)
-    total = np.bincount(row, looked_up(habit.whole, habit.total, before, 0.0), minlength=len(types))
-    share = np.bincount(row, often, minlength=len(types)) / np.maximum(total, 1.0)
-    pairs = pl.DataFrame({"before": before, "after": after, "of": habit.usual / np.maximum(share[row], 1e-12)})
-    expected = befores.join(pairs, left_on="whole", right_on="before").with_columns(n=pl.col("n") * pl.col("of"))
-    return (
-        expected.group_by(pl.col("after").alias("whole"), "bucket", maintain_order=True)
-        .agg(pl.col("n").sum())
-        .sort("whole", "bucket")
+    """Return ``whole bucket n``: `SMALL` times as many as are expected of a type, by what came before it.
+
+    So the usual share of a surge is small, and its law nearly Poisson's: of what nearly always follows, there can be
+    many more than expected, too.
+    """
+    pairs = pl.DataFrame(
+        {"whole": wholes_of("step", habit.subject), "after": after_of(habit.subject), "usual": habit.usual}
     )
+    expected = befores.join(pairs, on="whole").with_columns(n=pl.col("n") * pl.col("usual") * SMALL)
+    by_type = expected.group_by(pl.col("after").alias("whole"), "bucket", maintain_order=True)
+    return by_type.agg(pl.col("n").sum()).sort("whole", "bucket")
 
 
 def _learn(kind: Kind, counts: ShareCounts, span: Span) -> tuple[Habit, pl.DataFrame]:
