@@ -36,7 +36,7 @@ import oddlog
 from oddlog.datasets import bgl_stream
 from oddlog.formats.levels import BY_WORD
 from oddlog.incidents import alarming, pattern_of
-from oddlog.pipeline import merging
+from oddlog.pipeline.judging import merging
 from oddlog.templates import Matcher, mask
 from oddlog.types import LEVELS
 

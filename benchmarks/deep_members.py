@@ -8,9 +8,9 @@ the first half of the usual runs by time, test on the later usual ones and all f
 split by time: 70 % to train, 15 % to stop early, 15 % to calibrate. Who learns from labels is also given so many random
 anomalies of the test that they are 2.93 % of what is learned from (HDFS: 169), and not tested on them.
 
-*corrupted*  ROC AUC of the last 15 %, usual, against twins of theirs with one thing wrong (`pipeline.corrupting`), mean
-             over what is wrong: what sizes and rates are chosen by. `--blind` prints nothing else, so that no choice
-             can lean on the test.
+*corrupted*  ROC AUC of the last 15 %, usual, against twins of theirs with one thing wrong
+             (`pipeline.learning.corrupting`), mean over what is wrong: what sizes and rates are chosen by. `--blind`
+             prints nothing else, so that no choice can lean on the test.
 *test*       ROC AUC on the labels
 *F1*         at the threshold of 1 false alarm in 1,000 by the tail fitted to the last 15 %; *oracle* is the best
              threshold on the test itself, never a headline
@@ -38,7 +38,7 @@ from oddlog.calibration import Calibrator
 from oddlog.detectors import create
 from oddlog.features.text import embed
 from oddlog.formats import by_name, parse_lines
-from oddlog.pipeline.corrupting import corrupted
+from oddlog.pipeline.learning.corrupting import corrupted
 from oddlog.templates import Matcher, mask, mine, with_embedding
 from oddlog.thresholds import best_f1
 from oddlog.types import F64, I8, I64, Context, Windows

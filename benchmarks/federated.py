@@ -32,7 +32,7 @@ from oddlog.federated.flower import FlowerLink, InProcessGrid, client_app
 from oddlog.federated.local import Local
 from oddlog.federated.server import Federation, Plan
 from oddlog.federated.site import Site
-from oddlog.pipeline.members import HELD_OUT, shares
+from oddlog.pipeline.learning.members import HELD_OUT, shares
 from oddlog.templates import with_embedding
 from oddlog.types import F32, Context, Windows
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import oddlog
 from measured import ODDLOG, lines_file, run
-from oddlog.pipeline.following import TICK_S
-from oddlog.pipeline.streaming import Streaming
+from oddlog.pipeline.live.following import TICK_S
+from oddlog.pipeline.live.streaming import Streaming
 from oddlog.sources import Tail
 
 MEMBERS = "snn,dae,ocsvm,new-event"

@@ -36,9 +36,9 @@ from oddlog.errors import ModelError, OddlogError
 from oddlog.types import Context, Number, State, Templates, Windows
 
 if TYPE_CHECKING:
-    from oddlog.pipeline.detecting import Detection
+    from oddlog.pipeline.judging.detection import Detection
+    from oddlog.pipeline.judging.views import EventView, View
     from oddlog.pipeline.rates import RatesView
-    from oddlog.pipeline.views import EventView, View
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -65,7 +65,7 @@ class Model:
     rates : RatesView or None
         How many lines there usually are by minute; None where that is not watched.
     memory : mapping of State
-        What it remembers of its training, for `oddlog.update` to go on from; see `pipeline.memory`.
+        What it remembers of its training, for `oddlog.update` to go on from; see `pipeline.learning.memory`.
 
     """
 
@@ -196,8 +196,8 @@ def load(folder: str | Path) -> Model:
         If it is missing, of another version, or differs from its manifest in one byte.
 
     """
+    from oddlog.pipeline.judging.views import EventView, View  # noqa: PLC0415 - the same
     from oddlog.pipeline.rates import RatesView  # noqa: PLC0415 - views import the stages, loading needs them
-    from oddlog.pipeline.views import EventView, View  # noqa: PLC0415 - the same
 
     folder = Path(folder)
     files = _checked(folder)

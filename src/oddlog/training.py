@@ -98,7 +98,7 @@ def tune(
     Parameters
     ----------
     windows : Windows
-        Usual ones [w], in order of time; see `pipeline.usual.usual_windows`.
+        Usual ones [w], in order of time; see `pipeline.learning.usual.usual_windows`.
     context : Context
         Of the windows.
     name : str

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from oddlog.pipeline.checkpointing import unpacked
+from oddlog.pipeline.learning.checkpointing import unpacked
 
 Command = Callable[..., Any]
 RUN = [sys.executable, "-c", "from oddlog.cli import main; main()"]

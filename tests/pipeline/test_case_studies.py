@@ -12,7 +12,7 @@ import pytest
 
 import oddlog
 from oddlog.datasets import simulate
-from oddlog.pipeline.detecting import Detection
+from oddlog.pipeline.judging.detection import Detection
 from oddlog.types import Incident
 
 ATTACKER = "198.51.100.7"

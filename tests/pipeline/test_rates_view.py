@@ -14,7 +14,7 @@ import oddlog
 from made_rates import DAY, FAILED, MONDAY, QUERY, More, Silent, traffic
 from oddlog.feedback import Answer, Answers
 from oddlog.model import Model
-from oddlog.pipeline.detecting import Detection
+from oddlog.pipeline.judging.detection import Detection
 
 FAST: dict[str, Any] = {"session": "none", "window": "600s", "detectors": ["new-event"]}
 NEXT = MONDAY + 4 * DAY

@@ -9,7 +9,7 @@ import pytest
 
 import oddlog
 from oddlog.errors import ConfigError
-from oddlog.pipeline.usual import usual_windows
+from oddlog.pipeline.learning.usual import usual_windows
 
 pytest.importorskip("torch")
 pytest.importorskip("onnx")

@@ -18,7 +18,7 @@ from made_windows import windows_of
 from oddlog.errors import ConfigError, InputError, LabelError, TooLittleDataError
 from oddlog.explain import percent
 from oddlog.pipeline import events
-from oddlog.pipeline.detecting import Detection
+from oddlog.pipeline.judging.detection import Detection
 from oddlog.templates import Matcher, mask
 from small_shop import shop_lines
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from oddlog.pipeline.overview import Overview, ViewScores
+from oddlog.pipeline.judging.overview import Overview, ViewScores
 from oddlog.reports import figures
 from oddlog.reports.wording import number_name
 from oddlog.types import SCORES, Templates

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from naive.reports import area_under_roc
-from oddlog.pipeline.labels import Labels
+from oddlog.pipeline.learning.labels import Labels
 from oddlog.reports.judging import judge, judged
 from oddlog.types import SCORES
 

@@ -20,7 +20,7 @@ import pytest
 import oddlog
 from oddlog.model import Model
 from oddlog.pipeline import Detection
-from oddlog.pipeline.labels import Labels
+from oddlog.pipeline.learning.labels import Labels
 from oddlog.reports.cards import MOST_CARDS, MOST_ROWS
 from oddlog.reports.elements import visible
 from oddlog.reports.judging import judge, judged

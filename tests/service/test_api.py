@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import oddlog
-from oddlog.pipeline.streaming import Streaming
+from oddlog.pipeline.live.streaming import Streaming
 from oddlog.sources.spool import Spool
 
 pytest.importorskip("fastapi")

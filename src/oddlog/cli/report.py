@@ -27,7 +27,7 @@ def report(
     from rich.markup import escape
 
     from oddlog.cli import overlay, prepare, show
-    from oddlog.pipeline.labels import to_judge
+    from oddlog.pipeline.learning.labels import to_judge
     from oddlog.reports import check_report, write_report
 
     prepare()

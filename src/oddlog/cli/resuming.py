@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from oddlog.errors import InputError, ModelError
 
 if TYPE_CHECKING:
-    from oddlog.pipeline.streaming import Streaming
+    from oddlog.pipeline.live.streaming import Streaming
     from oddlog.types import State
 
 _VERSION = 1
@@ -25,7 +25,7 @@ def read(path: Path) -> State | None:
         If it cannot be read, or is none of ours.
 
     """
-    from oddlog.pipeline.checkpointing import unpacked
+    from oddlog.pipeline.learning.checkpointing import unpacked
 
     if not path.exists():
         return None
@@ -65,7 +65,7 @@ def write(path: Path, stream: Streaming, places: dict[str, Any]) -> None:
         If the file cannot be written.
 
     """
-    from oddlog.pipeline.checkpointing import packed
+    from oddlog.pipeline.learning.checkpointing import packed
     from oddlog.types import State
 
     state = stream.state()

@@ -43,7 +43,7 @@ def serve(
     except ImportError as error:
         raise MissingExtraError("oddlog serve", "service") from error
     from oddlog.model import load
-    from oddlog.pipeline.streaming import Streaming
+    from oddlog.pipeline.live.streaming import Streaming
     from oddlog.service.api import make_app
     from oddlog.service.dispatching import Dispatcher
     from oddlog.service.worker import Worker

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from oddlog.model import Model
-    from oddlog.pipeline.detecting import Detection
-    from oddlog.pipeline.streaming import Pushed
+    from oddlog.pipeline.judging.detection import Detection
+    from oddlog.pipeline.live.streaming import Pushed
     from oddlog.types import Incident, LineRef, LiveIncident, Tally
 
 LEAST_P = 1e-15  # smaller ones say no more

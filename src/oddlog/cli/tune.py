@@ -38,7 +38,7 @@ def tune(
     from oddlog.cli import prepare, show
     from oddlog.config import write_options
     from oddlog.errors import ConfigError
-    from oddlog.pipeline.usual import usual_windows
+    from oddlog.pipeline.learning.usual import usual_windows
 
     prepare()
     names = list(dict.fromkeys(name.strip() for name in detectors.split(",") if name.strip()))

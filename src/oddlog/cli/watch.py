@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from oddlog.pipeline.streaming import Pushed, Streaming
+    from oddlog.pipeline.live.streaming import Pushed, Streaming
     from oddlog.sources import Pipe, Tail
     from oddlog.types import LiveIncident
 
@@ -41,8 +41,8 @@ def watch(
     from oddlog.cli import overlay, prepare, show
     from oddlog.config import parse_duration
     from oddlog.model import load
-    from oddlog.pipeline.following import Following
-    from oddlog.pipeline.streaming import Streaming
+    from oddlog.pipeline.live.following import Following
+    from oddlog.pipeline.live.streaming import Streaming
 
     prepare()
     answers, loaded = overlay.answers(model), load(model)
@@ -77,7 +77,7 @@ def _source(
 
 def _require_sense(paths: list[str], resume: Path | None) -> None:
     from oddlog.errors import ConfigError
-    from oddlog.pipeline.verdicts import check_writable
+    from oddlog.pipeline.judging.verdicts import check_writable
 
     if STDIN in paths and len(paths) > 1:
         raise ConfigError("Standard input is watched alone.", "Name files, or - only.")

@@ -19,7 +19,7 @@ NOT_OPTIONS = ("seed", "checkpoints", "progress")
 """Parameters of constructors that say how fitting runs, not what the detector is."""
 
 CANDIDATES = ("lstm", "next-event", "values")
-"""Members that are fitted and shown, and join the verdict where the rule of `pipeline.joining` says so."""
+"""Members that are fitted and shown, and join the verdict where the rule of `pipeline.learning.joining` says so."""
 
 
 def create(name: str, seed: int = 0, **options: Any) -> Detector:

@@ -17,7 +17,7 @@ import polars as pl
 from oddlog.config import parse_window
 from oddlog.datasets import LogSet
 from oddlog.errors import InputError, LabelError
-from oddlog.pipeline.labels import UNKNOWN, read_labels
+from oddlog.pipeline.learning.labels import UNKNOWN, read_labels
 from oddlog.pipeline.planning import NO_SESSION, look, plan, session_of
 from oddlog.pipeline.reading import Reading
 from oddlog.sources import read_blocks

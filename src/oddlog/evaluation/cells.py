@@ -27,7 +27,7 @@ from oddlog.evaluation.localising import line_table
 from oddlog.evaluation.protocols import Split, split
 from oddlog.model import Model
 from oddlog.pipeline import detect, fit
-from oddlog.pipeline.detecting import Detection, Part
+from oddlog.pipeline.judging.detection import Detection, Part
 from oddlog.types import I64
 
 DEFAULT = "default"  # the product as it ships: its members, its candidates, its rules

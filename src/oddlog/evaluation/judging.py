@@ -10,8 +10,8 @@ import polars as pl
 
 from oddlog.evaluation.catalogue import Catalogue
 from oddlog.features.hashing import mix, sums_of
-from oddlog.pipeline.detecting import Part
-from oddlog.pipeline.distinct import sequence_hash
+from oddlog.pipeline.judging.detection import Part
+from oddlog.pipeline.learning.distinct import sequence_hash
 from oddlog.types import I64, U64, Windows
 
 NO_TYPE_UNSEEN = np.iinfo(np.uint32).max  # a type without a row of the model still differs from the next one

@@ -26,8 +26,8 @@ from oddlog.evaluation.judging import Judging
 from oddlog.evaluation.scoring import Cases, cases_of
 from oddlog.feedback import Answer, Answers
 from oddlog.incidents import pattern_of
-from oddlog.pipeline.answering import Overlay
-from oddlog.pipeline.detecting import Part
+from oddlog.pipeline.judging.answering import Overlay
+from oddlog.pipeline.judging.detection import Part
 from oddlog.types import I64, to_datetime
 
 

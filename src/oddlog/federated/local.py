@@ -21,9 +21,9 @@ from oddlog import detectors
 from oddlog.errors import ConfigError
 from oddlog.federated.aggregation import pulled_back
 from oddlog.federated.layout import Layout
-from oddlog.pipeline.corrupting import corrupted
-from oddlog.pipeline.members import LEARNED_FROM, STOPPED_BY, shares
-from oddlog.pipeline.usual import usual_windows
+from oddlog.pipeline.learning.corrupting import corrupted
+from oddlog.pipeline.learning.members import LEARNED_FROM, STOPPED_BY, shares
+from oddlog.pipeline.learning.usual import usual_windows
 from oddlog.types import F32, F64, Context, Federable, Windows
 
 BUCKETS = 64

@@ -10,7 +10,7 @@ answer         means
 
 The last answer to a pattern is the one that holds; a mute that has run out is as if it had never been given.
 `usual` and `mute` also hold for the types never seen in training that the incident leads with: a window that is odd
-for nothing but such types is covered too (`pipeline.answering`).
+for nothing but such types is covered too (`pipeline.judging.answering`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Marks: when something was deployed. What is new after it is told as one incident (`pipeline.deployments`)."""
+"""Marks: when something was deployed. What is new after it is told as one incident (`pipeline.judging.deployments`)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from oddlog.pipeline.events import EventStore, repeated
-from oddlog.pipeline.views import Cut
+from oddlog.pipeline.judging.views import Cut
 from oddlog.types import CLOSED_BY, NO_TIME, Tally, Windows
 
 _OPEN, _REST, _HEADLESS = (np.uint8(CLOSED_BY.index(name)) for name in ("open", "rest", "headless"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from oddlog.pipeline.collecting import Collected
+from oddlog.pipeline.learning.collecting import Collected
 from oddlog.pipeline.reading import Reading
 from oddlog.templates import mine
 from oddlog.types import LEVELS, Tally

@@ -12,8 +12,8 @@ import polars as pl
 
 from oddlog.config import parse_window
 from oddlog.errors import ConfigError
+from oddlog.pipeline.judging.views import Cut
 from oddlog.pipeline.reading import STDIN, Reading
-from oddlog.pipeline.views import Cut
 from oddlog.windows import SessionChoice, find_session, parse_session, session_keys
 
 SAMPLE_RECORDS = 200_000

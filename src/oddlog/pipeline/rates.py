@@ -22,7 +22,7 @@ from oddlog.shares import Shares
 from oddlog.types import I64, SCORES, TIME, State, Tally, Templates
 
 if TYPE_CHECKING:
-    from oddlog.pipeline.rates_reasons import Stretch
+    from oddlog.pipeline.judging.rates_reasons import Stretch
 
 NAME = "rates"
 NOUN = "ten-minute counts"

@@ -15,9 +15,9 @@ import polars as pl
 
 from oddlog.pipeline.cutting import cut_windows, partitions
 from oddlog.pipeline.events import EventStore
-from oddlog.pipeline.gathering import Rows
-from oddlog.pipeline.rates_reasons import Stretch
-from oddlog.pipeline.views import Cut
+from oddlog.pipeline.judging.rates_reasons import Stretch
+from oddlog.pipeline.judging.views import Cut
+from oddlog.pipeline.learning.gathering import Rows
 from oddlog.rates import is_measure
 from oddlog.rates.counting import US_PER_MINUTE
 from oddlog.shares import Bounds, Odd, ShareCounting, Shares, steps, subject_of

@@ -9,7 +9,7 @@ from datetime import datetime
 import polars as pl
 
 from oddlog.explain import percent
-from oddlog.pipeline.closeups import TRACE, Closeup, Difference
+from oddlog.pipeline.judging.closeups import TRACE, Closeup, Difference
 from oddlog.reports import charts
 from oddlog.reports.elements import Child, Markup, element
 from oddlog.reports.figures import Domain

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from oddlog.pipeline.detecting import Detection
-from oddlog.pipeline.overview import Overview, ViewScores
+from oddlog.pipeline.judging.detection import Detection
+from oddlog.pipeline.judging.overview import Overview, ViewScores
 from oddlog.reports import charts
 from oddlog.reports.correlations import Correlation, lagged
 from oddlog.reports.elements import Child, Markup, element

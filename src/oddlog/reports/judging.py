@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from oddlog.evaluation.verdicts import Judged, judged
-from oddlog.pipeline.labels import UNKNOWN, Labels
+from oddlog.pipeline.learning.labels import UNKNOWN, Labels
 
 
 def judge(scores: pl.DataFrame, labels: Labels) -> Judged:

@@ -12,8 +12,8 @@ from itertools import groupby
 from oddlog.cleaning import cleaning_table
 from oddlog.explain import percent
 from oddlog.model import Model
-from oddlog.pipeline.detecting import Detection
-from oddlog.pipeline.overview import Overview
+from oddlog.pipeline.judging.detection import Detection
+from oddlog.pipeline.judging.overview import Overview
 from oddlog.reports import charts, figures
 from oddlog.reports.cards import MOST_CARDS, cards, reason_text, rows_of_rest, template, title
 from oddlog.reports.elements import Child, Markup, element, page

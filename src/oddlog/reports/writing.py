@@ -8,8 +8,8 @@ from pathlib import Path
 from oddlog.errors import ConfigError, InputError
 from oddlog.model import Model
 from oddlog.pipeline import Detection
-from oddlog.pipeline.labels import Labels
-from oddlog.pipeline.verdicts import check_writable
+from oddlog.pipeline.judging.verdicts import check_writable
+from oddlog.pipeline.learning.labels import Labels
 from oddlog.reports.judging import judge
 from oddlog.reports.page import render
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from oddlog.errors import SinkRefusedError, SinkUnavailableError
-from oddlog.pipeline.checkpointing import incident_of
+from oddlog.pipeline.learning.checkpointing import incident_of
 from oddlog.store import Letter, Store, StoreUnavailableError
 from oddlog.types import LiveIncident, Sink
 

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from oddlog.errors import ModelError
-from oddlog.pipeline.checkpointing import packed, unpacked
-from oddlog.pipeline.following import MAX_LINES, TICK_S
-from oddlog.pipeline.streaming import Streaming
+from oddlog.pipeline.learning.checkpointing import packed, unpacked
+from oddlog.pipeline.live.following import MAX_LINES, TICK_S
+from oddlog.pipeline.live.streaming import Streaming
 from oddlog.sources.spool import Spool
 from oddlog.store import Store, StoreUnavailableError
 from oddlog.types import LiveIncident

@@ -1,0 +1,1 @@
+"""How a log is judged: windows → verdicts → incidents; `detecting` does all in order."""

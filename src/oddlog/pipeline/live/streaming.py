@@ -1,0 +1,376 @@
+"""`detect` on lines that keep coming: the same functions on small batches, with state between them.
+
+::
+
+    lines ──► Arriving ──► events ──► a Windower per view ──► closed windows ──► verdicts   final
+              (records)      │                          └──► windows at rest ──► verdicts   provisional
+                             └──► verdicts of single lines: at once
+                                                    odd ones ──► Unfolding ──► incidents
+
+Any batching of the same arrivals gives the same verdicts as one `detect` of all of them; what that means where `detect`
+looks at the whole log is in docs/decisions/live-verdicts.md. Event time goes on by itself while nothing arrives: as
+fast as the clock that is passed in, from the last line on. So a replay of old lines is not taken for one long silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from oddlog.errors import ModelError
+from oddlog.feedback import Answers, Standing
+from oddlog.incidents import alarming
+from oddlog.model import Model
+from oddlog.pipeline.cutting import settled
+from oddlog.pipeline.events import Codes, repeated, typed
+from oddlog.pipeline.judging.answering import Overlay
+from oddlog.pipeline.judging.detecting import reading_of
+from oddlog.pipeline.judging.detection import lines_alone
+from oddlog.pipeline.judging.verdicts import line_verdicts
+from oddlog.pipeline.judging.views import PARTIAL, View
+from oddlog.pipeline.learning.checkpointing import under, within
+from oddlog.pipeline.live.arriving import Arriving, Place
+from oddlog.pipeline.live.recent import MOST_BYTES, Recent
+from oddlog.pipeline.live.unfolding import Unfolding
+from oddlog.pipeline.planning import group_of
+from oddlog.pipeline.reading import SAMPLE_LINES
+from oddlog.pipeline.watching import NumberColumns
+from oddlog.templates import Matcher
+from oddlog.types import EVENTS, LINE_SCORES, NO_TIME, SCORES, TIME, LiveIncident, State, Tally, Windows
+from oddlog.windows import Windower
+
+LATENESS_S = 2.0
+MOST_OPEN = 200_000
+MOST_HELD = 4_000_000
+MOST_UNSEEN = 100_000
+MOST_TOLD = 200  # odd lines of a push that are told one by one; all go to incidents
+HURRIED = "lateness given up for once: too many lines wait for their order"
+VERDICTS = pl.Schema({**SCORES, "view": pl.String(), "provisional": pl.Boolean()})
+ODD_LINES = pl.Schema({**LINE_SCORES, "service": pl.String(), "text": pl.String(), "message": pl.String()})
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push brought.
+
+    Attributes
+    ----------
+    verdicts : pl.DataFrame
+        `VERDICTS` of windows that were closed, or (provisional) pause.
+    lines : pl.DataFrame
+        `ODD_LINES`: lines that are odd by themselves, whatever becomes of their windows.
+
+    """
+
+    verdicts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VERDICTS))
+    lines: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ODD_LINES))
+
+
+class Streaming:
+    """Judges lines as they come. Learns nothing; what it holds is bounded, and what is let go is counted.
+
+    Parameters
+    ----------
+    model : Model
+        What is usual.
+    format, exclude : str
+        See `pipeline.detect`.
+    lateness_s : float
+        So long (event time) is waited for lines that are out of order; windows close that much later.
+    max_open, max_held : int
+        Windows open at once and events in them, for each view; beyond it the ones silent longest are closed early.
+    max_unseen : int
+        Types never seen in training that are told apart.
+    max_text_bytes : int
+        How much of the last lines' text is kept to be shown with incidents.
+    sample_lines : int
+        So many lines tell a source's format; fewer, once it is silent.
+    answers : Answers, optional
+        What people have said of earlier incidents.
+    tally : Tally, optional
+        Takes what was cleaned, cut, late, or let go.
+
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        format: str = "",  # noqa: A002 - the option's name
+        exclude: str = "",
+        lateness_s: float = LATENESS_S,
+        max_open: int = MOST_OPEN,
+        max_held: int = MOST_HELD,
+        max_unseen: int = MOST_UNSEEN,
+        max_text_bytes: int = MOST_BYTES,
+        sample_lines: int = SAMPLE_LINES,
+        answers: Answers | None = None,
+        tally: Tally | None = None,
+    ) -> None:
+        self.model = model
+        self.tally = tally or Tally()
+        self._numbers = NumberColumns(model.context.numbers)
+        reading = reading_of(model, self.tally, format, exclude, known_numbers=self._numbers.fields)
+        self._arriving = Arriving(reading, sample_lines=sample_lines)
+        self._matcher = Matcher(model.context.templates, max_unseen=max_unseen)
+        self._views = list(model.views)
+        self._services = Codes(model.context.services, what="services", tally=self.tally)
+        self._sources = Codes(what="sources", tally=self.tally)
+        self._words = alarming(model.context.templates.text)
+        self._max_waiting = max(max_held // 8, 1)
+        self._lateness_us = round(lateness_s * 1e6)
+        bounds = {"lateness_us": self._lateness_us, "max_open": max_open, "max_held": max_held}
+        self._windowers = [view.cut.windower(self.tally, **bounds) for view in model.views]
+        self._recent = Recent(max_text_bytes)
+        self._overlay = Overlay(_standing(answers), self._matcher)
+        self._unfolding = Unfolding(model, self._matcher, self._services, self._sources, self.tally)
+        self._empty: dict[int, pl.DataFrame] = {}  # the events of each view, none of them
+        self._span_us = (NO_TIME, NO_TIME)
+        self._arrived_s = 0.0  # by the clock, when the last line came
+        self.odd_lines = self.windows = self.odd_windows = self.told = 0
+
+    @property
+    def lines(self) -> int:
+        """Lines that came."""
+        return self._arriving.lines
+
+    @property
+    def end_us(self) -> int:
+        """The latest time of a record (us), `NO_TIME` before the first one."""
+        return self._span_us[1]
+
+    @property
+    def says(self) -> str:
+        """One sentence of what was judged so far."""
+        odd = f"{self.odd_windows:,} of {self.windows:,} windows odd"
+        incidents = f"{self.told:,} incident{'' if self.told == 1 else 's'}"
+        return f"{self.lines:,} lines: {odd}, {lines_alone(self.odd_lines)}, {incidents} told"
+
+    @property
+    def n_open(self) -> int:
+        """Windows that are open."""
+        return sum(windower.n_open for windower in self._windowers)
+
+    def places(self) -> Mapping[str, Place]:
+        """Return where each source is to be resumed: behind the last line that became part of a complete record."""
+        return self._arriving.places()
+
+    @property
+    def earliest(self) -> int | None:
+        """See `Arriving.earliest`."""
+        return self._arriving.earliest
+
+    def heed(self, answers: Answers) -> None:
+        """Judge from now on by these answers."""
+        self._overlay = Overlay(_standing(answers), self._matcher)
+        self._unfolding.stir()
+
+    def push(self, lines: pl.DataFrame, now_s: float) -> Pushed:
+        """Take LINES in order of arrival, at `now_s` of any clock that never goes back."""
+        if len(lines):
+            self._arrived_s = now_s
+        return self._judge(self._arriving.push(lines, now_s))
+
+    def tick(self, now_s: float) -> Pushed:
+        """Let time pass: what nothing more is awaited for is judged, windows at rest provisionally."""
+        passed_us = round(max(now_s - self._arrived_s, 0.0) * 1e6)
+        done = self._judge(self._arriving.tick(now_s), passed_us - self._lateness_us)
+        return _joined([done, *self._at_rest()])
+
+    def finish(self) -> Pushed:
+        """Judge everything, as nothing more will come for now."""
+        done = self._judge(self._arriving.finish(), 0)
+        rest = [
+            self._verdicts(view, windower, windower.flush())
+            for view, windower in zip(self._views, self._windowers, strict=True)
+        ]
+        return _joined([done, *(Pushed(verdicts=frame) for frame in rest)])
+
+    def incidents(self, *, every: bool = False) -> list[LiveIncident]:
+        """Return the incidents that are new or have changed since they were last asked for, most pressing first.
+
+        Those that have changed a little are only returned if `every` change is asked for.
+        """
+        changed = self._unfolding.changed(self._overlay, self._words, self._recent, self.end_us)
+        self.told += sum(one.change == "new" for one in changed)
+        return [one for one in changed if every or one.notable]
+
+    # -- state -----------------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """Return everything `restore` needs to go on, but for records that are still open: see `places`."""
+        arrays: dict[str, Any] = {}
+        windowers = []
+        for i, windower in enumerate(self._windowers):
+            part = windower.state()
+            arrays |= within(f"windower{i}", part.arrays)
+            windowers.append(part.meta)
+        unfolding = self._unfolding.state()
+        arrays |= within("unfolding", unfolding.arrays)
+        meta = {
+            "model": self.model.id,
+            "windowers": windowers,
+            "unfolding": unfolding.meta,
+            "unseen": self._matcher.state().meta,
+            "services": self._services.names,
+            "sources": self._sources.names,
+            "span": self._span_us,
+            "places": {name: list(place) for name, place in self.places().items()},
+            "counts": [self.odd_lines, self.windows, self.odd_windows, self.told],
+        }
+        return State(arrays, meta)
+
+    def restore(self, state: State) -> None:
+        """Go on where `state` was taken; this one must be new, and of the same model.
+
+        Raises
+        ------
+        ModelError
+            If it was taken with another model.
+
+        """
+        meta = state.meta
+        if meta["model"] != self.model.id:
+            raise ModelError("The checkpoint was made with another model.", "Remove it to begin anew.")
+        self._matcher.restore(State(meta=meta["unseen"]))
+        for codes, names in ((self._services, meta["services"]), (self._sources, meta["sources"])):
+            codes.of(pl.Series(names, dtype=pl.String))
+        for i, one in enumerate(meta["windowers"]):
+            windower = Windower.from_state(State(under(f"windower{i}", state.arrays), one), tally=self.tally)
+            self._windowers[i] = windower
+            if one["numbers"] is not None:
+                self._empty[i] = pl.DataFrame(schema={**EVENTS, **dict.fromkeys(one["numbers"], pl.Float32)})
+        self._unfolding.restore(State(under("unfolding", state.arrays), meta["unfolding"]))
+        self._span_us = (meta["span"][0], meta["span"][1])
+        self._arriving.resume(meta["places"])
+        self.odd_lines, self.windows, self.odd_windows, self.told = meta["counts"]
+        self._know_words()
+
+    # -- from records to verdicts ----------------------------------------------------------------------------
+
+    def _judge(self, frames: Iterable[pl.DataFrame], ahead_us: int | None = None) -> Pushed:
+        """Return what is found in records; the watermark is set so far ahead of the last of them, if it is given."""
+        parts: list[list[pl.DataFrame]] = [[] for _ in self._windowers]
+        for records in frames:
+            events = self._events(records)
+            self._recent.add(records)
+            for i, (view, mine) in enumerate(zip(self.model.views, parts, strict=True)):
+                grouped = repeated(events.with_columns(group_of(records, view.name, view.cut)))
+                # As in `detect`, the first view has every line: single lines are judged from it too.
+                mine.append(grouped if i == 0 else grouped.filter(pl.col("session").is_not_null()))
+        pushed = [_in_time(mine) for mine in parts]
+        watermark_us = None if ahead_us is None or self.end_us == NO_TIME else self.end_us + ahead_us
+        lines = [self._odd_lines(one) for one in pushed[:1] if one is not None]
+        verdicts = [
+            self._verdicts(view, windower, self._closed(i, windower, events, watermark_us))
+            for i, (view, windower, events) in enumerate(zip(self._views, self._windowers, pushed, strict=True))
+        ]
+        return Pushed(
+            pl.concat([pl.DataFrame(schema=VERDICTS), *verdicts]),
+            pl.concat([pl.DataFrame(schema=ODD_LINES), *lines]),
+        )
+
+    def _events(self, records: pl.DataFrame) -> pl.DataFrame:
+        events, _ = typed(records, self._matcher, self._numbers, self._services, self._sources)
+        self._note_times(events["time_us"])
+        self._know_words()
+        return events
+
+    def _know_words(self) -> None:
+        """Look for words of trouble in the types that are new."""
+        known = len(self._words)
+        now = len(self.model.context.templates) + self._matcher.n_unseen
+        if now > known:
+            texts = [self._matcher.text_of(row) for row in range(known, now)]
+            self._words = np.concatenate([self._words, alarming(texts)])
+            # Members that read texts know those of the types that have come until now: those of its windows are there.
+            unseen = self._matcher.unseen_texts
+            self._views = [view.knowing(unseen) for view in self.model.views]
+
+    def _note_times(self, time_us: pl.Series) -> None:
+        timed = time_us.filter(time_us != NO_TIME).to_numpy()
+        if len(timed):
+            low, high = int(timed.min()), int(timed.max())
+            start, end = self._span_us
+            self._span_us = (low if start == NO_TIME else min(start, low), max(end, high))
+
+    def _closed(self, i: int, windower: Windower, events: pl.DataFrame | None, watermark_us: int | None) -> Windows:
+        """Return the windows that are closed by events and by a watermark."""
+        closed = []
+        if events is not None:
+            self._empty[i] = events.clear()
+            closed.append(windower.push(events))
+            if windower.n_waiting > self._max_waiting:
+                self.tally.add(HURRIED)
+                watermark_us = max(watermark_us or self.end_us, self.end_us)
+        if watermark_us is not None and windower.watermark_us < watermark_us and i in self._empty:
+            closed.append(windower.push(self._empty[i], watermark_us))
+        return Windows.concat(closed)
+
+    def _at_rest(self) -> list[Pushed]:
+        """Return the verdicts of sessions that pause: what `detect` would say of them now."""
+        found = []
+        for view, windower in zip(self._views, self._windowers, strict=True):
+            if view.cut.closing is not None:
+                windows = windower.resting(view.cut.closing.pause_us)
+                found.append(Pushed(verdicts=self._verdicts(view, windower, windows, provisional=True)))
+        return found
+
+    def _verdicts(self, view: View, windower: Windower, windows: Windows, *, provisional: bool = False) -> pl.DataFrame:
+        """Return the verdicts of windows; what is odd goes to the incidents."""
+        if not len(windows):
+            return pl.DataFrame(schema=VERDICTS)
+        end = max(self.end_us, windower.watermark_us) if provisional else self.end_us
+        windows = settled(windows, view.cut, (self._span_us[0], end))
+        if provisional:
+            windows = windows.take(~np.isin(windows.closed_by, PARTIAL))
+        judged = self._overlay.judge(view, windows)
+        if not provisional:
+            self.windows += len(windows)
+            self.odd_windows += int(judged.verdict["is_anomaly"].sum())
+        self._unfolding.add_windows(view, windows, judged, provisional=provisional)
+        return judged.verdict.with_columns(view=pl.lit(view.name), provisional=pl.lit(provisional)).cast(dict(VERDICTS))  # type: ignore[arg-type] # a schema is a mapping
+
+    def _odd_lines(self, events: pl.DataFrame) -> pl.DataFrame:
+        """Return the odd ones among lines, as they are shown."""
+        odd = line_verdicts(self.model.events, events, self._words).filter("is_anomaly")
+        self.odd_lines += len(odd)
+        self._unfolding.add_lines(odd)
+        self.tally.add(f"odd line beyond {MOST_TOLD:,} of one push, not told by itself", len(odd) - MOST_TOLD)
+        odd = odd.head(MOST_TOLD)
+        wanted: dict[str, set[int]] = {}
+        sources = [self._sources.names[code] for code in odd["source"].to_list()]
+        for source, line in zip(sources, odd["line"].to_list(), strict=True):
+            wanted.setdefault(source, set()).add(line)
+        texts = self._recent.again(wanted, ("source", "line", "text", "message"))
+        told = odd.select(
+            pl.Series("source", sources, dtype=pl.String),
+            "line",
+            pl.when(pl.col("time_us") != NO_TIME).then(pl.col("time_us")).cast(TIME).alias("time"),
+            pl.Series("template", [self._matcher.text_of(row) for row in odd["template"].to_list()], dtype=pl.String),
+            pl.col("score").cast(pl.Float64),
+            "p_value",
+            "is_anomaly",
+            pl.lit("rare or never seen").alias("reason"),
+            pl.Series("service", [self._services.names[code] for code in odd["service"].to_list()], dtype=pl.String),
+        )
+        return told.join(texts, on=["source", "line"], how="left", maintain_order="left").select(ODD_LINES.names())
+
+
+def _standing(answers: Answers | None) -> Standing:
+    return Answers().standing() if answers is None else answers.standing()
+
+
+def _in_time(parts: list[pl.DataFrame]) -> pl.DataFrame | None:
+    """Return the events of several sources in order of time, those of one as they came; None for no part."""
+    if len(parts) < 2:  # noqa: PLR2004 - several
+        return parts[0] if parts else None
+    return pl.concat(parts).sort("time_us", maintain_order=True)
+
+
+def _joined(parts: list[Pushed]) -> Pushed:
+    return Pushed(pl.concat([one.verdicts for one in parts]), pl.concat([one.lines for one in parts]))

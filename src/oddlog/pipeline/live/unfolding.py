@@ -1,0 +1,380 @@
+"""Incidents while they happen: grouped anew by the very functions of `detect` whenever something odd is added.
+
+::
+
+    odd windows ─┐  held while their incident goes on     Merging ──► incidents ──► new · grown · over · withdrawn
+    odd lines  ──┘  (an hour without anything more ends it)
+
+An incident keeps its id while it grows: that of the first thing that told of it, a line or a window.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from oddlog.incidents import pattern_of
+from oddlog.model import Model
+from oddlog.pipeline.events import Codes
+from oddlog.pipeline.judging.answering import Judged, Overlay
+from oddlog.pipeline.judging.merging import Merging
+from oddlog.pipeline.judging.odd import OddWindows
+from oddlog.pipeline.judging.views import View
+from oddlog.pipeline.learning.checkpointing import (
+    frame_arrays,
+    frame_of,
+    incident_json,
+    incident_of,
+    under,
+    windows_arrays,
+    windows_of,
+    within,
+)
+from oddlog.pipeline.live.recent import Recent
+from oddlog.templates import Matcher
+from oddlog.types import Bool, Incident, LiveIncident, State, Tally, Windows
+
+QUIET_US = 3_600_000_000  # an incident is over after so much event time without anything more
+MOST_WINDOWS = 2_000  # odd windows held; beyond it the oldest are forgotten
+MOST_LINES = 5_000  # odd lines held
+GROWN = 2.0  # an incident is told again once it has so many times the windows or the weight
+_HELD = ("template", "level", "source", "line", "time_us", "service", "session", "score", "p_value", "is_anomaly")
+_LINE_BITS = 44  # of a place in one number: beside the source's 16
+FORGOTTEN = "odd window or line forgotten: too many are part of what goes on"
+
+
+@dataclass
+class _Told:
+    """An incident that was told."""
+
+    last: LiveIncident
+    seen_us: int  # event time of the last of it
+    weight: tuple[float, int]  # severity and windows when it was told last
+
+
+@dataclass
+class _Held:
+    """What is odd and part of something that goes on."""
+
+    shown: dict[str, list[OddWindows]] = field(default_factory=dict)
+    hidden: dict[str, list[OddWindows]] = field(default_factory=dict)
+    usual: list[Windows] = field(default_factory=list)
+    lines: list[pl.DataFrame] = field(default_factory=list)
+
+
+class Unfolding:
+    """Keeps what is odd, and tells of incidents that are new, have grown, or are over."""
+
+    def __init__(self, model: Model, matcher: Matcher, services: Codes, sources: Codes, tally: Tally) -> None:
+        self._of = (model, matcher, services, sources)
+        self._tally = tally
+        self._held = _Held()
+        self._open_keys: dict[tuple[str, str], bool] = {}  # (view, key) of held windows -> provisional
+        self._rank: dict[str, tuple[int, int]] = {}  # what tells of an incident -> its turn
+        self._first: dict[str, tuple[str, int]] = {}  # … -> source, line
+        self._id: dict[str, str] = {}  # … -> the id of the incident it told of
+        self._told: dict[str, _Told] = {}
+        self._pending: dict[int, str] = {}  # odd lines whose window is still open
+        self._turn = 0
+        self._stirred = False
+
+    def stir(self) -> None:
+        """Have the incidents looked at again, because the answers have changed."""
+        self._stirred = True
+
+    def add_windows(self, view: View, windows: Windows, judged: Judged, *, provisional: bool) -> None:
+        """Take in what was found of `windows`; their final verdict replaces a provisional one."""
+        again = [key for key in windows.key.to_list() if (view.name, key) in self._open_keys]
+        if again:
+            self._drop(view.name, set(again))
+        for held, odd in ((self._held.shown, judged.shown), (self._held.hidden, judged.hidden)):
+            if len(odd.windows):
+                held.setdefault(view.name, []).append(odd)
+                self._stirred = True
+        if len(judged.usual):
+            self._held.usual.append(judged.usual)
+        if view.name == self._of[0].views[0].name and not provisional:
+            self._settle(windows)
+        one = judged.shown.windows
+        for i, key in enumerate(one.key.to_list()):
+            self._open_keys[view.name, key] = provisional
+            events = slice(int(one.offsets[i]), int(one.offsets[i + 1]))
+            pairs = zip(one.source[events].tolist(), one.line[events].tolist(), strict=True)
+            places = [self._place(*pair) for pair in pairs]
+            # A window is told of by its first odd line, if it has one: by whichever of the two it is noticed first.
+            known = [name for name in map(_line_name, places) if name in self._rank]
+            first = min(known, key=self._rank.__getitem__, default=None)
+            if first is None:
+                self._note([f"w:{key}"], (1, self._next()), places[0])
+            else:
+                self._note([f"w:{key}"], self._rank[first], self._first[first])
+
+    def add_lines(self, odd: pl.DataFrame) -> None:
+        """Take in lines that are odd by themselves, as `verdicts.line_verdicts` returns them."""
+        if not len(odd):
+            return
+        model, matcher, _, _ = self._of
+        self._held.lines.append(odd.select(_HELD))
+        self._stirred = True
+        by_session = model.views[0].cut.by == "session"
+        for template, source, line, session in odd.select("template", "source", "line", "session").iter_rows():
+            key, place = matcher.key_of(template), self._place(source, line)
+            self._note([_line_name(place), f"t:{key:016x}", f"p:{pattern_of([key])}"], (0, self._next()), place)
+            if session is not None or not by_session:
+                self._pending[source << _LINE_BITS | line] = _line_name(place)
+
+    def _note(self, names: Sequence[str], rank: tuple[int, int], place: tuple[str, int]) -> None:
+        for name in names:
+            self._rank.setdefault(name, rank)
+            self._first.setdefault(name, place)
+
+    def _settle(self, windows: Windows) -> None:
+        """Note that the windows of odd lines were closed."""
+        if self._pending:
+            place = windows.source.astype(np.int64) << _LINE_BITS | windows.line.astype(np.int64)
+            closed = place[np.isin(place, np.fromiter(self._pending, np.int64))].tolist()
+            for one in closed:
+                self._pending.pop(one, None)
+            self._stirred = self._stirred or bool(closed)
+
+    def changed(self, overlay: Overlay, words: Bool, recent: Recent, now_us: int) -> list[LiveIncident]:
+        """Return the incidents that are new, have grown, are over or were withdrawn, most pressing first."""
+        told: list[LiveIncident] = []
+        if self._stirred:
+            self._stirred = False
+            self._bound()
+            found = self._grouped(overlay, words, recent)
+            told = [live for incident in found if (live := self._tell(incident, now_us)) is not None]
+            here = {self._id_of(incident) for incident in found}
+            gone = [id_ for id_ in self._told if id_ not in here]
+            told += [replace(self._told.pop(id_).last, change="withdrawn", notable=True) for id_ in gone]
+        return sorted(told, key=lambda one: -one.incident.severity) + self._end(now_us)
+
+    # -- state -----------------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """Return everything `restore` needs."""
+        arrays: dict[str, Any] = {}
+        for kind, held in (("shown", self._held.shown), ("hidden", self._held.hidden)):
+            for view, parts in held.items():
+                if parts:
+                    odd = OddWindows.concat(parts)
+                    arrays |= within(f"{kind}.{view}", windows_arrays(odd.windows))
+                    arrays |= within(f"{kind}.{view}", {"score": odd.score, "p_value": odd.p_value})
+        if self._held.usual:
+            arrays |= within("usual", windows_arrays(Windows.concat(self._held.usual)))
+        if self._held.lines:
+            arrays |= within("lines", frame_arrays(pl.concat(self._held.lines)))
+        told = [
+            {
+                "incident": incident_json(one.last.incident),
+                "change": one.last.change,
+                "provisional": one.last.provisional,
+                "seen": one.seen_us,
+                "weight": one.weight,
+            }
+            for one in self._told.values()
+        ]
+        meta = {
+            "open": [[view, key, provisional] for (view, key), provisional in self._open_keys.items()],
+            "names": [[name, *rank, *self._first[name]] for name, rank in self._rank.items()],
+            "ids": self._id,
+            "pending": [[str(place), name] for place, name in self._pending.items()],
+            "turn": self._turn,
+            "told": told,
+        }
+        return State(arrays, meta)
+
+    def restore(self, state: State) -> None:
+        """Go on where `state` was taken; this one must be new."""
+        meta, arrays = state.meta, state.arrays
+        views = {view.name: view for view in self._of[0].views}
+        for kind, held in (("shown", self._held.shown), ("hidden", self._held.hidden)):
+            for name, view in views.items():
+                own = under(f"{kind}.{name}", arrays)
+                if own:
+                    verdict = {"score": own["score"], "p_value": own["p_value"]}
+                    frame = pl.DataFrame(verdict).with_columns(is_anomaly=pl.lit(value=True))
+                    held[name] = [OddWindows.of(view, windows_of(own), frame)]
+        usual, lines = under("usual", arrays), under("lines", arrays)
+        self._held.usual.extend([windows_of(usual)] if usual else [])
+        self._held.lines.extend([frame_of(lines).select(_HELD)] if lines else [])
+        self._open_keys = {(view, key): provisional for view, key, provisional in meta["open"]}
+        self._rank = {name: (kind, turn) for name, kind, turn, _, _ in meta["names"]}
+        self._first = {name: (source, line) for name, _, _, source, line in meta["names"]}
+        self._id = dict(meta["ids"])
+        self._pending = {int(place): name for place, name in meta["pending"]}
+        self._turn = meta["turn"]
+        for one in meta["told"]:
+            live = LiveIncident(incident_of(one["incident"]), one["change"], one["provisional"])
+            self._told[live.incident.id] = _Told(live, one["seen"], (one["weight"][0], one["weight"][1]))
+        self._stirred = True
+
+    # -- grouping --------------------------------------------------------------------------------------------
+
+    def _grouped(self, overlay: Overlay, words: Bool, recent: Recent) -> list[Incident]:
+        """Return the incidents of all that is held, as `detect` would."""
+        merging, covered = Merging(*self._of, words), Merging(*self._of, words)
+        for one, held in ((merging, self._held.shown), (covered, self._held.hidden)):
+            for parts in held.values():
+                for odd in parts:
+                    one.add_windows(odd)
+        if self._held.lines:
+            usual = Windows.concat(self._held.usual)
+            lines = pl.concat(self._held.lines)
+            told = [odd.windows for held in (self._held.shown, self._held.hidden) for p in held.values() for odd in p]
+            _, shown, hidden = overlay.lines(lines, usual)
+            merging.add_lines(shown, Windows.concat(told))
+            covered.add_lines(hidden, Windows.empty())
+        found, _ = overlay.incidents(merging.incidents(recent), ())
+        return found
+
+    def _tell(self, incident: Incident, now_us: int) -> LiveIncident | None:
+        """Return the incident if it is new or has grown enough to be told again."""
+        names = self._names(incident)
+        id_ = self._id_of(incident)
+        for name in names:
+            self._id[name] = id_
+        provisional = self._rests_on_what_is_open(incident)
+        live = LiveIncident(replace(incident, id=id_), "new", provisional)
+        before = self._told.get(id_)
+        # Of what has no times nothing tells when it happened but that it has just come.
+        seen_us = now_us if incident.end is None else round(incident.end.timestamp() * 1e6)
+        if before is None:
+            self._told[id_] = _Told(live, seen_us, (incident.severity, incident.n_windows))
+            return live
+        last, before.seen_us = before.last, max(before.seen_us, seen_us)
+        live = replace(live, change="grown", notable=_is_weightier(incident, before.weight) or _differs(live, last))
+        if not live.notable and _size(incident) == _size(last.incident):
+            return None
+        before.last = live
+        if live.notable:
+            before.weight = (incident.severity, incident.n_windows)
+        return live
+
+    def _rests_on_what_is_open(self, incident: Incident) -> bool:
+        if incident.n_windows:
+            return all(self._open_keys.get((view, key), True) for view in self._views() for key in incident.keys)
+        open_lines = set(self._pending.values())
+        return all(_line_name((one.source, one.line)) in open_lines for one in incident.lines)
+
+    def _id_of(self, incident: Incident) -> str:
+        names = [name for name in self._names(incident) if name in self._rank]
+        known = sorted({self._id[name] for name in names if name in self._id}, key=lambda i: (i not in self._told, i))
+        if known:
+            return known[0]
+        if not names:
+            return incident.id
+        source, line = self._first[min(names, key=self._rank.__getitem__)]
+        said = f"{self._of[0].id}\n{source}\n{line}"
+        return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+
+    def _names(self, incident: Incident) -> list[str]:
+        """Return what may have told of an incident."""
+        if incident.n_windows:
+            return [*(f"w:{key}" for key in incident.keys), *(f"t:{key}" for key in incident.new_types)]
+        return [f"p:{incident.pattern}", *(f"t:{key}" for key in incident.new_types)]
+
+    def _views(self) -> Iterable[str]:
+        return (view.name for view in self._of[0].views)
+
+    # -- forgetting ------------------------------------------------------------------------------------------
+
+    def _end(self, now_us: int) -> list[LiveIncident]:
+        """End the incidents that nothing was added to for long, and forget what they were made of."""
+        over = {id_ for id_, told in self._told.items() if now_us - told.seen_us > QUIET_US}
+        if not over:
+            return []
+        names = {name for name, id_ in self._id.items() if id_ in over}
+        keys = {name.removeprefix("w:") for name in names if name.startswith("w:")}
+        for view in list(self._views()):
+            self._drop(view, keys)
+        types = {name.removeprefix("t:") for name in names if name.startswith("t:")}
+        patterns = {name.removeprefix("p:") for name in names if name.startswith("p:")}
+        self._drop_types(types, patterns)
+        self._forget(names)
+        return [replace(self._told.pop(id_).last, change="over", notable=True) for id_ in sorted(over)]
+
+    def _drop(self, view: str, keys: set[str]) -> None:
+        """Let go of the windows of these keys."""
+        for held in (self._held.shown, self._held.hidden):
+            kept = []
+            for odd in held.get(view, []):
+                stays = ~odd.windows.key.is_in(list(keys)).to_numpy()
+                if stays.all():
+                    kept.append(odd)
+                elif stays.any():
+                    kept.append(odd.take(np.flatnonzero(stays)))
+            if view in held:
+                self._stirred = True
+                held[view] = kept
+        for key in keys:
+            self._open_keys.pop((view, key), None)
+
+    def _drop_types(self, types: set[str], patterns: set[str]) -> None:
+        _, matcher, _, _ = self._of
+        lines = []
+        for frame in self._held.lines:
+            rows = frame["template"].unique().to_list()
+            keys = {row: matcher.key_of(row) for row in rows}
+            gone = [row for row, key in keys.items() if f"{key:016x}" in types or pattern_of([key]) in patterns]
+            frame = frame.filter(~pl.col("template").is_in(gone)) if gone else frame  # noqa: PLW2901
+            if len(frame):
+                lines.append(frame)
+        self._held.lines = lines
+
+    def _forget(self, names: set[str]) -> None:
+        for name in names:
+            for known in (self._rank, self._first, self._id):
+                known.pop(name, None)
+
+    def _bound(self) -> None:
+        """Forget the oldest of what is held beyond the limits."""
+        for held in (self._held.shown, self._held.hidden):
+            for view, parts in held.items():
+                n = sum(len(odd.windows) for odd in parts)
+                while n > MOST_WINDOWS and len(parts) > 1:
+                    n -= len(parts[0].windows)
+                    self._tally.add(FORGOTTEN, len(parts[0].windows))
+                    self._drop(view, set(parts[0].windows.key.to_list()))
+                    parts = held[view]  # noqa: PLW2901
+        n = sum(map(len, self._held.lines))
+        while n > MOST_LINES and len(self._held.lines) > 1:
+            gone = self._held.lines.pop(0)
+            n -= len(gone)
+            self._tally.add(FORGOTTEN, len(gone))
+            places = list(gone.select("source", "line").iter_rows())
+            self._forget({_line_name(self._place(*place)) for place in places})
+            for source, line in places:
+                self._pending.pop(source << _LINE_BITS | line, None)
+        self._held.usual = self._held.usual[-MOST_WINDOWS:]
+
+    # -- names -----------------------------------------------------------------------------------------------
+
+    def _next(self) -> int:
+        self._turn += 1
+        return self._turn
+
+    def _place(self, source: int, line: int) -> tuple[str, int]:
+        return self._of[3].names[source], line
+
+
+def _is_weightier(incident: Incident, weight: tuple[float, int]) -> bool:
+    return bool(incident.severity >= GROWN * weight[0] or incident.n_windows >= GROWN * max(weight[1], 1))
+
+
+def _differs(one: LiveIncident, last: LiveIncident) -> bool:
+    return (one.provisional, one.incident.answer) != (last.provisional, last.incident.answer)
+
+
+def _size(incident: Incident) -> tuple[object, ...]:
+    return incident.n_windows, incident.start, incident.end, len(incident.lines), incident.severity
+
+
+def _line_name(place: tuple[str, int]) -> str:
+    return f"l:{place[0]}:{place[1]}"
