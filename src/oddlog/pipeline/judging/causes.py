@@ -46,9 +46,9 @@ class Cause:
         self.is_ramp = all(one.member == "ramp" for one in self.core)
         self.has_own_place = any(one.kind == "entity" or one.member == "silence" for one in self.core)
 
-    def order(self) -> tuple[bool, bool, float, int]:
+    def order(self) -> tuple[bool, bool, float, int, int]:
         """Return what comes first when causes explain each other: who did it, then what is oddest, ramps last."""
-        return self.is_ramp, not self.has_own_place, -self.strength, self.start
+        return self.is_ramp, not self.has_own_place, -self.strength, self.start, -self.end
 
     def explains(self, other: Cause) -> bool:
         """Return whether a weaker cause is but another sight of this one: in the same places, at the same time."""
