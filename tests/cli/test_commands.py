@@ -23,7 +23,7 @@ from oddlog.cli.app import app
 COMMANDS: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
 Command = Callable[..., Any]  # the fixture `command`: code, out, err of one call
 QUICK = ("--detectors", "snn,new-event")
-RUN = [sys.executable, "-c", "from oddlog.cli import main; main()"]
+RUN = [sys.executable, "-m", "oddlog"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -16,7 +16,8 @@ No stage knows another; only this room knows their order. One file a leg of the 
     gathering     second pass            `distinct` finished windows, `whole` ones beside; `labels`
     view          windows → a view       trimming, `members`, calibration, threshold; what recurs is `known`
     joining       who may vote           candidates against windows that `corrupting` has spoiled
-    fitting       fit                    all of these in order; `checkpointing` lets a killed one go on
+    modelling     collected → model      each view, lines, rates; `checkpointing` lets a killed fit go on
+    fitting       fit                    all of these in order
     updating      update                 what a model remembers (`memory`) and new logs
     usual         paths → windows        what a fit learns from, for searches
 

@@ -28,8 +28,8 @@ from oddlog.feedback import Answers
 from oddlog.model import Model
 from oddlog.pipeline.judging.answering import Overlay
 from oddlog.pipeline.learning.collecting import Collected
-from oddlog.pipeline.learning.fitting import Fitting
 from oddlog.pipeline.learning.memory import PART, Memory
+from oddlog.pipeline.learning.modelling import Fitting
 from oddlog.pipeline.reading import Reading
 from oddlog.templates import Matcher, mine
 from oddlog.types import OVERFLOW, Context, Tally, Templates

@@ -10,7 +10,7 @@ from pathlib import Path
 from oddlog.config import as_time
 from oddlog.detectors import CANDIDATES
 from oddlog.pipeline.learning.collecting import first_pass
-from oddlog.pipeline.learning.fitting import Fitting, Say
+from oddlog.pipeline.learning.modelling import Fitting, Say
 from oddlog.pipeline.learning.view import whole_usual
 from oddlog.pipeline.reading import Reading
 from oddlog.types import Context, Windows
