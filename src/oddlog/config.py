@@ -136,8 +136,8 @@ def parse_window(text: str) -> tuple[Literal["time", "count"], int]:
         ) from error
 
 
-def parse_false_alarms(text: str) -> float:
-    """Return how many false alarms a day are accepted.
+def parse_false_alarms(text: str, option: str = "--false-alarms") -> float:
+    """Return how many false alarms (or whatever `option` asks for) a day are accepted.
 
     >>> parse_false_alarms("5/day"), parse_false_alarms("0.5"), parse_false_alarms("1/h")
     (5.0, 0.5, 24.0)
@@ -145,7 +145,8 @@ def parse_false_alarms(text: str) -> float:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:/\s*(h|hour|d|day|w|week)\s*)?", text)
     per_day = float(found[1]) * {"h": 24.0, "w": 1 / 7}.get((found[2] or "d")[0], 1.0) if found else 0.0
     if per_day <= 0:
-        raise ConfigError(f"'{text}' is no rate of false alarms.", "Write --false-alarms 5/day.")
+        what = "rate of false alarms" if option == "--false-alarms" else "number a day"
+        raise ConfigError(f"'{text}' is no {what}.", f"Write {option} 5/day.")
     return per_day
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from oddlog.cli import (
+    backtest,
     bench,
     datasets,
     demo,
@@ -38,6 +39,7 @@ app.command("tune")(tune.tune)
 app.command("detect")(detect.detect)
 app.command("watch")(watch.watch)
 app.command("serve")(serve.serve)
+app.command("backtest")(backtest.backtest)
 app.command("update")(update.update)
 app.add_typer(feedback.app, name="feedback")
 app.add_typer(federate.app, name="federate")

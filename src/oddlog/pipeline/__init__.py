@@ -31,12 +31,14 @@ No stage knows another; only this room knows their order. One file a leg of the 
     merging       verdicts → incidents   `closeups` keeps lines in context
     overview      what a report tells of the whole log
     detecting     detect                 all of these in order
+    backtesting   backtest               what would have fired, at which budget
 
   live/
     arriving      lines → records        a few at a time; `recent` keeps their text
     streaming     lines → verdicts       the same functions, with state between batches
     unfolding     verdicts → incidents   new, grown, over
     following     the loop               source → stream → whoever is told
+    budget        at most so many a day  the most pressing
 """
 
 from oddlog.pipeline.judging.detecting import detect
