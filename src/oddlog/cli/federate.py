@@ -55,7 +55,7 @@ def simulate(
 
     from oddlog.cli import prepare, show
     from oddlog.errors import ConfigError
-    from oddlog.federated.server import Plan
+    from oddlog.federated.plan import Plan
     from oddlog.federated.simulate import simulate as run
 
     prepare()

@@ -44,7 +44,7 @@ def write_app(folder: Path, work: Path, sites: int = 2, wait_s: float = 300.0) -
         If there is something in `folder` already.
 
     """
-    from oddlog.federated.server import Plan  # noqa: PLC0415 - needs the extra
+    from oddlog.federated.plan import Plan  # noqa: PLC0415 - needs the extra
 
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ConfigError(f"{folder} is there already.", "Give a folder that is not.")

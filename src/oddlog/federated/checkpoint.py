@@ -22,7 +22,7 @@ from oddlog.federated.history import Round
 from oddlog.types import F32, F64
 
 if TYPE_CHECKING:
-    from oddlog.federated.server import Plan
+    from oddlog.federated.plan import Plan
 
 NAME = "federation.safetensors"
 FREE = frozenset({"rounds", "deadline_s", "tune_steps", "local_steps"})

@@ -29,9 +29,10 @@ from oddlog.errors import ConfigError, did_you_mean
 from oddlog.federated.flower import FlowerLink, client_app
 from oddlog.federated.history import write_report
 from oddlog.federated.local import Local
+from oddlog.federated.plan import Plan
 from oddlog.federated.secagg import Identity
 from oddlog.federated.secagg.keys import read_roster
-from oddlog.federated.server import Federation, Plan
+from oddlog.federated.server import Federation
 from oddlog.federated.site import Site
 from oddlog.federated.wire import Note
 

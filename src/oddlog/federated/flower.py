@@ -199,9 +199,11 @@ class InProcessGrid(Grid):
         """There is only one run here."""
         return None
 
-    def create_message(self, *_args: Any, **_options: Any) -> Message:
-        """Is gone from Flower's own grids: messages are made by `Message`."""
-        raise NotImplementedError
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
+        """Return a message, as Flower's own grids do for callers of before `Message`."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
 
     def get_node_ids(self) -> Iterable[int]:
         """Return the nodes."""

@@ -21,8 +21,9 @@ from oddlog.errors import ConfigError, UserError
 from oddlog.federated.flower import FlowerLink, InProcessGrid, client_app
 from oddlog.federated.history import REPORT, Round, write_report
 from oddlog.federated.local import Local
+from oddlog.federated.plan import Plan
 from oddlog.federated.secagg import Identity
-from oddlog.federated.server import Federation, Plan
+from oddlog.federated.server import Federation
 from oddlog.federated.site import Finish, Site
 from oddlog.model import check_destination
 

@@ -1,0 +1,92 @@
+"""How sites learn together: what is agreed on before they begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from oddlog.errors import ConfigError, did_you_mean
+from oddlog.federated.aggregation import TRIM, Rule
+from oddlog.federated.quality import TEMPERATURE, Fidelity, checked_temperature
+from oddlog.federated.quantise import Bits
+
+Mode = Literal["visible", "secagg"]
+Weigh = Literal["quality", "data", "equal"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How sites learn together.
+
+    Attributes
+    ----------
+    rounds, steps : int
+        Rounds, and steps of training at each site in each of them.
+    mode : "visible" or "secagg"
+        Whether the server sees the updates of the sites or only their sum.
+    rule : "mean", "median" or "trimmed"
+        What becomes of visible updates.
+    weigh : "quality", "data" or "equal"
+        What a site's update counts by in the mean.
+    fidelity : "corrected" or "paper"
+        Of the quality.
+    temperature, most : float
+        Of the softmax; the largest weight of a site in mode visible.
+    prox : float
+        Pull towards where the round began (FedProx); 0 is none.
+    bits : 0, 2, 4 or 8
+        Of a number of a visible update; 0 is float32.
+    norm : float
+        Length that a site cuts its update to; visible ones that are longer are refused.
+    threshold : int
+        Sites that a secure sum needs at least; 0 is just above half.
+    tune_steps, local_steps : int
+        Of fine-tuning at the end, and of the local network that the common one is held against.
+    deadline_s : float
+        How long a round waits for the sites.
+    seed : int
+        Same logs, seed and plan, same networks.
+
+    """
+
+    rounds: int = 10
+    steps: int = 100
+    mode: Mode = "visible"
+    rule: Rule = "mean"
+    weigh: Weigh = "quality"
+    fidelity: Fidelity = "corrected"
+    temperature: float = TEMPERATURE
+    most: float = 1.0
+    prox: float = 0.0
+    bits: Bits | Literal[0] = 0
+    norm: float = 100.0
+    trim: float = TRIM
+    threshold: int = 0
+    tune_steps: int = 0
+    local_steps: int = 0
+    deadline_s: float = 600.0
+    seed: int = 0
+
+    def checked(self) -> Plan:
+        """Return the plan, or raise a ConfigError that says what of it makes no sense."""
+        for name, words in (("mode", Mode), ("rule", Rule), ("weigh", Weigh), ("fidelity", Fidelity)):
+            if (value := getattr(self, name)) not in get_args(words):
+                raise ConfigError(f"There is no {name} called '{value}'.", did_you_mean(value, get_args(words)))
+        checked_temperature(self.temperature)
+        if self.bits and self.bits not in get_args(Bits):
+            raise ConfigError(f"Updates are not written in {self.bits} bits.", "Write 8, 4 or 2, or 0 for float32.")
+        if self.rounds < 1 or self.steps < 1:
+            raise ConfigError(f"{self.rounds} rounds of {self.steps} steps teach nothing.", "Write at least 1 of each.")
+        if self.mode == "secagg":
+            blind = {"rule": self.rule != "mean", "bits": bool(self.bits), "fidelity": self.fidelity == "paper"}
+            for name in (name for name, asked in blind.items() if asked):
+                raise ConfigError(
+                    f"In mode secagg the server sees no site's update, so '{name}: {getattr(self, name)}' cannot be.",
+                    "Leave it out, or write mode = visible.",
+                )
+        return self
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the sites are told in each round."""
+        names = ("steps", "prox", "norm", "bits", "seed", "weigh", "fidelity", "temperature")
+        return {name: getattr(self, name) for name in names} | {"secure": self.mode == "secagg"}

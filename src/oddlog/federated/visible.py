@@ -1,0 +1,91 @@
+"""A round whose updates the server sees: it judges each, and weighs those it lets in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from oddlog.federated.aggregation import aggregate
+from oddlog.federated.gate import Gate, oversized
+from oddlog.federated.history import Round
+from oddlog.federated.plan import Plan
+from oddlog.federated.quality import Quality, capped, softmax_weights
+from oddlog.federated.quantise import DamagedError, restored
+from oddlog.federated.wire import Note
+from oddlog.types import F32, F64
+
+FEWEST = 2
+"""Sites that a federation, and a round of it, needs."""
+PARTS = ("utility", "share", "closeness", "divergence")
+
+
+def combined(answers: Mapping[str, Note], plan: Plan, size: int, this: Round, sites: Collection[str]) -> F64 | None:
+    """Return the update [p] of those that are let in, None if they are too few; what happened goes into the round.
+
+    Parameters
+    ----------
+    answers : mapping of Note
+        By site.
+    plan : Plan
+        Rule and weights.
+    size : int
+        Numbers in an update (p).
+    this : Round
+        The round that is asked about.
+    sites : collection of str
+        Who takes part.
+
+    """
+    gate = Gate(size, sites, plan.norm * 1.001)
+    gate.begin(this.number)
+    updates, quality = _let_in(gate, answers, plan)
+    for reason, site in gate.refused.examples.items():
+        this.dropped.setdefault(site, reason)
+    this.refused = dict(gate.refused.counts)
+    if len(updates) < FEWEST:
+        this.failed = f"{len(updates)} updates came, and at least {FEWEST} are needed"
+        return None
+    weight = weights([quality[site] for site in updates], plan)
+    this.counted = dict(zip(updates, weight.tolist(), strict=True))
+    this.quality = {site: quality[site].score(plan.fidelity) for site in updates}
+    this.utility = {site: quality[site].utility for site in updates}
+    return aggregate(np.stack(list(updates.values())), weight, plan.rule, plan.trim)
+
+
+def weights(quality: list[Quality], plan: Plan) -> F64:
+    """Return how much each site counts [c]; they sum to 1."""
+    if plan.rule != "mean" or plan.weigh == "equal":
+        return np.full(len(quality), 1 / len(quality))
+    if plan.weigh == "data":
+        share = np.array([one.share for one in quality]) + 1e-12
+        return capped(share / share.sum(), plan.most)
+    score = [one.score(plan.fidelity) for one in quality]
+    return capped(softmax_weights(score, plan.temperature), plan.most)
+
+
+def _let_in(gate: Gate, answers: Mapping[str, Note], plan: Plan) -> tuple[dict[str, F32], dict[str, Quality]]:
+    updates, quality = {}, {}
+    for site, note in sorted(answers.items()):
+        update = gate.let_in(site, int(note.facts.get("round", -1)), _unpacked(note, gate.size, plan))
+        if update is not None:
+            updates[site] = update
+            quality[site] = Quality(*(float(note.facts.get(name, 0.0)) for name in PARTS))
+    if updates:
+        far = oversized(np.stack(list(updates.values())))
+        for site in [site for site, too_far in zip(updates, far, strict=True) if too_far]:
+            gate.refuse(site, "update far longer than the others'")
+            del updates[site]
+    return updates, quality
+
+
+def _unpacked(note: Note, size: int, plan: Plan) -> Any:
+    """Return the update that a note holds; what is damaged is an array that no gate lets in."""
+    update = note.arrays.get("update", np.zeros(0, np.float32))
+    if not plan.bits:
+        return update
+    try:
+        return restored(update.tobytes(), size, plan.bits)
+    except DamagedError:
+        return np.zeros(0, np.float32)
