@@ -383,6 +383,37 @@ class LiveIncident:
 
 
 @dataclass(frozen=True)
+class Passed:
+    """What went by while logs were judged live: counted, for those who draw it.
+
+    Attributes
+    ----------
+    minutes : pl.DataFrame
+        ``minute service lines errors unseen``: lines by minute (since the epoch, of their own time) and service; those
+        of level ERROR or worse, and those of types the model has never seen.
+    scores : pl.DataFrame
+        ``minute view windows odd top``: windows by the minute they ended in; `top` is the highest score as a share of
+        the threshold.
+    types : pl.DataFrame
+        ``day key lines first last``: lines by day and message type (key in hex); times in seconds.
+    texts : pl.DataFrame
+        ``key text level service`` of types the model has never seen, once each.
+    sources : pl.DataFrame
+        ``name lines errors event``: by source; `event` is the latest time of a line, in seconds, null without.
+    verdicts : pl.DataFrame
+        Each window that was judged for good: `SCORES` with its ``view``.
+
+    """
+
+    minutes: pl.DataFrame
+    scores: pl.DataFrame
+    types: pl.DataFrame
+    texts: pl.DataFrame
+    sources: pl.DataFrame
+    verdicts: pl.DataFrame
+
+
+@dataclass(frozen=True)
 class Batch:
     """What a source hands over at once.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import oddlog
+from oddlog.pipeline.live.passing import Passing
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.sources.spool import Spool
 
@@ -19,7 +20,7 @@ from fastapi.testclient import TestClient
 
 from oddlog.service.api import make_app
 from oddlog.service.worker import Worker
-from oddlog.store import Store
+from oddlog.store import Store, StoreUnavailableError
 
 TURNS = 10_000
 
@@ -29,7 +30,8 @@ class Service:
 
     def __init__(self, model: Path, data: Path, *, token: str = "", most_bytes: int = 1 << 24) -> None:
         self.now = 0.0
-        stream = Streaming(oddlog.load(model), sample_lines=50)
+        loaded = oddlog.load(model)
+        stream = Streaming(loaded, sample_lines=50, passing=Passing(len(loaded.context.templates)))
         self.spool = Spool(data / "spool", stream.tally, most_bytes=most_bytes)
         self.store = Store(data / "oddlog.db")
         self.worker = Worker(self.spool, stream, self.store, clock=lambda: self.now)
@@ -167,14 +169,12 @@ def test_while_nothing_can_be_stored_it_stays_up_and_catches_up(
 ):
     one = service()
     one.worker.start()
-    save = one.store._save
+    save = one.store.save
 
-    def locked(*_: object) -> None:
-        import sqlalchemy as sa  # noqa: PLC0415
+    def locked(*_: object, **__: object) -> None:
+        raise StoreUnavailableError("Nothing can be stored: database is locked.")
 
-        raise sa.exc.OperationalError("insert", {}, Exception("database is locked"))
-
-    monkeypatch.setattr(one.store, "_save", locked)
+    monkeypatch.setattr(one.store, "save", locked)
     one.client.post("/v1/lines", content=odd_log.read_bytes())
     for _ in range(TURNS):
         one.now += 0.5
@@ -183,7 +183,7 @@ def test_while_nothing_can_be_stored_it_stays_up_and_catches_up(
         time.sleep(0.001)  # the worker's thread needs a moment; what it does depends on `now` only
     assert one.client.get("/readyz").status_code == 503
     assert one.store.incidents() == []
-    monkeypatch.setattr(one.store, "_save", save)
+    monkeypatch.setattr(one.store, "save", save)
     for _ in range(TURNS):
         one.now += 0.5
         if one.store.incidents():

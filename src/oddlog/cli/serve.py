@@ -43,6 +43,7 @@ def serve(
     except ImportError as error:
         raise MissingExtraError("oddlog serve", "service") from error
     from oddlog.model import load
+    from oddlog.pipeline.live.passing import Passing
     from oddlog.pipeline.live.streaming import Streaming
     from oddlog.service.api import make_app
     from oddlog.service.dispatching import Dispatcher
@@ -58,7 +59,8 @@ def serve(
     sinks = [parse(text) for text in sink or ()]
     prepare()
     answers, loaded = overlay.answers(model), load(model)
-    stream = Streaming(loaded, exclude=exclude, lateness_s=parse_duration(lateness), answers=answers)
+    passing = Passing(len(loaded.context.templates))
+    stream = Streaming(loaded, exclude=exclude, lateness_s=parse_duration(lateness), answers=answers, passing=passing)
     spool = Spool(data / "spool", stream.tally, most_bytes=most_spooled << 20)
     store = Store(data / "oddlog.db")
     names = [one.name for one in sinks]

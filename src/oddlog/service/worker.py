@@ -6,14 +6,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from oddlog.errors import ModelError
+from oddlog.pipeline.judging.closeups import as_told
 from oddlog.pipeline.learning.checkpointing import packed, unpacked
 from oddlog.pipeline.live.following import MAX_LINES, TICK_S
+from oddlog.pipeline.live.passing import added
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.sources.spool import Spool
 from oddlog.store import Store, StoreUnavailableError
-from oddlog.types import LiveIncident
+from oddlog.types import LiveIncident, Passed
 
 CHECKPOINT_S = 5.0
 _log = logging.getLogger("oddlog")
@@ -52,6 +55,8 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="oddlog-worker", daemon=True)
         self.failure: Exception | None = None
         self._untold: dict[str, LiveIncident] = {}  # not stored yet, the last of each
+        self._near: dict[str, Any] = {}  # of those, from near
+        self._passed: Passed | None = None  # what could not be stored yet of what went by
         self._failed = False
         self.judged = 0  # number of the last line that was judged
         self._saved_s = self._ticked_s = clock()
@@ -110,8 +115,12 @@ class Worker:
         self._ticked_s = now
         self._heed()
         self.stream.tick(now)
-        for one in self.stream.incidents(every=True):
+        told = self.stream.incidents(every=True)
+        for one in told:
             self._untold[one.incident.id] = one
+        if told:
+            here = {one.incident.id for one in told}
+            self._near |= {id_: as_told(one) for id_, one in self.stream.closeups().items() if id_ in here}
         if self._untold or now - self._saved_s >= CHECKPOINT_S:
             self._save(checkpoint=now - self._saved_s >= CHECKPOINT_S)
 
@@ -128,8 +137,13 @@ class Worker:
         earliest = self.stream.earliest
         position = self.judged if earliest is None else earliest - 1
         state = (position, packed(self.stream.state())) if checkpoint else None
+        if checkpoint:
+            self._passed = added(self._passed, self.stream.passed())
+        passed = self._passed if checkpoint else None
         try:
-            self.store.save(self._model, list(self._untold.values()), state, self._sinks)
+            self.store.save(
+                self._model, list(self._untold.values()), state, self._sinks, near=self._near, passed=passed
+            )
         except StoreUnavailableError as error:
             if not self._failed:
                 _log.error("%s It is tried again.", error)
@@ -139,6 +153,8 @@ class Worker:
             _log.warning("Incidents can be stored again.")
         self._failed = False
         self._untold.clear()
+        self._near.clear()
         if checkpoint:
+            self._passed = None
             self._saved_s = self._clock()
             self.spool.commit(position)

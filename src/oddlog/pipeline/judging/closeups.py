@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
 from oddlog.explain import Oddity, Usual
 from oddlog.pipeline.events import Codes
-from oddlog.pipeline.reading import Reading
 from oddlog.types import I64, LEVEL, NO_TIME, TIME, U64, Bool, Windows
 
 MOST_CLOSEUPS = 50
@@ -41,6 +41,14 @@ LINES = pl.Schema(
 )
 
 Order = tuple[float, float, int]
+
+
+class Rereading(Protocol):
+    """What lines can be read from once more: `Reading`, or `Recent`."""
+
+    def again(self, wanted: Mapping[str, Collection[int]], columns: Sequence[str] = ...) -> pl.DataFrame:
+        """Return `columns` of the lines whose numbers are `wanted` by source; others may be missing."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -164,7 +172,7 @@ class Closeups:
             )
         )
 
-    def read(self, reading: Reading) -> dict[str, Closeup]:
+    def read(self, reading: Rereading) -> dict[str, Closeup]:
         """Return the kept incidents by id, with their lines read once more."""
         wanted: dict[str, set[int]] = defaultdict(set)
         for one in self._heap:
@@ -233,3 +241,19 @@ def around(template: np.ndarray, odd: Bool) -> I64:
 def _timed(time_us: I64) -> I64:
     timed: I64 = np.sort(time_us[time_us != NO_TIME])
     return timed[:MOST_OCCURRENCES]
+
+
+def as_told(one: Closeup) -> dict[str, Any]:
+    """Return a closeup as JSON has it: ``key noun n_lines differences lines``; times in ISO 8601."""
+    lines = one.lines.with_columns(pl.col("level").cast(pl.String), _iso(pl.col("time")))
+    return {
+        "key": one.key,
+        "noun": one.noun,
+        "n_lines": one.n_lines,
+        "differences": [asdict(difference) for difference in one.differences],
+        "lines": lines.to_dicts(),
+    }
+
+
+def _iso(time: pl.Expr) -> pl.Expr:
+    return time.dt.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00")

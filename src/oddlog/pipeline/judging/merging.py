@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -16,7 +15,7 @@ from oddlog.explain import Oddity, Usual, concentration, reason
 from oddlog.incidents import CRITICAL, MOST_NOVEL, WARNING, group, lasts, pattern_of, pressing
 from oddlog.model import Model
 from oddlog.pipeline.events import Codes
-from oddlog.pipeline.judging.closeups import Closeups
+from oddlog.pipeline.judging.closeups import Closeups, Rereading
 from oddlog.pipeline.judging.episodes import Episode, incident_of, is_part, together
 from oddlog.pipeline.judging.odd import MOST_ODD, OddWindows, combination, patterns_of, told_of
 from oddlog.pipeline.judging.telling import Remark, reason_of
@@ -44,14 +43,6 @@ MOST_LINES = 20
 MOST_WINDOWS_SHOWN = 5
 MOST_REASONS = 6
 TINY = 1e-300
-
-
-class Rereading(Protocol):
-    """What lines can be read from once more: `Reading`, or `Recent`."""
-
-    def again(self, wanted: Mapping[str, Collection[int]], columns: Sequence[str] = ...) -> pl.DataFrame:
-        """Return `columns` of the lines whose numbers are `wanted` by source; others may be missing."""
-        ...
 
 
 @dataclass(frozen=True)

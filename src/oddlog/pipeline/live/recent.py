@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
-from oddlog.pipeline.reading import LINE_COLUMNS as COLUMNS
+from oddlog.pipeline.reading import LINE_COLUMNS
 from oddlog.types import RECORDS
 
+COLUMNS = (*LINE_COLUMNS, "time", "level", "service")
 MOST_BYTES = 64 << 20  # of text: about 600,000 lines
 MOST_ASKED = 10_000  # lines of incidents
 _OVERHEAD = 40  # bytes of a line beside its text
@@ -39,7 +40,7 @@ class Recent:
         while self._bytes > self._most and len(self._frames) > 1:
             self._bytes -= self._frames.popleft()[1]
 
-    def again(self, wanted: Mapping[str, Collection[int]], columns: Sequence[str] = COLUMNS) -> pl.DataFrame:
+    def again(self, wanted: Mapping[str, Collection[int]], columns: Sequence[str] = LINE_COLUMNS) -> pl.DataFrame:
         """Return `columns` of the lines of these numbers, as far as they are still known."""
         pairs = [(source, line) for source, lines in wanted.items() for line in lines]
         asked = pl.DataFrame(pairs, schema={"source": pl.String, "line": pl.UInt64}, orient="row").unique()

@@ -28,19 +28,21 @@ from oddlog.model import Model
 from oddlog.pipeline.cutting import settled
 from oddlog.pipeline.events import Codes, repeated, typed
 from oddlog.pipeline.judging.answering import Overlay
+from oddlog.pipeline.judging.closeups import Closeup
 from oddlog.pipeline.judging.detecting import reading_of
 from oddlog.pipeline.judging.detection import lines_alone
 from oddlog.pipeline.judging.verdicts import line_verdicts
 from oddlog.pipeline.judging.views import PARTIAL, View
 from oddlog.pipeline.learning.checkpointing import under, within
 from oddlog.pipeline.live.arriving import Arriving, Place
+from oddlog.pipeline.live.passing import Passing
 from oddlog.pipeline.live.recent import MOST_BYTES, Recent
 from oddlog.pipeline.live.unfolding import Unfolding
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.reading import SAMPLE_LINES
 from oddlog.pipeline.watching import NumberColumns
 from oddlog.templates import Matcher
-from oddlog.types import EVENTS, LINE_SCORES, NO_TIME, SCORES, TIME, LiveIncident, State, Tally, Windows
+from oddlog.types import EVENTS, LINE_SCORES, NO_TIME, SCORES, TIME, LiveIncident, Passed, State, Tally, Windows
 from oddlog.windows import Windower
 
 LATENESS_S = 2.0
@@ -93,6 +95,8 @@ class Streaming:
         What people have said of earlier incidents.
     tally : Tally, optional
         Takes what was cleaned, cut, late, or let go.
+    passing : Passing, optional
+        Counts what goes by, for `passed`.
 
     """
 
@@ -110,8 +114,10 @@ class Streaming:
         sample_lines: int = SAMPLE_LINES,
         answers: Answers | None = None,
         tally: Tally | None = None,
+        passing: Passing | None = None,
     ) -> None:
         self.model = model
+        self._passing = passing
         self.tally = tally or Tally()
         self._numbers = NumberColumns(model.context.numbers)
         reading = reading_of(model, self.tally, format, exclude, known_numbers=self._numbers.fields)
@@ -199,6 +205,16 @@ class Streaming:
         self.told += sum(one.change == "new" for one in changed)
         return [one for one in changed if every or one.notable]
 
+    def closeups(self) -> dict[str, Closeup]:
+        """Return the most pressing of the incidents that go on, from near, by id."""
+        return self._unfolding.closeups(self._recent)
+
+    def passed(self) -> Passed | None:
+        """Return what went by since this was asked last; None where it is not counted, or for nothing."""
+        if self._passing is None:
+            return None
+        return self._passing.take(self._matcher, self._services.names, self._sources.names)
+
     # -- state -----------------------------------------------------------------------------------------------
 
     def state(self) -> State:
@@ -276,6 +292,8 @@ class Streaming:
 
     def _events(self, records: pl.DataFrame) -> pl.DataFrame:
         events, _ = typed(records, self._matcher, self._numbers, self._services, self._sources)
+        if self._passing is not None:
+            self._passing.add(events)
         self._note_times(events["time_us"])
         self._know_words()
         return events
@@ -332,6 +350,8 @@ class Streaming:
         if not provisional:
             self.windows += len(windows)
             self.odd_windows += int(judged.verdict["is_anomaly"].sum())
+            if self._passing is not None:
+                self._passing.add_verdicts(judged.verdict.with_columns(view=pl.lit(view.name)))
         self._unfolding.add_windows(view, windows, judged, provisional=provisional)
         return judged.verdict.with_columns(view=pl.lit(view.name), provisional=pl.lit(provisional)).cast(dict(VERDICTS))  # type: ignore[arg-type] # a schema is a mapping
 

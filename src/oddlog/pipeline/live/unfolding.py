@@ -22,6 +22,7 @@ from oddlog.incidents import pattern_of
 from oddlog.model import Model
 from oddlog.pipeline.events import Codes
 from oddlog.pipeline.judging.answering import Judged, Overlay
+from oddlog.pipeline.judging.closeups import Closeup, Closeups
 from oddlog.pipeline.judging.merging import Merging
 from oddlog.pipeline.judging.odd import OddWindows
 from oddlog.pipeline.judging.views import View
@@ -80,6 +81,8 @@ class Unfolding:
         self._id: dict[str, str] = {}  # … -> the id of the incident it told of
         self._told: dict[str, _Told] = {}
         self._pending: dict[int, str] = {}  # odd lines whose window is still open
+        self._closeups: Closeups | None = None  # of the incidents as they were grouped last, by their ids there
+        self._near: dict[str, str] = {}  # the id that was told -> the id there
         self._turn = 0
         self._stirred = False
 
@@ -155,6 +158,13 @@ class Unfolding:
             told += [replace(self._told.pop(id_).last, change="withdrawn", notable=True) for id_ in gone]
         return sorted(told, key=lambda one: -one.incident.severity) + self._end(now_us)
 
+    def closeups(self, recent: Recent) -> dict[str, Closeup]:
+        """Return the most pressing of the incidents that go on, from near, by id."""
+        if self._closeups is None:
+            return {}
+        found = self._closeups.read(recent)
+        return {id_: found[there] for id_, there in self._near.items() if there in found}
+
     # -- state -----------------------------------------------------------------------------------------------
 
     def state(self) -> State:
@@ -219,7 +229,9 @@ class Unfolding:
 
     def _grouped(self, overlay: Overlay, words: Bool, recent: Recent) -> list[Incident]:
         """Return the incidents of all that is held, as `detect` would."""
-        merging, covered = Merging(*self._of, words), Merging(*self._of, words)
+        _, matcher, _, sources = self._of
+        self._closeups, self._near = Closeups(matcher.text_of, sources), {}
+        merging, covered = Merging(*self._of, words, self._closeups), Merging(*self._of, words)
         for one, held in ((merging, self._held.shown), (covered, self._held.hidden)):
             for parts in held.values():
                 for odd in parts:
@@ -240,6 +252,7 @@ class Unfolding:
         id_ = self._id_of(incident)
         for name in names:
             self._id[name] = id_
+        self._near[id_] = incident.id
         provisional = self._rests_on_what_is_open(incident)
         live = LiveIncident(replace(incident, id=id_), "new", provisional)
         before = self._told.get(id_)

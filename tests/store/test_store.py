@@ -1,0 +1,241 @@
+"""Incidents are found page by page; both databases do the same; old databases become new ones."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+
+import orjson
+import polars as pl
+import pytest
+
+from stored_incidents import AT, Clock, incident, live
+
+pytest.importorskip("sqlalchemy")
+from oddlog.errors import ConfigError, InputError
+from oddlog.store import Asked, Store, StoreUnavailableError
+from oddlog.types import TIME, Passed
+
+Fill = Callable[..., None]
+
+
+def ids(store: Store, **asked: object) -> list[int]:
+    return [int(one.id, 16) for one in store.page(Asked(**asked)).rows]
+
+
+def test_pages_follow_each_other_without_gap_or_repetition(store: Store, fill: Fill, clock: Clock):
+    for n in range(25):
+        clock.pass_by(seconds=n % 3)  # several are changed in the same moment
+        fill(n, severity=float(n % 5))
+    for order in ("latest", "pressing"):
+        whole = [one.id for one in store.page(Asked(order=order, limit=100)).rows]
+        found: list[str] = []
+        after = ""
+        while True:
+            page = store.page(Asked(order=order, limit=7, after=after))
+            assert page.total == 25
+            found += [one.id for one in page.rows]
+            after = page.next
+            if not after:
+                break
+        assert found == whole
+        assert len(set(found)) == 25
+
+
+def test_incidents_are_found_by_time_service_host_pattern_and_urgency(store: Store, fill: Fill):
+    fill(1)
+    fill(2, services=("web", "pay"), hosts=("h2",))
+    fill(3, urgency="notice")
+    store.save("m", [live(4, "over"), live(5, "withdrawn")])
+    assert ids(store, order="pressing") == [1, 2, 4, 3]
+    assert ids(store, service="web") == [2]
+    assert ids(store, host="h2") == [2]
+    assert ids(store, urgency="notice") == [3]
+    assert ids(store, pattern=f"{1:016x}") == [1]
+    assert ids(store, state="going", order="pressing") == [1, 2, 3]
+    assert ids(store, state="over") == [4]
+    assert ids(store, state="withdrawn") == [5]
+    assert ids(store, since=AT + timedelta(minutes=2, seconds=40), order="pressing") == [4, 3]
+    assert ids(store, until=AT + timedelta(minutes=1, seconds=10)) == [1]
+    assert store.names("service") == ["pay", "web"]
+    assert store.names("host") == ["h1", "h2"]
+
+
+def test_what_was_answered_is_left_out_until_a_mute_ends(store: Store, fill: Fill, clock: Clock):
+    fill(1, 2, 3)
+    ends = (AT + timedelta(hours=1)).timestamp()
+    patterns = [f"{n:016x}" for n in range(4)]
+    store.set_answers({patterns[1]: ("usual", None), patterns[2]: ("mute", ends), patterns[3]: ("anomalous", None)})
+    assert ids(store, answer="open") == [3]
+    assert ids(store, answer="usual") == [1]
+    assert store.incident(patterns[2]).answer == "mute"
+    clock.pass_by(hours=2)
+    assert sorted(ids(store, answer="open")) == [2, 3]
+    store.set_answers({})
+    assert sorted(ids(store, answer="open")) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("after", ["nonsense", "WzEsMiwzXQ", "e30", "WyJhIiwiYiIsImMiXQ", "é", "[]", "bnVsbA"])
+def test_a_place_to_go_on_from_that_is_none_of_ours_is_refused(store: Store, fill: Fill, after: str):
+    fill(1)
+    with pytest.raises(ConfigError, match="no place to go on from"):
+        store.page(Asked(after=after))
+
+
+def test_an_incident_grows_under_its_id_and_keeps_what_is_known_from_near(store: Store, clock: Clock):
+    store.save("m", [live(1)], near={f"{1:016x}": {"lines": [{"message": "a"}]}})
+    clock.pass_by(minutes=5)
+    store.save("m", [live(1, "grown", n_windows=4, services=("web",))])
+    (one,) = store.page(Asked()).rows
+    assert (one.times, one.change, one.incident["n_windows"]) == (2, "grown", 4)
+    assert one.stored < one.updated
+    assert store.closeup(one.id) == {"lines": [{"message": "a"}]}
+    assert store.closeup("nope") == {}
+    assert store.names("service") == ["web"]
+
+
+def test_a_checkpoint_is_never_apart_from_what_was_found_up_to_it(store: Store, monkeypatch: pytest.MonkeyPatch):
+    store.save("m", [live(1)], (7, b"state"))
+    assert store.checkpoint("m") == (7, b"state")
+    monkeypatch.setattr(store, "write_incidents", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        store.save("m", [live(2)], (9, b"later"), ["a sink"])
+    assert store.checkpoint("m") == (7, b"state")
+    assert store.letters("waiting") == []
+    assert store.last_position() == 7
+
+
+def passed(minute: int, lines: int, **columns: object) -> Passed:
+    verdicts = pl.DataFrame({"key": ["a"], "end": [AT], "score": [2.0]}).with_columns(pl.col("end").cast(TIME))
+    frames = {
+        "minutes": {"minute": [minute], "service": ["pay"], "lines": [lines], "errors": [1], "unseen": [0]},
+        "scores": {"minute": [minute], "view": ["sessions"], "windows": [3], "odd": [1], "top": [1.5]},
+        "types": {"day": [minute // 1440], "key": ["ab"], "lines": [lines], "first": [minute * 60.0], "last": [minute * 60.0 + 9]},
+        "texts": {"key": ["ab"], "text": ["x <*>"], "level": ["ERROR"], "service": ["pay"]},
+        "sources": {"name": ["http/pay"], "lines": [lines], "errors": [1], "event": [minute * 60.0]},
+    }  # fmt: skip
+    return Passed(**{name: pl.DataFrame(frame) for name, frame in (frames | columns).items()}, verdicts=verdicts)
+
+
+def test_what_went_by_is_added_up(store: Store):
+    now = int(AT.timestamp() // 60)
+    store.save("m", [], (1, b""), passed=passed(now, 10))
+    store.save("m", [], (2, b""), passed=passed(now, 5))
+    store.save("m", [], (3, b""), passed=passed(now + 1, 2))
+    assert store.last_minute() == now + 1
+    assert store.minutes(now, now + 2) == [
+        {"minute": now, "lines": 15, "errors": 2, "unseen": 0},
+        {"minute": now + 1, "lines": 2, "errors": 1, "unseen": 0},
+    ]
+    assert [row["lines"] for row in store.minutes(now, now + 2, step=5)] == [17]
+    assert store.minutes(now, now + 2, service="web") == []
+    assert store.scores(now, now + 2, step=5) == [{"minute": now, "windows": 9, "odd": 3, "top": 1.5}]
+    assert store.services(now, now + 2) == [{"service": "pay", "lines": 17, "errors": 3, "unseen": 0}]
+    (one,) = store.types(0)
+    assert (one["lines"], one["first"], one["last"]) == (17, now * 60.0, now * 60.0 + 69)
+    assert (one["text"], one["level"]) == ("x <*>", "ERROR")
+    assert store.first_seen(["ab", "none"]) == {"ab": now * 60.0}
+    (source,) = store.sources()
+    assert (source["lines"], source["event"], source["arrived"]) == (17, (now + 1) * 60.0, AT.timestamp())
+    number, frame = store.scored()
+    assert frame["key"].to_list() == ["a", "a", "a"]
+    store.forget_scored(number)
+    assert store.scored() == (0, None)
+
+
+def test_what_is_old_is_forgotten_but_never_what_goes_on(store: Store, clock: Clock):
+    store.save("m", [live(1, "over"), live(2)], (1, b""), ["sink"], near={f"{1:016x}": {"a": 1}})
+    store.save("m", [], (2, b""), passed=passed(int(AT.timestamp() // 60), 10))
+    clock.pass_by(days=40)
+    assert store.forget(clock.now - timedelta(days=30)) == 1
+    assert ids(store) == [2]
+    assert store.closeup(f"{1:016x}") == {}
+    assert (store.last_minute(), store.types(0), store.sources()) == (None, [], [])
+    assert len(store.letters("waiting")) == 2
+
+
+def test_a_value_is_made_once_and_kept(store: Store):
+    assert store.setting("secret", lambda: "a") == "a"
+    assert store.setting("secret", lambda: "b") == "a"
+
+
+def test_a_database_of_the_second_version_becomes_one_of_today(tmp_path: Path, clock: Clock):
+    path = tmp_path / "old.db"
+    with sqlite3.connect(path) as old:
+        old.executescript(
+            """
+            CREATE TABLE version (number INTEGER NOT NULL);
+            INSERT INTO version VALUES (2);
+            CREATE TABLE incidents (id VARCHAR(16) NOT NULL PRIMARY KEY, model VARCHAR(64) NOT NULL,
+              change VARCHAR(16) NOT NULL, provisional BOOLEAN NOT NULL, severity FLOAT NOT NULL,
+              pattern VARCHAR(16) NOT NULL, started VARCHAR(32) NOT NULL, stored VARCHAR(32) NOT NULL,
+              updated VARCHAR(32) NOT NULL, times INTEGER NOT NULL, body BLOB NOT NULL);
+            CREATE INDEX incidents_by_time ON incidents (updated);
+            CREATE TABLE checkpoint (model VARCHAR(64) NOT NULL PRIMARY KEY, position INTEGER NOT NULL,
+              stored VARCHAR(32) NOT NULL, state BLOB NOT NULL);
+            INSERT INTO checkpoint VALUES ('m', 5, '', x'00');
+            CREATE TABLE letters (number INTEGER NOT NULL PRIMARY KEY, sink VARCHAR NOT NULL,
+              incident VARCHAR(16) NOT NULL, what VARCHAR NOT NULL, state VARCHAR(8) NOT NULL, tries INTEGER NOT NULL,
+              written FLOAT NOT NULL, due FLOAT NOT NULL, said VARCHAR NOT NULL, told BLOB NOT NULL,
+              UNIQUE (sink, incident, what));
+            """
+        )
+        for n in range(3):
+            body = orjson.dumps(asdict(incident(n, urgency="notice")), option=orjson.OPT_UTC_Z)
+            old.execute(
+                "INSERT INTO incidents VALUES (?, 'm', 'over', 0, 1.0, ?, ?, ?, ?, 1, ?)",
+                (f"{n:016x}", f"{n:016x}", incident(n).start.isoformat(), "", AT.isoformat(), body),
+            )
+    store = Store(path, clock)
+    assert ids(store, service="pay", urgency="notice") == [0, 1, 2]
+    assert ids(store, since=AT + timedelta(minutes=2)) == [2]
+    assert store.checkpoint("m") == (5, b"\0")
+    store.close()
+    again = Store(path, clock)  # nothing is done twice
+    assert ids(again, host="h1") == [0, 1, 2]
+    again.close()
+
+
+def test_a_database_of_a_later_version_is_refused(tmp_path: Path):
+    with sqlite3.connect(tmp_path / "new.db") as new:
+        new.executescript("CREATE TABLE version (number INTEGER NOT NULL); INSERT INTO version VALUES (99);")
+    with pytest.raises(InputError, match="later oddlog"):
+        Store(tmp_path / "new.db")
+
+
+@pytest.mark.parametrize("url", ["mysql://u:secret@h/n", "postgresql://u:secret@h:port/n", "http://u:secret@h"])
+def test_a_url_that_names_no_store_is_refused_without_its_password(url: str):
+    with pytest.raises(InputError, match="is no store") as refused:
+        Store(url)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_server_that_is_not_there_is_told_without_its_password():
+    pytest.importorskip("psycopg")
+    with pytest.raises(InputError, match="cannot be opened") as refused:
+        Store("postgresql://u:secret@127.0.0.1:1/n")
+    assert "secret" not in str(refused.value)
+
+
+def test_tenants_of_one_server_see_nothing_of_each_other(postgres: str, clock: Clock):
+    one, other = Store(postgres, clock, tenant="one"), Store(postgres, clock, tenant="other")
+    one.save("m", [live(1)], (3, b"x"))
+    assert ids(one) == [1]
+    assert ids(other) == []
+    assert other.checkpoint("m") is None
+    one.close()
+    other.close()
+
+
+def test_a_lost_file_is_said_to_be_one(tmp_path: Path, clock: Clock):
+    store = Store(tmp_path / "oddlog.db", clock)
+    store.close()
+    (tmp_path / "oddlog.db").write_bytes(b"no database, but text of some length" * 100)
+    for suffix in ("-wal", "-shm"):
+        (tmp_path / f"oddlog.db{suffix}").unlink(missing_ok=True)
+    with pytest.raises(StoreUnavailableError):
+        store.page(Asked())
+    store.close()
