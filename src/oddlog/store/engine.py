@@ -133,7 +133,7 @@ def _engine(where: Path | str, tenant: str) -> sa.Engine:
 def _address(url: str) -> sa.URL:
     try:
         asked = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError) as error:
         raise InputError(f"'{_shown(url)}' is no store.", _WRITE) from error
     if asked.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
         raise InputError(f"'{_shown(url)}' is no store: {asked.drivername} is not known.", _WRITE)
