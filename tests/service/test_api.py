@@ -132,8 +132,11 @@ def test_without_the_token_nothing_is_told_but_health(service: Callable[..., Ser
         assert one.client.get(path).status_code == 401
     assert one.client.post("/v1/lines", content=b"x").status_code == 401
     assert one.client.get("/healthz").text == "ok"
-    for scheme in ("Bearer", "Splunk"):
+    for scheme in ("Bearer", "Splunk", "ApiKey"):
         assert one.client.post("/v1/lines", content=b"x", headers={"Authorization": f"{scheme} s3cret"}).is_success
+    assert one.client.post("/v1/lines", content=b"x", auth=("anybody", "s3cret")).is_success
+    assert one.client.post("/v1/lines", content=b"x", auth=("s3cret", "")).status_code == 401
+    assert one.client.post("/v1/lines", content=b"x", headers={"Authorization": "Basic !"}).status_code == 401
 
 
 def test_it_is_ready_while_lines_are_judged(service: Callable[..., Service]):

@@ -26,11 +26,18 @@ def serve(
         list[str] | None,
         typer.Option(help="Where incidents go: webhook+URL, slack+URL, alertmanager+URL, file:PATH; may be repeated."),
     ] = None,
+    syslog: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where to listen for syslog: udp://127.0.0.1:5514, tcp://127.0.0.1:5514, "
+            "tls://127.0.0.1:6514?cert=FILE&key=FILE; may be repeated."
+        ),
+    ] = None,
     most_spooled: Annotated[
         int, typer.Option("--most-spooled", help="MiB of lines kept that are not judged yet.", min=1)
     ] = 1_024,
 ) -> None:
-    """Take lines over HTTP (JSON, Loki, OTLP, Elasticsearch _bulk, Splunk HEC), judge them, keep incidents.
+    """Take lines over HTTP (JSON, Loki, OTLP, Elasticsearch _bulk, Splunk HEC) and syslog, judge them, keep incidents.
 
     [dim]Example: oddlog serve -m app.model --data /var/lib/oddlog[/dim]
     """
@@ -47,9 +54,12 @@ def serve(
     from oddlog.pipeline.live.streaming import Streaming
     from oddlog.service.api import make_app
     from oddlog.service.dispatching import Dispatcher
+    from oddlog.service.intakes import Intake
     from oddlog.service.worker import Worker
     from oddlog.sinks import parse
+    from oddlog.sources.addresses import parse_address
     from oddlog.sources.spool import Spool
+    from oddlog.sources.syslog import SyslogServer
     from oddlog.store import Store
 
     if host not in LOOPBACK and not token:
@@ -57,6 +67,7 @@ def serve(
             f"Whoever reaches {host} could push lines and read incidents.", "Give --token, or listen at 127.0.0.1."
         )
     sinks = [parse(text) for text in sink or ()]
+    addresses = [parse_address(text) for text in syslog or ()]
     prepare()
     answers, loaded = overlay.answers(model), load(model)
     passing = Passing(len(loaded.context.templates))
@@ -66,15 +77,19 @@ def serve(
     names = [one.name for one in sinks]
     worker = Worker(spool, stream, store, sinks=names, heed=overlay.Heeding(model, answers, stream.heed))
     dispatcher = Dispatcher(store, sinks)
-    worker.start()
-    dispatcher.start()
-    show.tell_notes([f"Listening at http://{host}:{port}; keeping lines and incidents in {data}."])
+    intakes = [SyslogServer(addresses, spool.append)] if addresses else []
+    places = [f"http://{host}:{port}", *(place for one in intakes for place in one.places)]
+    threads: list[Intake | Worker | Dispatcher] = [*intakes, worker, dispatcher]
+    for one in reversed(threads):
+        one.start()
+    show.tell_notes([f"Listening at {', '.join(places)}; keeping lines and incidents in {data}."])
     try:
-        uvicorn.run(make_app(worker, token=token), host=host, port=port, log_level="warning", access_log=False)
+        app = make_app(worker, token=token, intakes=intakes)
+        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, ws="none")
     except StoppedError:
         pass  # somebody wants it to end: that is how it ends
     finally:
-        worker.stop()
-        dispatcher.stop()
+        for one in threads:
+            one.stop()
         store.close()
         spool.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
-from collections.abc import Awaitable, Callable, Iterable
+from collections import Counter as Counts
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +15,7 @@ from oddlog import __version__
 from oddlog.errors import MissingExtraError
 from oddlog.service import decoding
 from oddlog.service.decoding import MOST_BYTES, MalformedError, TooLargeError
+from oddlog.service.intakes import Intake
 from oddlog.service.worker import Worker
 from oddlog.sources.spool import SpoolFullError
 
@@ -21,7 +24,7 @@ try:
     from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import JSONResponse, PlainTextResponse, Response
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-    from prometheus_client.core import CounterMetricFamily, Metric
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 except ImportError as error:
     raise MissingExtraError("The service", "service") from error
 
@@ -36,7 +39,7 @@ _OPEN = ("/healthz", "/readyz", "/services/collector/health")
 class Metrics:
     """What is counted for Prometheus."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, intakes: Sequence[Intake] = ()) -> None:
         self.registry = here = CollectorRegistry()
         self.lines = Counter("oddlog_lines", "Lines acknowledged.", ["endpoint"], registry=here)
         self.refused = Counter("oddlog_refused_requests", "Requests refused.", ["endpoint", "reason"], registry=here)
@@ -55,18 +58,27 @@ class Metrics:
             ("oddlog_worker_up", "Whether lines are being judged.", lambda: float(worker.alive)),
         ):
             Gauge(name, text, registry=here).set_function(value)
-        self._tally = stream.tally
+        self._tally, self._intakes = stream.tally, intakes
         here.register(self)
 
     def collect(self) -> Iterable[Metric]:
-        """Return what was cut, dropped, repaired or let go, by reason."""
+        """Return what was cut, dropped, repaired or let go, by reason, and what each intake has brought."""
+        counts: Counts[str] = Counts()
+        for tally in (self._tally, *(one.tally for one in self._intakes)):
+            counts.update(dict(tally.counts))
         family = CounterMetricFamily("oddlog_counted", "Cut, dropped, repaired or let go.", labels=["reason"])
-        for reason, n in list(self._tally.counts.items()):
+        for reason, n in counts.items():
             family.add_metric([reason], n)
         yield family
+        lines = CounterMetricFamily("oddlog_intake_lines", "Lines kept, by what brought them.", labels=["intake"])
+        alive = GaugeMetricFamily("oddlog_intake_up", "Whether it is at work.", labels=["intake"])
+        for one in self._intakes:
+            lines.add_metric([one.name], one.lines)
+            alive.add_metric([one.name], float(one.alive))
+        yield from (lines, alive)
 
 
-def make_app(worker: Worker, *, token: str = "") -> FastAPI:
+def make_app(worker: Worker, *, token: str = "", intakes: Sequence[Intake] = ()) -> FastAPI:
     """Return the application.
 
     Parameters
@@ -75,16 +87,19 @@ def make_app(worker: Worker, *, token: str = "") -> FastAPI:
         Judges what is pushed; started by whoever runs the application.
     token : str
         What every request must bring (``Authorization: Bearer …``, ``Splunk …``), but health; empty for none.
+    intakes : sequence of Intake
+        What else brings lines, for `/metrics` and `/readyz`; started by whoever runs the application.
 
     """
     app = FastAPI(title="oddlog", version=__version__, docs_url="/api/docs", redoc_url=None)
-    _Endpoints(worker, token).install(app)
+    _Endpoints(worker, token, intakes).install(app)
     return app
 
 
 class _Endpoints:
-    def __init__(self, worker: Worker, token: str) -> None:
-        self._worker, self._token, self._metrics = worker, token, Metrics(worker)
+    def __init__(self, worker: Worker, token: str, intakes: Sequence[Intake]) -> None:
+        self._worker, self._token, self._metrics = worker, token, Metrics(worker, intakes)
+        self._intakes = intakes
 
     def install(self, app: FastAPI) -> None:
         @app.middleware("http")
@@ -120,7 +135,7 @@ class _Endpoints:
             app.add_api_route(path, read, methods=["GET"], response_model=None, tags=["read"])
 
     def _allowed(self, request: Request) -> bool:
-        said = request.headers.get("authorization", "").partition(" ")[2]
+        said = token_in(request.headers.get("authorization", ""))
         return not self._token or hmac.compare_digest(said.encode(), self._token.encode())
 
     # -- push ------------------------------------------------------------------------------------------------
@@ -225,6 +240,9 @@ class _Endpoints:
             return PlainTextResponse("no lines are judged", 503)
         if worker.unstored:
             return PlainTextResponse(f"{worker.unstored:,} incidents cannot be stored", 503)
+        stopped = next((one for one in self._intakes if one.failure is not None), None)
+        if stopped is not None:
+            return PlainTextResponse(f"{stopped.name} has stopped: {stopped.failure}", 503)
         if worker.behind > MOST_LAG:
             return PlainTextResponse(f"{worker.behind:,} lines behind", 503)
         return PlainTextResponse("ok")
@@ -249,6 +267,21 @@ class _Endpoints:
         """Return one incident."""
         found = await run_in_threadpool(self._worker.store.incident, id_)
         return _refusal(404, "There is no such incident.") if found is None else _json(_told(found))
+
+
+def token_in(header: str) -> str:
+    """Return the token that an Authorization header brings, whatever the shipper's way of it.
+
+    >>> token_in("Bearer s3cret"), token_in("Splunk s3cret"), token_in("Basic b2RkbG9nOnMzY3JldA==")
+    ('s3cret', 's3cret', 's3cret')
+    """
+    scheme, _, said = header.partition(" ")
+    if scheme.lower() != "basic":  # Bearer, Splunk, ApiKey
+        return said
+    try:
+        return base64.b64decode(said, validate=True).decode().partition(":")[2]  # RFC 7617: the password
+    except ValueError:
+        return ""
 
 
 async def _body(request: Request) -> bytes:
