@@ -19,7 +19,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class OddlogError(Exception):
@@ -92,6 +93,15 @@ class MissingExtraError(UserError):
             f"{what} needs the extra '{extra}', which is not installed.",
             f"Install it with: pip install 'oddlog[{extra}]'",
         )
+
+
+@contextmanager
+def needing(what: str, extra: str) -> Iterator[None]:
+    """Say which extra brings what an import inside does not find, for `what` was asked for."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(what, extra) from error
 
 
 class SinkUnavailableError(OddlogError):

@@ -55,7 +55,7 @@ def test_a_network_is_found_by_its_name_and_says_how_it_is_calibrated(name: str)
 
 
 def test_options_reach_the_constructor_and_unknown_ones_are_answered_with_a_guess():
-    assert create("lstm", width=7).sizes["width"] == 7
+    assert create("lstm", width=7).width == 7
     assert create("vae", variational=False).variational is False
     with pytest.raises(ConfigError, match=r"'lstm' has no option 'with'\. Did you mean 'width'\? There are: batch"):
         create("lstm", **{"with": 1})

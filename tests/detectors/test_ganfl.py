@@ -129,7 +129,8 @@ def test_that_the_end_is_missing_is_odd_only_where_the_window_is_over():
 
 @pytest.mark.parametrize(("b", "s"), [(1, 3), (2, 12), (1024, 9), (3, LONGEST)])
 def test_the_graphs_equal_torch_at_any_batch_and_length(b: int, s: int):
-    model = deep.network(HIDDEN + 1, TYPE, 16, 2, LONGEST, 3)
+    with training.seeded(3):
+        model = deep.FusedEncoder(HIDDEN + 1, TYPE, 16, 2, LONGEST)
     with torch.no_grad():
         model.centre += 0.3
     weights, draw = training.weights_of(model), np.random.default_rng(b)

@@ -108,9 +108,9 @@ def test_svm_scores_equal_those_of_scikit_learn():
     fitted = create("svm", c=2.0).fit(both, context(), label)
     found = Examples.of(both, label, 6, 5_000)
     twin = of("svm", "SVC")(C=2.0, gamma=1 / found.columns.width)
-    twin.fit(fitted._standard.of(found.count), found.label, sample_weight=found.weight)
+    twin.fit(fitted._kernel.standard.of(found.count), found.label, sample_weight=found.weight)
     asked = counts(both, 6, columns=found.columns)
-    expected = twin.decision_function(fitted._standard.of(asked.dense()))[asked.inverse]
+    expected = twin.decision_function(fitted._kernel.standard.of(asked.dense()))[asked.inverse]
     assert fitted.score(both).window == pytest.approx(expected, abs=1e-9)
 
 

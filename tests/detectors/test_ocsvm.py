@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from oddlog.detectors import ocsvm
+from oddlog.detectors import kernel, ocsvm
 from oddlog.detectors.ocsvm import OneClassSVM
 from oddlog.errors import MissingExtraError
 from oddlog.features.counts import counts
@@ -39,7 +39,7 @@ def test_it_has_no_opinion_on_events():
 def test_small_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch):
     fitted, batch = OneClassSVM().fit(usual_windows(), context()), usual_windows(50, seed=1)
     whole = fitted.score(batch).window
-    monkeypatch.setattr(ocsvm, "BLOCK", 1)
+    monkeypatch.setattr(kernel, "BLOCK", 1)
     assert fitted.score(batch).window == pytest.approx(whole, abs=1e-12)
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-import onnxruntime as ort
 
+from oddlog.detectors.runtime import session
 from oddlog.detectors.usual import usual_only
-from oddlog.errors import MissingExtraError
+from oddlog.errors import needing
 from oddlog.features.counts import Columns, Counts, counts
 from oddlog.types import F32, F64, I8, Context, Scores, State, Windows
 
-ort.disable_telemetry_events()  # nothing here phones home, whatever the build of the runtime would do
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 MAX_ROWS = 50_000
 """Distinct windows that are learned from, those that stand for most windows."""
@@ -101,10 +102,8 @@ class DenoisingAutoencoder:
             Without PyTorch or onnx.
 
         """
-        try:
+        with needing("The denoising autoencoder", "train"):
             from oddlog.detectors.deep import denoising  # noqa: PLC0415 - of the extra: scoring needs none
-        except ImportError as error:
-            raise MissingExtraError("The denoising autoencoder", "train") from error
         found = counts(usual_only(windows, labels), len(context.templates))
         features = 2 * found.columns.width
         found = found.heaviest(min(MAX_ROWS, MAX_CELLS // features))
@@ -177,9 +176,7 @@ class DenoisingAutoencoder:
 
     @cached_property
     def _session(self) -> ort.InferenceSession:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        return ort.InferenceSession(self._graph, options, providers=["CPUExecutionProvider"])
+        return session(self._graph)
 
 
 def _raw(count: F64) -> F64:

@@ -11,14 +11,12 @@ import numpy as np
 from oddlog.detectors.cart import of_sklearn
 from oddlog.detectors.labelled import both_kinds, merged
 from oddlog.detectors.trees import Trees
-from oddlog.errors import MissingExtraError
+from oddlog.errors import needing
 from oddlog.features.words import Words
-from oddlog.types import F64, I8, Context, Scores, State, Windows
+from oddlog.types import I8, Context, Scores, State, Windows
 
 MAX_ROWS = 8_000
 """Distinct windows that are learned from (64 MiB of float64)."""
-ROWS_AT_ONCE = 1_024
-"""Windows that are scored at once."""
 TREES = 100
 DEPTH = 3
 RATE = 0.1
@@ -51,7 +49,6 @@ class GradientBoosting:
     requires: tuple[str, ...] = ("sklearn",)
 
     _words: Words
-    _all: Words  # those of types unseen by the model, too
     _trees: Trees
 
     def __init__(self, *, seed: int | None = None) -> None:
@@ -75,12 +72,10 @@ class GradientBoosting:
             Without windows of both kinds.
 
         """
-        try:
+        with needing("Gradient boosting", "train"):
             from sklearn.ensemble import GradientBoostingClassifier  # noqa: PLC0415 - of the extra: scoring needs none
-        except ImportError as error:
-            raise MissingExtraError("Gradient boosting", "train") from error
         kept, label = merged(windows, both_kinds(windows, labels), len(context.templates), MAX_ROWS)
-        self._words = self._all = Words.of(context.templates.text)
+        self._words = Words.of(context.templates.text)
         x = self._words.counts(kept)
         used = np.flatnonzero(x.min(0) < x.max(0))
         used = used if len(used) else np.arange(1)
@@ -100,15 +95,12 @@ class GradientBoosting:
     def with_texts(self, texts: Sequence[str]) -> Self:
         """Return a detector that knows the words of types unseen by the model, of rows k and on [x], too."""
         knowing = copy(self)
-        knowing._all = self._words.with_texts(texts)  # noqa: SLF001 - a copy of its own
+        knowing._words = self._words.with_texts(texts)  # noqa: SLF001 - a copy of its own
         return knowing
 
     def score(self, windows: Windows) -> Scores:
         """Return the log-odds of each window."""
-        odds: F64 = np.empty(len(windows))
-        for start in range(0, len(windows), ROWS_AT_ONCE):
-            part = windows.take(np.arange(start, min(start + ROWS_AT_ONCE, len(windows))))
-            odds[start : start + ROWS_AT_ONCE] = self._trees.values(self._all.counts(part).astype(np.float32))
+        odds = self._words.each(windows, lambda count: self._trees.values(count.astype(np.float32)))
         return Scores(odds, np.full(len(windows.template), np.nan, np.float32))
 
     def state(self) -> State:
@@ -119,6 +111,6 @@ class GradientBoosting:
     def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
         """Rebuild a fitted detector; needs no scikit-learn."""
         self = cls(seed=state.meta["seed"])
-        self._words = self._all = Words.from_arrays(state.arrays)
+        self._words = Words.from_arrays(state.arrays)
         self._trees = Trees.from_arrays(state.arrays)
         return self

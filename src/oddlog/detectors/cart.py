@@ -8,7 +8,7 @@ import numpy as np
 
 from oddlog.detectors.labelled import Examples
 from oddlog.detectors.trees import Trees
-from oddlog.errors import MissingExtraError
+from oddlog.errors import needing
 from oddlog.features.counts import Columns, counts
 from oddlog.types import F32, I8, Context, Scores, State, Windows
 
@@ -70,10 +70,8 @@ class DecisionTree:
             Without windows of both kinds.
 
         """
-        try:
+        with needing("The decision tree", "train"):
             from sklearn.tree import DecisionTreeClassifier  # noqa: PLC0415 - of the extra: scoring needs none
-        except ImportError as error:
-            raise MissingExtraError("The decision tree", "train") from error
         found = Examples.of(windows, labels, len(context.templates), MAX_ROWS)
         self._columns = found.columns
         seed = context.seed if self.seed is None else self.seed

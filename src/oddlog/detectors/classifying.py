@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
-import onnxruntime as ort
 
-from oddlog.detectors import runtime
+from oddlog.detectors.labelled import both_kinds
 from oddlog.detectors.sequences import alike, batches, grid, held_back, pieces
-from oddlog.detectors.trained import Trained
-from oddlog.detectors.usual import ANOMALOUS
-from oddlog.errors import LabelError, MissingExtraError, TooLittleDataError
-from oddlog.types import F32, F64, I8, I64, Context, Scores, State, Windows
+from oddlog.detectors.trained import Drawn, Trained
+from oddlog.types import F32, F64, I8, I64, Context, Scores, Windows
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 MAX_STEPS = 120
@@ -27,6 +25,7 @@ FEWEST_STEPS = 5
 MAX_CELLS = 1 << 14
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Classifier(Trained):
     """Base of the networks that learn from labels.
 
@@ -35,12 +34,10 @@ class Classifier(Trained):
     its pieces; events have none.
     """
 
-    needs: Literal["usual", "labels"] = "labels"
+    needs: ClassVar[Literal["usual", "labels"]] = "labels"
     reads = frozenset({"template", "order"})
-    OPTIONS: ClassVar[tuple[str, ...]]
 
-    _weights: dict[str, F32]
-    _graph: bytes
+    batch: int = 64
 
     @abstractmethod
     def _prepare(self, windows: Windows, context: Context) -> None:
@@ -58,14 +55,6 @@ class Classifier(Trained):
     def _graph_of(self, weights: dict[str, F32]) -> bytes:
         """Return the graph ``tokens [b, s], lengths [b] -> odds [b]``."""
 
-    @abstractmethod
-    def _own(self) -> dict[str, Any]:
-        """Return the arrays that say what a token is."""
-
-    @abstractmethod
-    def _take(self, arrays: dict[str, Any]) -> None:
-        """Take over what `_own` returned."""
-
     def fit(
         self, windows: Windows, context: Context, labels: I8 | None = None, *, validation: Windows | None = None
     ) -> Self:
@@ -79,27 +68,24 @@ class Classifier(Trained):
             Without windows, or without both kinds.
 
         """
-        label = _both_kinds(windows, labels)
-        try:
-            from oddlog.detectors.deep import classifiers, training  # noqa: PLC0415 - of the extra
-        except ImportError as error:
-            raise MissingExtraError(f"The detector {self.name}", "train") from error
+        label = both_kinds(windows, labels)
+        self._require_extra()
+        from oddlog.detectors.deep import classifiers  # noqa: PLC0415 - of the extra
+
         learned, judged = (np.concatenate(part) for part in zip(*_apart(windows, label), strict=True))
         stops, stops_label = windows.take(judged), label[judged]
         if validation is not None and len(validation):
             stops = Windows.concat([stops, validation])
             stops_label = np.concatenate([stops_label, np.zeros(len(validation), np.int8)])
         self._prepare(windows.take(learned), context)
-        self._weights, history = classifiers.learn(
+        self._train(
             self._network(context),
-            training.Examples(*self._examples(windows.take(learned), label[learned])),
-            training.Examples(*self._examples(stops, stops_label)),
-            self._recipe(self._seed_in(context)),
-            folder=self._folder,
-            say=self.progress,
+            classifiers.loss,
+            self._examples(windows.take(learned), label[learned]),
+            self._examples(stops, stops_label),
+            self._seed_in(context),
         )
-        self._graph = self._graph_of(self._weights)
-        self.training = history.summary()
+        self._draw({"odds": self._graph_of(self._weights)})
         return self
 
     def score(self, windows: Windows) -> Scores:
@@ -113,29 +99,11 @@ class Classifier(Trained):
         for index in batches(found.length, cells=MAX_CELLS):
             part = found.take(index)
             tokens, lengths = _grid(token, part.start, part.length)
-            answer = self._session.run(["odds"], {"tokens": tokens, "lengths": lengths})[0]
+            (answer,) = self._run("odds", {"tokens": tokens, "lengths": lengths})
             np.maximum.at(odds, part.window, answer.astype(np.float64))
         return Scores(odds[inverse], np.full(len(windows.template), np.nan, np.float32))
 
-    def state(self) -> State:
-        """Return the weights, what a token is, and the graph derived from the weights."""
-        weights = {f"weights.{name}": value for name, value in self._weights.items()}
-        meta = {**self._options(*self.OPTIONS), "training": self.training}
-        return State({**self._own(), **weights}, meta, {"odds": self._graph})
-
-    @classmethod
-    def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
-        """Rebuild a fitted detector; needs neither PyTorch nor onnx."""
-        options = dict(state.meta)
-        training = options.pop("training")
-        self = cls(**options)
-        self.training = training
-        self._weights = {name[8:]: value for name, value in state.arrays.items() if name.startswith("weights.")}
-        self._take({name: value for name, value in state.arrays.items() if not name.startswith("weights.")})
-        self._graph = state.graphs["odds"]
-        return self
-
-    def _examples(self, windows: Windows, label: I8) -> tuple[I64, F64, Callable[[I64], Any]]:
+    def _examples(self, windows: Windows, label: I8) -> Drawn:
         """Return lengths, weights and what loads the tensors of the pieces of windows that differ."""
         import torch  # noqa: PLC0415 - of the extra
 
@@ -154,30 +122,12 @@ class Classifier(Trained):
 
         return np.maximum(found.length, FEWEST_STEPS), weight * len(weight), load
 
-    @cached_property
-    def _session(self) -> ort.InferenceSession:
-        return runtime.session(self._graph)
-
 
 def _grid(token: I64, start: I64, length: I64) -> tuple[I64, I64]:
     """Return the tokens of some pieces [b, s], 0 behind their ends, and how many they have [b], at least 1."""
     at, real = grid(start, length, max(int(length.max()), FEWEST_STEPS))
     tokens = np.where(real, token[at], 0) if len(token) else np.zeros(real.shape, np.int64)
     return tokens, np.maximum(length, 1)
-
-
-def _both_kinds(windows: Windows, labels: I8 | None) -> I8:
-    """Return 1 for anomalous windows and 0 for all others [w]."""
-    if not len(windows):
-        raise TooLittleDataError("There is no window to learn from.", "Give more logs.")
-    anomalous = np.zeros(len(windows), np.int8) if labels is None else (labels == ANOMALOUS).astype(np.int8)
-    if anomalous.all() or not anomalous.any():
-        kind = "usual" if anomalous.any() else "labelled anomalous"
-        raise LabelError(
-            f"No window is {kind}, and to learn from labels takes both kinds.",
-            "Give labels of both kinds with --labels, a CSV with key,label.",
-        )
-    return anomalous
 
 
 def _apart(windows: Windows, label: I8) -> list[tuple[I64, I64]]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from oddlog.detectors.reconstruction import Reconstruction
+from oddlog.types import F32
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ConvolutionalAutoencoder(Reconstruction):
     """Error with which convolutions along time restore a window's events from a summary a quarter as long.
 
@@ -20,20 +25,8 @@ class ConvolutionalAutoencoder(Reconstruction):
     ----------
     width, summary : int
         Channels of the hidden layers, and of the summary.
-    rate : float
-        Learning rate of the first step (Adam, falling linearly).
-    batch, steps : int
-        Windows of a step, and steps at most.
-    patience : int
-        Validations without a better loss after which training ends.
-    top : int
-        How many of a window's worst steps make its score, the mean of their errors; 0: all.
-    seed : int, optional
-        Of weights and batches; without it that of the context.
-    checkpoints : path, optional
-        A folder in which training leaves checkpoints and goes on from them.
-    progress : callable, optional
-        Told (step, steps, loss on the validation share).
+    top, rate, batch, steps, patience, seed, checkpoints, progress
+        As of `reconstruction.Reconstruction`.
 
     Notes
     -----
@@ -42,7 +35,7 @@ class ConvolutionalAutoencoder(Reconstruction):
 
     """
 
-    name: ClassVar[Literal["lstm", "cnn"]] = "cnn"
+    name = "cnn"
     search: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "width": (16, 24, 32, 48, 64),
         "summary": (4, 8, 16),
@@ -51,20 +44,15 @@ class ConvolutionalAutoencoder(Reconstruction):
     }
     """What `oddlog tune` tries; the loss on the validation windows is alike for all of it."""
 
-    def __init__(
-        self,
-        *,
-        width: int = 32,
-        summary: int = 8,
-        rate: float = 3e-3,
-        batch: int = 128,
-        steps: int = 1_500,
-        patience: int = 5,
-        top: int = 0,
-        seed: int | None = None,
-        checkpoints: str | Path = "",
-        progress: Callable[[int, int, float], None] | None = None,
-    ) -> None:
-        self.sizes = {"width": width, "summary": summary}
-        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
-        self.top = top
+    width: int = 32
+    summary: int = 8
+
+    def _network(self, features: int) -> nn.Module:
+        from oddlog.detectors.deep.networks import ConvolutionalAutoencoder as Network  # noqa: PLC0415 - of the extra
+
+        return Network(features, self.width, self.summary)
+
+    def _graph_of(self, weights: dict[str, F32]) -> bytes:
+        from oddlog.detectors.deep import export  # noqa: PLC0415 - of the extra
+
+        return export.convolution_error(weights, self._shares)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,6 +23,7 @@ CONFIDENCE = 3.0
 """-log10 p beyond which a value is odd to the paper: outside of the 99.9 % interval, the widest that it tries."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class DeepLog(Ranked):
     """DeepLog: how little what comes next was expected, or how far a number is out of range, whichever is more.
 
@@ -50,21 +51,12 @@ class DeepLog(Ranked):
     name = "deeplog"
     reads = frozenset({"template", "order", "numbers"})
 
-    _values: ParameterValues | None = None
+    _values: ParameterValues | None = field(init=False, default=None)
 
     def fit(
         self, windows: Windows, context: Context, labels: I8 | None = None, *, validation: Windows | None = None
     ) -> Self:
-        """Train the network on usual windows and learn the usual ranges of numbers.
-
-        Raises
-        ------
-        MissingExtraError
-            Without PyTorch or onnx.
-        TooLittleDataError
-            Without a usual window.
-
-        """
+        """Train the network on usual windows, see `trained.Trained`, and learn the usual ranges of numbers."""
         super().fit(windows, context, labels, validation=validation)
         usual = usual_only(windows, labels)
         held = bool(context.numbers) and bool(np.isfinite(usual.numbers).any())
@@ -81,26 +73,18 @@ class DeepLog(Ranked):
             np.fmax(types.window, numbers.window * unit), np.fmax(types.event, numbers.event * np.float32(unit))
         )
 
-    def state(self) -> State:
-        """Return the network, and the ranges where there are numbers."""
-        own = super().state()
-        if self._values is None:
-            return own
-        values = self._values.state()
-        arrays = {**own.arrays, **{f"values.{name}": array for name, array in values.arrays.items()}}
-        return replace(own, arrays=arrays, meta={**own.meta, "values": dict(values.meta)})
+    def _arrays(self) -> dict[str, Any]:
+        values = {} if self._values is None else self._values.state().arrays
+        return {**super()._arrays(), **{f"values.{name}": array for name, array in values.items()}}
 
-    @classmethod
-    def from_state(cls, state: State, context: Context) -> Self:
-        """Rebuild a fitted detector; needs neither PyTorch nor onnx."""
-        meta = dict(state.meta)
-        of_values = meta.pop("values", None)
-        mine = {name: array for name, array in state.arrays.items() if not name.startswith("values.")}
-        self = super().from_state(State(mine, meta, state.graphs), context)
-        if of_values is not None:
-            arrays = {name.removeprefix("values."): a for name, a in state.arrays.items() if name not in mine}
-            self._values = ParameterValues.from_state(State(arrays, of_values), context)
-        return self
+    def _meta(self) -> dict[str, Any]:
+        return {} if self._values is None else {"values": dict(self._values.state().meta)}
+
+    def _take(self, arrays: Mapping[str, Any], meta: Mapping[str, Any], context: Context) -> None:
+        super()._take(arrays, meta, context)
+        if "values" in meta:
+            mine = {name[7:]: array for name, array in arrays.items() if name.startswith("values.")}
+            self._values = ParameterValues.from_state(State(mine, meta["values"]), context)
 
     def _network(self, context: Context) -> Callable[[], nn.Module]:
         if not self.paper:

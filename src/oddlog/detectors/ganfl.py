@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
-from pathlib import Path
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import onnxruntime as ort
 
-from oddlog.detectors import runtime
 from oddlog.detectors.sequences import Pieces, batches, ended, grid, mean_of_top, pieces, sampled, with_ends
-from oddlog.detectors.trained import Trained
-from oddlog.errors import ConfigError, MissingExtraError
+from oddlog.detectors.trained import Drawn, Trained
+from oddlog.errors import ConfigError
 from oddlog.features.counts import RARE, UNSEEN, Columns, choose_columns
 from oddlog.features.portable import TYPE, WIDTH, Portable
-from oddlog.types import F32, F64, I8, I64, Bool, Context, Scores, State, Windows
+from oddlog.types import F32, F64, I64, Bool, Context, Scores, Windows
 
 if TYPE_CHECKING:
+    import torch
+
     from oddlog.detectors.deep.ganfl import FusedEncoder
-    from oddlog.detectors.deep.training import Examples, Loss
+    from oddlog.detectors.deep.recipes import Loss
 
 MAX_TYPES = 1_024
 """Types told apart; the rest, the rarest, share one place in the embedding space."""
@@ -37,6 +37,7 @@ PATTERN = 4
 """Passes in which every fourth event is hidden, so that each is once."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Ganfl(Trained):
     """How little an event is expected by what came before it, and by what stands around it.
 
@@ -55,18 +56,8 @@ class Ganfl(Trained):
         Sizes of the network; the width a multiple of 4.
     sphere : float
         How much the squared distance to the centre counts in training and in a window's score.
-    rate : float
-        Learning rate of the first step (Adam, falling linearly).
-    batch, steps : int
-        Windows of a step, and steps at most.
-    patience : int
-        Validations without a better loss after which training ends.
-    seed : int, optional
-        Of weights, batches and what is hidden; without it that of the context.
-    checkpoints : path, optional
-        A folder in which training leaves checkpoints and goes on from them.
-    progress : callable, optional
-        Told (step, steps, loss on the validation share).
+    rate, batch, steps, patience, seed, checkpoints, progress
+        As of `trained.Trained`.
 
     Notes
     -----
@@ -90,74 +81,47 @@ class Ganfl(Trained):
     }
     """What `oddlog tune` tries; the loss on the validation windows is alike for all of it."""
 
-    _portable: Portable
-    _columns: Columns
-    _weights: dict[str, F32]
-    _graphs: dict[str, bytes]
+    width: int = 48
+    layers: int = 2
+    sphere: float = 0.1
+    rate: float = 2e-3
+    batch: int = 64
+    steps: int = 800
 
-    def __init__(
-        self,
-        *,
-        width: int = 48,
-        layers: int = 2,
-        sphere: float = 0.1,
-        rate: float = 2e-3,
-        batch: int = 64,
-        steps: int = 800,
-        patience: int = 5,
-        seed: int | None = None,
-        checkpoints: str | Path = "",
-        progress: Callable[[int, int, float], None] | None = None,
-    ) -> None:
-        self.width, self.layers, self.sphere = width, layers, sphere
-        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
+    _portable: Portable = field(init=False)
+    _columns: Columns = field(init=False)
+    _types: F32 = field(init=False)  # [v, f']
 
-    def fit(
-        self, windows: Windows, context: Context, labels: I8 | None = None, *, validation: Windows | None = None
-    ) -> Self:
-        """Train on usual windows; `validation`, or the last 15 % of the time, decides when to stop.
-
-        Raises
-        ------
-        MissingExtraError
-            Without PyTorch or onnx.
-        TooLittleDataError
-            Without a usual window.
-
-        """
-        usual, validation = self._learned_and_judged(windows, labels, validation)
-        self.prepare(usual, context)
-        from oddlog.detectors.deep import ganfl  # noqa: PLC0415 - of the extra
-
-        seed = self._seed_in(context)
-        self._weights, history = ganfl.learn(
-            self._network(seed),
+    def _learn(self, usual: Windows, validation: Windows, context: Context, seed: int) -> None:
+        self._begin(usual, context)
+        self._train(
+            self._network(),
             self._loss(),
             self._examples(usual, MAX_WINDOWS, seed),
             self._examples(validation, MAX_VALIDATION, seed),
-            self._recipe(seed),
-            folder=self._folder,
-            say=self.progress,
+            seed,
         )
-        self._draw_graphs()
-        self.training = history.summary()
-        return self
+        self._draw(self._graphs_of(self._weights))
+
+    def _begin(self, windows: Windows, context: Context) -> None:
+        """Learn what stays at a site."""
+        self._portable = Portable.learn(windows, context)
+        self._columns = choose_columns(windows, len(context.templates), MAX_TYPES)
+        self._types = _table(self._portable, self._columns)
 
     def prepare(self, windows: Windows, context: Context) -> Self:
         """Learn from usual windows what stays at a site (yardsticks, its types' places) and begin with drawn weights.
 
         Equal seeds draw equal weights at every site.
         """
-        try:
-            from oddlog.detectors.deep import training  # noqa: PLC0415 - of the extra
-        except ImportError as error:
-            raise MissingExtraError(f"The detector {self.name}", "train") from error
-        self._portable = Portable.learn(windows, context)
-        self._columns = choose_columns(windows, len(context.templates), MAX_TYPES)
-        self._types = _table(self._portable, self._columns)
-        self._weights = training.weights_of(self._network(self._seed_in(context)))
+        self._require_extra()
+        from oddlog.detectors.deep import weights  # noqa: PLC0415 - of the extra
+
+        self._begin(windows, context)
+        with weights.seeded(self._seed_in(context)):
+            self._weights = weights.weights_of(self._network()())
         self.training = {"steps": 0, "best_step": 0, "loss": None, "stopped": "only prepared"}
-        self._draw_graphs()
+        self._draw(self._graphs_of(self._weights))
         return self
 
     def get_weights(self) -> dict[str, F32]:
@@ -175,7 +139,7 @@ class Ganfl(Trained):
         """
         _check(weights, self._weights)
         self._weights = {name: np.array(weights[name], np.float32) for name in self._weights}
-        self._draw_graphs()
+        self._draw(self._graphs_of(self._weights))
 
     def train(self, windows: Windows, steps: int, seed: int, *, proximal: float = 0.0) -> int:
         """Go on from the weights for some steps; return how many were taken.
@@ -193,15 +157,14 @@ class Ganfl(Trained):
             2, arXiv 1812.06127).
 
         """
-        from oddlog.detectors.deep import ganfl, training  # noqa: PLC0415 - of the extra
+        from oddlog.detectors.deep import ganfl, recipes  # noqa: PLC0415 - of the extra
 
         if not len(windows) or not steps:
             return 0
-        recipe = training.Recipe(rate=self.rate, batch=self.batch, steps=steps, seed=seed)
-        examples = self._examples(windows, MAX_WINDOWS, seed)
-        network, loss = self._network(seed), self._loss()
-        self._weights, taken = ganfl.go_on(network, self._weights, loss, examples, recipe, proximal)
-        self._draw_graphs()
+        recipe = recipes.Recipe(rate=self.rate, batch=self.batch, steps=steps, seed=seed)
+        examples = recipes.Examples(*self._examples(windows, MAX_WINDOWS, seed))
+        self._weights, taken = ganfl.go_on(self._network()(), self._weights, self._loss(), examples, recipe, proximal)
+        self._draw(self._graphs_of(self._weights))
         return taken
 
     def score(self, windows: Windows) -> Scores:
@@ -211,49 +174,36 @@ class Ganfl(Trained):
         missed = np.nan_to_num(mean_of_top(restored.astype(np.float64), windows.offsets, 1))
         return Scores((foretold + missed) / 2 + self.sphere * far, (event + restored) / np.float32(2))
 
-    def state(self) -> State:
-        """Return the weights, the site's yardsticks and types, and the graphs derived from the weights."""
-        weights = {f"weights.{name}": value for name, value in self._weights.items()}
-        own: dict[str, Any] = {"lookup": self._columns.lookup, "row": self._columns.row, "types": self._types}
-        options = self._options("width", "layers", "sphere")
-        meta = {**options, "training": self.training, "portable": self._portable.meta()}
-        return State({**self._portable.arrays(), **own, **weights}, meta, self._graphs)
+    def _arrays(self) -> dict[str, Any]:
+        own = {"lookup": self._columns.lookup, "row": self._columns.row, "types": self._types}
+        return {**self._portable.arrays(), **own}
 
-    @classmethod
-    def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
-        """Rebuild a fitted detector; needs neither PyTorch nor onnx."""
-        options, a = dict(state.meta), dict(state.arrays)
-        training, portable = options.pop("training"), options.pop("portable")
-        self = cls(**options)
-        self.training = training
-        self._portable = Portable.from_arrays(a, portable)
-        self._columns, self._types = Columns(a["lookup"], a["row"]), a["types"]
-        self._weights = {name[8:]: value for name, value in a.items() if name.startswith("weights.")}
-        self._graphs = dict(state.graphs)
-        return self
+    def _meta(self) -> dict[str, Any]:
+        return {"portable": self._portable.meta()}
 
-    def _network(self, seed: int) -> FusedEncoder:
+    def _take(self, arrays: Mapping[str, Any], meta: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002
+        self._portable = Portable.from_arrays(arrays, meta["portable"])
+        self._columns, self._types = Columns(arrays["lookup"], arrays["row"]), arrays["types"]
+
+    def _network(self) -> Callable[[], FusedEncoder]:
         from oddlog.detectors.deep import ganfl  # noqa: PLC0415 - of the extra
 
-        return ganfl.network(HIDDEN + 1, TYPE, self.width, self.layers, LONGEST, seed)
+        return partial(ganfl.FusedEncoder, HIDDEN + 1, TYPE, self.width, self.layers, LONGEST)
 
     def _loss(self) -> Loss:
         from oddlog.detectors.deep import ganfl  # noqa: PLC0415 - of the extra
 
         return ganfl.loss_of(self._types, self.sphere)
 
-    def _draw_graphs(self) -> None:
+    @staticmethod
+    def _graphs_of(weights: dict[str, F32]) -> dict[str, bytes]:
         from oddlog.detectors.deep import ganfl  # noqa: PLC0415 - of the extra
 
-        weights = self._weights
-        self._graphs = {"next": ganfl.foretold(weights, LONGEST), "masked": ganfl.restored(weights, LONGEST)}
-        self.__dict__.pop("_sessions", None)
+        return {"next": ganfl.foretold(weights, LONGEST), "masked": ganfl.restored(weights, LONGEST)}
 
-    def _examples(self, windows: Windows, most: int, seed: int) -> Examples:
+    def _examples(self, windows: Windows, most: int, seed: int) -> Drawn:
         """Return the windows' pieces, weighted by the square root of how many windows each stands for."""
         import torch  # noqa: PLC0415 - of the extra
-
-        from oddlog.detectors.deep.training import Examples  # noqa: PLC0415 - of the extra
 
         some = windows.take(sampled(windows.weight, most, seed))
         weight, over = np.sqrt(some.weight), ended(some)
@@ -265,7 +215,7 @@ class Ganfl(Trained):
             share = (scored / np.maximum(scored.sum(1, keepdims=True), 1)).astype(np.float32)
             return tuple(torch.from_numpy(array) for array in (x, lengths, targets, events, share))
 
-        return Examples(found.length + 2, weight[found.window], load)
+        return found.length + 2, weight[found.window], load
 
     def _batch(self, windows: Windows, part: Pieces, over: Bool) -> tuple[F32, I64, I64, Bool, Bool]:
         """Return vectors [b, s, f], real steps [b], what follows each step, events, and what is scored, all [b, s].
@@ -301,7 +251,7 @@ class Ganfl(Trained):
             x, lengths, targets, events, scored = self._batch(windows, part, over)
             at, real = grid(part.start, part.length, x.shape[1] - 2)
             counts = real & scored[:, :-2]
-            foretold = self._sessions["next"].run(None, {"x": x, "table": self._types, "targets": targets})[0]
+            (foretold,) = self._run("next", {"x": x, "table": self._types, "targets": targets})
             event[at[counts]] = foretold[:, :-2][counts]
             closes = part.last & over[part.window]
             end[part.window[closes]] = foretold[closes, part.length[closes]]
@@ -319,14 +269,10 @@ class Ganfl(Trained):
         for turn in range(PATTERN):
             hidden = events & (np.arange(x.shape[1]) % PATTERN == turn)
             feed = {"x": np.where(hidden[:, :, None], blank, x), "table": self._types}
-            found, distance = self._sessions["masked"].run(None, {**feed, "targets": here, "lengths": lengths})
+            found, distance = self._run("masked", {**feed, "targets": here, "lengths": lengths})
             missed[hidden] = found[hidden]
             far += distance / PATTERN
         return missed, far
-
-    @cached_property
-    def _sessions(self) -> dict[str, ort.InferenceSession]:
-        return {name: runtime.session(graph) for name, graph in self._graphs.items()}
 
 
 def _table(portable: Portable, columns: Columns) -> F32:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from oddlog.detectors.classifying import Classifier
 from oddlog.features.counts import Columns, choose_columns
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MAX_TYPES = 1_024
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class KeyCnn(Classifier):
     """How alike a window's short runs of types are to those of windows labelled anomalous.
 
@@ -26,18 +27,8 @@ class KeyCnn(Classifier):
     ----------
     embedding, width : int
         Sizes of the network: of a type's vector, and channels of each of the three convolutions.
-    rate : float
-        Learning rate of the first step (Adam, falling linearly).
-    batch, steps : int
-        Windows of a step, and steps at most.
-    patience : int
-        Validations without a better loss after which training ends.
-    seed : int, optional
-        Of weights, batches and what is left out; without it that of the context.
-    checkpoints : path, optional
-        A folder in which training leaves checkpoints and goes on from them.
-    progress : callable, optional
-        Told (step, steps, loss on the validation share).
+    rate, batch, steps, patience, seed, checkpoints, progress
+        As of `trained.Trained`.
 
     Notes
     -----
@@ -50,23 +41,10 @@ class KeyCnn(Classifier):
     """
 
     name = "key-cnn"
-    OPTIONS: ClassVar[tuple[str, ...]] = ("embedding", "width")
+    embedding: int = 32
+    width: int = 32
 
-    def __init__(
-        self,
-        *,
-        embedding: int = 32,
-        width: int = 32,
-        rate: float = 3e-3,
-        batch: int = 64,
-        steps: int = 1_000,
-        patience: int = 5,
-        seed: int | None = None,
-        checkpoints: str | Path = "",
-        progress: Callable[[int, int, float], None] | None = None,
-    ) -> None:
-        self.embedding, self.width = embedding, width
-        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
+    _columns: Columns = field(init=False)
 
     def _prepare(self, windows: Windows, context: Context) -> None:
         self._columns = choose_columns(windows, len(context.templates), MAX_TYPES)
@@ -84,8 +62,8 @@ class KeyCnn(Classifier):
 
         return key_cnn(weights)
 
-    def _own(self) -> dict[str, Any]:
+    def _arrays(self) -> dict[str, Any]:
         return {"lookup": self._columns.lookup, "row": self._columns.row}
 
-    def _take(self, arrays: dict[str, Any]) -> None:
+    def _take(self, arrays: Mapping[str, Any], meta: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002
         self._columns = Columns(arrays["lookup"], arrays["row"])

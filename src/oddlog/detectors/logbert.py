@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
-import onnxruntime as ort
 
-from oddlog.detectors import runtime
 from oddlog.detectors.sequences import (
     Pieces,
     alike,
@@ -23,11 +21,10 @@ from oddlog.detectors.sequences import (
     spread,
     with_ends,
 )
-from oddlog.detectors.trained import Trained
-from oddlog.errors import MissingExtraError
+from oddlog.detectors.trained import Drawn, Trained
 from oddlog.features.counts import Columns, choose_columns
 from oddlog.features.hashing import mix
-from oddlog.types import F32, F64, I8, I64, Bool, Context, Scores, State, Windows
+from oddlog.types import F32, F64, I64, Bool, Context, Scores, Windows
 
 MAX_TYPES = 1_024
 MAX_WINDOWS, MAX_VALIDATION = 20_000, 2_500
@@ -40,6 +37,7 @@ PAPER_SHARE = 0.5
 """Of the types of a window that the paper's form hides."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class LogBert(Trained):
     """How little a type is expected among those around it, and how far a window lies from the usual ones.
 
@@ -60,18 +58,8 @@ class LogBert(Trained):
         How much the squared distance to the centre counts.
     width, layers : int
         Sizes of the network; the width a multiple of 4.
-    rate : float
-        Learning rate of the first step (Adam, falling linearly).
-    batch, steps : int
-        Windows of a step, and steps at most.
-    patience : int
-        Validations without a better loss after which training ends.
-    seed : int, optional
-        Of weights, batches and what is hidden; without it that of the context.
-    checkpoints : path, optional
-        A folder in which training leaves checkpoints and goes on from them.
-    progress : callable, optional
-        Told (step, steps, loss on the validation share).
+    rate, batch, steps, patience, seed, checkpoints, progress
+        As of `trained.Trained`.
 
     Notes
     -----
@@ -93,66 +81,30 @@ class LogBert(Trained):
     }
     """What `oddlog tune` tries; the loss on the validation windows is alike for all of it."""
 
-    _columns: Columns
-    _weights: dict[str, F32]
-    _graph: bytes
+    paper: bool = False
+    g: int = 9
+    r: int = 1
+    hidden: float = 0.3
+    sphere: float = 0.1
+    width: int = 48
+    layers: int = 2
+    rate: float = 2e-3
+    batch: int = 64
 
-    def __init__(
-        self,
-        *,
-        paper: bool = False,
-        g: int = 9,
-        r: int = 1,
-        hidden: float = 0.3,
-        sphere: float = 0.1,
-        width: int = 48,
-        layers: int = 2,
-        rate: float = 2e-3,
-        batch: int = 64,
-        steps: int = 1_000,
-        patience: int = 5,
-        seed: int | None = None,
-        checkpoints: str | Path = "",
-        progress: Callable[[int, int, float], None] | None = None,
-    ) -> None:
-        self.paper, self.g, self.r, self.hidden, self.sphere = paper, g, r, hidden, sphere
-        self.width, self.layers = width, layers
-        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
+    _columns: Columns = field(init=False)
 
-    def fit(
-        self, windows: Windows, context: Context, labels: I8 | None = None, *, validation: Windows | None = None
-    ) -> Self:
-        """Train on the distinct usual windows; `validation`, or the last 15 % of the time, decides when to stop.
+    def _learn(self, usual: Windows, validation: Windows, context: Context, seed: int) -> None:
+        from oddlog.detectors.deep import logbert  # noqa: PLC0415 - of the extra
 
-        Raises
-        ------
-        MissingExtraError
-            Without PyTorch or onnx.
-        TooLittleDataError
-            Without a usual window.
-
-        """
-        try:
-            from oddlog.detectors.deep import logbert, training  # noqa: PLC0415 - of the extra
-        except ImportError as error:
-            raise MissingExtraError(f"The detector {self.name}", "train") from error
-        usual, validation = self._learned_and_judged(windows, labels, validation)
-        seed = self._seed_in(context)
         self._columns = choose_columns(usual, len(context.templates), MAX_TYPES)
-        self._weights, history = logbert.learn(
-            (self._mask + 1, self._end + 1, self.width, self.layers, LONGEST),
-            self._mask,
-            self.hidden,
-            self.sphere,
-            training.Examples(*self._examples(usual, MAX_WINDOWS, seed)),
-            training.Examples(*self._examples(validation, MAX_VALIDATION, seed)),
-            self._recipe(seed),
-            folder=self._folder,
-            say=self.progress,
+        self._train(
+            partial(logbert.MaskedKeys, self._mask + 1, self._end + 1, self.width, self.layers, LONGEST),
+            logbert.loss_of(self._mask, self.hidden, self.sphere),
+            self._examples(usual, MAX_WINDOWS, seed),
+            self._examples(validation, MAX_VALIDATION, seed),
+            seed,
         )
-        self._graph = logbert.graph(self._weights, LONGEST)
-        self.training = history.summary()
-        return self
+        self._draw({"masked": logbert.graph(self._weights, LONGEST)})
 
     def score(self, windows: Windows) -> Scores:
         """Return how surprising each window's most surprising step is, and each event."""
@@ -166,24 +118,11 @@ class LogBert(Trained):
             window = mean_of_top(*with_ends(event, end, distinct), 1) + self.sphere * far
         return Scores(window[inverse], spread(event, distinct, inverse, windows))
 
-    def state(self) -> State:
-        """Return the weights, the slots of the types, and the graph derived from the weights."""
-        weights = {f"weights.{name}": value for name, value in self._weights.items()}
-        own: dict[str, Any] = {"lookup": self._columns.lookup, "row": self._columns.row}
-        options = self._options("paper", "g", "r", "hidden", "sphere", "width", "layers")
-        return State({**own, **weights}, {**options, "training": self.training}, {"masked": self._graph})
+    def _arrays(self) -> dict[str, Any]:
+        return {"lookup": self._columns.lookup, "row": self._columns.row}
 
-    @classmethod
-    def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
-        """Rebuild a fitted detector; needs neither PyTorch nor onnx."""
-        options, a = dict(state.meta), dict(state.arrays)
-        training = options.pop("training")
-        self = cls(**options)
-        self.training = training
-        self._columns = Columns(a["lookup"], a["row"])
-        self._weights = {name[8:]: value for name, value in a.items() if name.startswith("weights.")}
-        self._graph = state.graphs["masked"]
-        return self
+    def _take(self, arrays: Mapping[str, Any], meta: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002
+        self._columns = Columns(arrays["lookup"], arrays["row"])
 
     @property
     def _end(self) -> int:
@@ -198,7 +137,7 @@ class LogBert(Trained):
         """Return the first of the windows alike in tokens and end, and each window's place among them."""
         return alike(self._columns.of(windows.template), windows.offsets, ended(windows).astype(np.int64))
 
-    def _examples(self, windows: Windows, most: int, seed: int) -> tuple[I64, F64, Callable[[I64], Any]]:
+    def _examples(self, windows: Windows, most: int, seed: int) -> Drawn:
         """Return lengths, weights and what loads the tensors of the distinct windows' pieces."""
         import torch  # noqa: PLC0415 - of the extra
 
@@ -232,7 +171,7 @@ class LogBert(Trained):
             missed = np.zeros(tokens.shape, np.float32)
             for turn in range(PATTERN):
                 hidden = steps & (np.arange(tokens.shape[1]) % PATTERN == turn)
-                surprise, _, distance = self._run(tokens, lengths, hidden)
+                surprise, _, distance = self._missing(tokens, lengths, hidden)
                 missed[hidden] = surprise[hidden]
                 np.maximum.at(far, part.window, distance.astype(np.float64))
             event[at[fresh]] = missed[:, 1:-1][fresh]
@@ -248,7 +187,7 @@ class LogBert(Trained):
             drawn = mix(place.astype(np.uint64)) < np.uint64(PAPER_SHARE * 2**64)
             hidden = np.zeros(tokens.shape, np.bool_)
             hidden[:, 1:-1] = steps[:, 1:-1] & (drawn | (place == 0))  # a window of one event has one hidden
-            _, rank, _ = self._run(tokens, lengths, hidden)
+            _, rank, _ = self._missing(tokens, lengths, hidden)
             rank = np.where(tokens == self._columns.width - 1, max(self._end, self.g) + 1, rank)
             told = fresh & hidden[:, 1:-1]
             event[at[told]] = rank[:, 1:-1][told] / self.g
@@ -263,12 +202,8 @@ class LogBert(Trained):
             part = found.take(index)
             yield part, self._batch(windows, part)
 
-    def _run(self, tokens: I64, lengths: I64, hidden: Bool) -> tuple[F32, F32, F32]:
+    def _missing(self, tokens: I64, lengths: I64, hidden: Bool) -> tuple[F32, F32, F32]:
         targets = np.minimum(tokens, self._end)  # the step before the first is no type: it is never asked for
         feed = {"tokens": np.where(hidden, self._mask, tokens), "lengths": lengths, "targets": targets}
-        surprise, rank, far = self._session.run(["surprise", "rank", "far"], feed)
+        surprise, rank, far = self._run("masked", feed)
         return surprise, rank, far
-
-    @cached_property
-    def _session(self) -> ort.InferenceSession:
-        return runtime.session(self._graph)

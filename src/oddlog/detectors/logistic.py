@@ -15,8 +15,6 @@ from oddlog.types import F64, I8, Context, Scores, State, Windows
 
 MAX_ROWS = 8_000
 """Distinct windows that are learned from (64 MiB of float64)."""
-ROWS_AT_ONCE = 1_024
-"""Windows that are scored at once."""
 PENALTY = 1.0
 """Of the squared weights; with standardised features and so many windows it only keeps them finite."""
 STEPS = 100
@@ -46,7 +44,6 @@ class LogisticRegression:
     requires: tuple[str, ...] = ()
 
     _words: Words
-    _all: Words  # those of types unseen by the model, too
     _weight: F64  # [WIDTH + 1] of ln(1 + lines)
     _bias: float
 
@@ -67,7 +64,7 @@ class LogisticRegression:
 
         """
         kept, label = merged(windows, both_kinds(windows, labels), len(context.templates), MAX_ROWS)
-        self._words = self._all = Words.of(context.templates.text)
+        self._words = Words.of(context.templates.text)
         x = self._words.counts(kept)
         used = np.flatnonzero(x.min(0) < x.max(0))
         x = x[:, used]
@@ -82,17 +79,14 @@ class LogisticRegression:
     def with_texts(self, texts: Sequence[str]) -> Self:
         """Return a detector that knows the words of types unseen by the model, of rows k and on [x], too."""
         knowing = copy(self)
-        knowing._all = self._words.with_texts(texts)  # noqa: SLF001 - a copy of its own
+        knowing._words = self._words.with_texts(texts)  # noqa: SLF001 - a copy of its own
         return knowing
 
     def score(self, windows: Windows) -> Scores:
         """Return the log-odds of each window, and what the words of each event's type add to them."""
-        odds = np.empty(len(windows))
-        for start in range(0, len(windows), ROWS_AT_ONCE):
-            part = windows.take(np.arange(start, min(start + ROWS_AT_ONCE, len(windows))))
-            odds[start : start + ROWS_AT_ONCE] = self._all.counts(part) @ self._weight + self._bias
-        of_type = self._all.sums(self._weight) * np.log(2)  # of one line
-        event = of_type[np.minimum(windows.template, self._all.k)]
+        odds = self._words.each(windows, lambda count: count @ self._weight + self._bias)
+        of_type = self._words.sums(self._weight) * np.log(2)  # of one line
+        event = of_type[np.minimum(windows.template, self._words.k)]
         return Scores(odds, event.astype(np.float32))
 
     def state(self) -> State:
@@ -103,7 +97,7 @@ class LogisticRegression:
     def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
         """Rebuild a fitted detector."""
         self = cls()
-        self._words = self._all = Words.from_arrays(state.arrays)
+        self._words = Words.from_arrays(state.arrays)
         self._weight, self._bias = state.arrays["weight"], float(state.arrays["bias"][0])
         return self
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class LogRobust(Classifier):
     """How alike the meaning of a window's messages is to that of windows labelled anomalous.
 
@@ -26,18 +27,8 @@ class LogRobust(Classifier):
     ----------
     width : int
         Units of each of the two LSTMs.
-    rate : float
-        Learning rate of the first step (Adam, falling linearly).
-    batch, steps : int
-        Windows of a step, and steps at most.
-    patience : int
-        Validations without a better loss after which training ends.
-    seed : int, optional
-        Of weights and batches; without it that of the context.
-    checkpoints : path, optional
-        A folder in which training leaves checkpoints and goes on from them.
-    progress : callable, optional
-        Told (step, steps, loss on the validation share).
+    rate, batch, steps, patience, seed, checkpoints, progress
+        As of `trained.Trained`.
 
     Notes
     -----
@@ -52,22 +43,10 @@ class LogRobust(Classifier):
     """
 
     name = "logrobust"
-    OPTIONS: ClassVar[tuple[str, ...]] = ("width",)
+    width: int = 32
+    steps: int = 600
 
-    def __init__(
-        self,
-        *,
-        width: int = 32,
-        rate: float = 3e-3,
-        batch: int = 64,
-        steps: int = 600,
-        patience: int = 5,
-        seed: int | None = None,
-        checkpoints: str | Path = "",
-        progress: Callable[[int, int, float], None] | None = None,
-    ) -> None:
-        self.width = width
-        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
+    _k: int = field(init=False)
 
     def _prepare(self, windows: Windows, context: Context) -> None:  # noqa: ARG002 - a text is what it is
         self._k = len(context.templates)
@@ -89,8 +68,8 @@ class LogRobust(Classifier):
 
         return attentive_lstm(weights)
 
-    def _own(self) -> dict[str, Any]:
+    def _arrays(self) -> dict[str, Any]:
         return {"k": np.array([self._k])}
 
-    def _take(self, arrays: dict[str, Any]) -> None:
+    def _take(self, arrays: Mapping[str, Any], meta: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002
         self._k = int(arrays["k"][0])

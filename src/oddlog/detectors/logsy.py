@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from importlib.resources import files
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import polars as pl
 
-from oddlog.detectors import runtime
 from oddlog.detectors.sequences import mean_of_top
-from oddlog.detectors.trained import Trained
-from oddlog.errors import MissingExtraError
-from oddlog.types import F32, F64, I8, I64, Context, Scores, State, Windows
+from oddlog.detectors.trained import Drawn, Trained
+from oddlog.types import F32, I64, Context, Scores, Windows
+
+if TYPE_CHECKING:
+    import torch
 
 WORDS = 2_048
 """Places that words are hashed to; two of 300 words share one with a chance of 1 in 7 each."""
@@ -28,6 +30,7 @@ HELD_BACK = 5
 _PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_a-zA-Z]+")
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Logsy(Trained):
     """How far the words of a message lie from those of the system's usual messages, against those of other systems.
 
@@ -38,18 +41,8 @@ class Logsy(Trained):
     ----------
     width, layers : int
         Sizes of the network; the width even.
-    rate : float
-        Learning rate of the first step (Adam, falling linearly).
-    batch, steps : int
-        Texts of a step, and steps at most.
-    patience : int
-        Validations without a better loss after which training ends.
-    seed : int, optional
-        Of weights, batches and words left out; without it that of the context.
-    checkpoints : path, optional
-        A folder in which training leaves checkpoints and goes on from them.
-    progress : callable, optional
-        Told (step, steps, loss on the validation share).
+    rate, batch, steps, patience, seed, checkpoints, progress
+        As of `trained.Trained`.
 
     Notes
     -----
@@ -63,63 +56,32 @@ class Logsy(Trained):
     """
 
     name = "logsy"
-    reads = frozenset({"template"})
+    reads = frozenset({"template", "text"})
 
-    _weights: dict[str, F32]
-    _graph: bytes
-    _of_type: F32  # [k + 1] score of each template row, the last one for unseen types
-    _beyond: F32 = np.empty(0, np.float32)  # [x] score of rows k, k + 1, ...
+    width: int = 32
+    layers: int = 2
+    rate: float = 2e-3
+    batch: int = 64
+    steps: int = 400
 
-    def __init__(
-        self,
-        *,
-        width: int = 32,
-        layers: int = 2,
-        rate: float = 2e-3,
-        batch: int = 64,
-        steps: int = 400,
-        patience: int = 5,
-        seed: int | None = None,
-        checkpoints: str | Path = "",
-        progress: Callable[[int, int, float], None] | None = None,
-    ) -> None:
-        self.width, self.layers = width, layers
-        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
+    _of_type: F32 = field(init=False)  # [k + 1] score of each template row, the last one for unseen types
+    _beyond: F32 = field(init=False, default_factory=lambda: np.empty(0, np.float32))  # [x] of rows k, k + 1, ...
 
-    def fit(
-        self, windows: Windows, context: Context, labels: I8 | None = None, *, validation: Windows | None = None
-    ) -> Self:
-        """Train on the types of usual windows against texts of other systems.
+    def _learn(self, usual: Windows, validation: Windows, context: Context, seed: int) -> None:
+        from oddlog.detectors.deep import logsy  # noqa: PLC0415 - of the extra
 
-        Raises
-        ------
-        MissingExtraError
-            Without PyTorch or onnx.
-        TooLittleDataError
-            Without a usual window.
-
-        """
-        try:
-            from oddlog.detectors.deep import logsy, training  # noqa: PLC0415 - of the extra
-        except ImportError as error:
-            raise MissingExtraError(f"The detector {self.name}", "train") from error
-        usual, validation = self._learned_and_judged(windows, labels, validation)
-        texts, k = context.templates.text, len(context.templates)
+        texts = context.templates.text
         others = auxiliary(exclude=texts)
         learned = [others[i] for i in range(len(others)) if i % HELD_BACK]
-        self._weights, history = logsy.learn(
-            (WORDS, self.width, self.layers, LONGEST),
-            training.Examples(*_examples(usual, texts, learned)),
-            training.Examples(*_examples(validation, texts, others[::HELD_BACK])),
-            self._recipe(self._seed_in(context)),
-            folder=self._folder,
-            say=self.progress,
+        self._train(
+            partial(logsy.TextDistance, WORDS, self.width, self.layers, LONGEST),
+            logsy.loss,
+            _examples(usual, texts, learned),
+            _examples(validation, texts, others[::HELD_BACK]),
+            seed,
         )
-        self._graph = logsy.graph(self._weights, LONGEST)
+        self._draw({"far": logsy.graph(self._weights, LONGEST)})
         self._of_type = np.append(self._distances(texts), np.float32(np.median(self._distances(others))))
-        assert len(self._of_type) == k + 1
-        self.training = history.summary()
-        return self
 
     def score(self, windows: Windows) -> Scores:
         """Return the highest score of each window's types, and that of each event's type."""
@@ -134,33 +96,20 @@ class Logsy(Trained):
         told._beyond = self._distances(texts)  # noqa: SLF001 - of the same class
         return told
 
-    def state(self) -> State:
-        """Return the weights, the score of each type, and the graph derived from the weights."""
-        weights = {f"weights.{name}": value for name, value in self._weights.items()}
-        meta = {**self._options("width", "layers"), "training": self.training}
-        return State({"of_type": self._of_type, **weights}, meta, {"far": self._graph})
+    def _arrays(self) -> dict[str, Any]:
+        return {"of_type": self._of_type}
 
-    @classmethod
-    def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
-        """Rebuild a fitted detector; needs neither PyTorch nor onnx."""
-        options, a = dict(state.meta), dict(state.arrays)
-        training = options.pop("training")
-        self = cls(**options)
-        self.training = training
-        self._of_type = a["of_type"]
-        self._weights = {name[8:]: value for name, value in a.items() if name.startswith("weights.")}
-        self._graph = state.graphs["far"]
-        return self
+    def _take(self, arrays: Mapping[str, Any], meta: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002
+        self._of_type = arrays["of_type"]
 
     def _distances(self, texts: Sequence[str]) -> F32:
         """Return the distance of each text [x]."""
         if not len(texts):
             return np.empty(0, np.float32)
         tokens, lengths = tokenised(texts)
-        session = runtime.session(self._graph)
         # one by one: the same text has the same score to the bit, whatever stands beside it
         found = [
-            session.run(["far"], {"tokens": tokens[i : i + 1, :n], "lengths": lengths[i : i + 1]})[0]
+            self._run("far", {"tokens": tokens[i : i + 1, :n], "lengths": lengths[i : i + 1]})[0]
             for i, n in enumerate(lengths.tolist())
         ]
         return np.concatenate(found).astype(np.float32)
@@ -197,7 +146,7 @@ def _place(word: str) -> int:
     return 2 + int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "little") % (WORDS - 2)
 
 
-def _examples(usual: Windows, texts: Sequence[str], others: Sequence[str]) -> tuple[I64, F64, Callable[[I64], Any]]:
+def _examples(usual: Windows, texts: Sequence[str], others: Sequence[str]) -> Drawn:
     """Return lengths, weights and what loads the tensors; the system's own texts and the others weigh the same."""
     import torch  # noqa: PLC0415 - of the extra
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from oddlog.detectors.reconstruction import Reconstruction
+from oddlog.types import F32
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class LstmAutoencoder(Reconstruction):
     """Error with which an LSTM restores a window's events from a narrow summary of it.
 
@@ -22,20 +27,8 @@ class LstmAutoencoder(Reconstruction):
     ----------
     width, summary, layers : int
         Sizes of the network.
-    rate : float
-        Learning rate of the first step (Adam, falling linearly).
-    batch, steps : int
-        Windows of a step, and steps at most.
-    patience : int
-        Validations without a better loss after which training ends.
-    top : int
-        How many of a window's worst steps make its score, the mean of their errors; 0: all.
-    seed : int, optional
-        Of weights and batches; without it that of the context.
-    checkpoints : path, optional
-        A folder in which training leaves checkpoints and goes on from them.
-    progress : callable, optional
-        Told (step, steps, loss on the validation share).
+    top, rate, batch, steps, patience, seed, checkpoints, progress
+        As of `reconstruction.Reconstruction`.
 
     Notes
     -----
@@ -44,7 +37,7 @@ class LstmAutoencoder(Reconstruction):
 
     """
 
-    name: ClassVar[Literal["lstm", "cnn"]] = "lstm"
+    name = "lstm"
     search: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "width": (16, 24, 32, 48, 64),
         "summary": (8, 16, 32),
@@ -54,21 +47,17 @@ class LstmAutoencoder(Reconstruction):
     }
     """What `oddlog tune` tries; the loss on the validation windows is alike for all of it."""
 
-    def __init__(
-        self,
-        *,
-        width: int = 32,
-        summary: int = 16,
-        layers: int = 1,
-        rate: float = 5e-3,
-        batch: int = 128,
-        steps: int = 1_500,
-        patience: int = 5,
-        top: int = 0,
-        seed: int | None = None,
-        checkpoints: str | Path = "",
-        progress: Callable[[int, int, float], None] | None = None,
-    ) -> None:
-        self.sizes = {"width": width, "summary": summary, "layers": layers}
-        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
-        self.top = top
+    width: int = 32
+    summary: int = 16
+    layers: int = 1
+    rate: float = 5e-3
+
+    def _network(self, features: int) -> nn.Module:
+        from oddlog.detectors.deep.networks import SequenceAutoencoder  # noqa: PLC0415 - of the extra
+
+        return SequenceAutoencoder(features, self.width, self.summary, self.layers)
+
+    def _graph_of(self, weights: dict[str, F32]) -> bytes:
+        from oddlog.detectors.deep import export  # noqa: PLC0415 - of the extra
+
+        return export.sequence_error(weights, self._shares)

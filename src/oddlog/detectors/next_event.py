@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import onnxruntime as ort
 
-from oddlog.detectors import runtime
 from oddlog.detectors.sequences import (
     MAX_CELLS,
     Pieces,
@@ -25,10 +22,9 @@ from oddlog.detectors.sequences import (
     spread,
     with_ends,
 )
-from oddlog.detectors.trained import Trained
-from oddlog.errors import MissingExtraError
+from oddlog.detectors.trained import Drawn, Trained
 from oddlog.features.counts import RARE, UNSEEN, Columns, choose_columns
-from oddlog.types import F32, F64, I8, I64, U32, Context, Scores, State, Windows
+from oddlog.types import F32, F64, I64, U32, Context, Scores, Windows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,6 +67,7 @@ class Expectations:
     seen: F32
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NextEvent(Trained):
     """How little a network that has read a window so far expects what comes next.
 
@@ -83,20 +80,10 @@ class NextEvent(Trained):
     ----------
     embedding, width, layers : int
         Sizes of the network.
-    rate : float
-        Learning rate of the first step (Adam, falling linearly).
-    batch, steps : int
-        Windows of a step, and steps at most.
-    patience : int
-        Validations without a better loss after which training ends.
     top : int
         How many of a window's most surprising steps make its score, the mean of their negative log-likelihoods.
-    seed : int, optional
-        Of weights, batches and noise; without it that of the context.
-    checkpoints : path, optional
-        A folder in which training leaves checkpoints and goes on from them.
-    progress : callable, optional
-        Told (step, steps, loss on the validation share).
+    rate, batch, steps, patience, seed, checkpoints, progress
+        As of `trained.Trained`.
 
     Notes
     -----
@@ -117,69 +104,28 @@ class NextEvent(Trained):
     }
     """What `oddlog tune` tries; the loss on the validation windows is alike for all of it."""
 
-    OPTIONS: ClassVar[tuple[str, ...]] = ("embedding", "width", "layers", "top")
-    """Options that the model keeps besides those of training."""
+    prefix = ""
 
-    _columns: Columns
-    _weights: dict[str, F32]
-    _graphs: dict[str, bytes]
+    embedding: int = 64
+    width: int = 96
+    layers: int = 1
+    steps: int = 1_500
+    top: int = 1
 
-    def __init__(
-        self,
-        *,
-        embedding: int = 64,
-        width: int = 96,
-        layers: int = 1,
-        rate: float = 3e-3,
-        batch: int = 128,
-        steps: int = 1_500,
-        patience: int = 5,
-        top: int = 1,
-        seed: int | None = None,
-        checkpoints: str | Path = "",
-        progress: Callable[[int, int, float], None] | None = None,
-    ) -> None:
-        self.embedding, self.width, self.layers = embedding, width, layers
-        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
-        self.top = top
+    _columns: Columns = field(init=False)
 
-    def fit(
-        self,
-        windows: Windows,
-        context: Context,
-        labels: I8 | None = None,
-        *,
-        validation: Windows | None = None,
-    ) -> Self:
-        """Train on the distinct usual windows; `validation`, or the last 15 % of the time, decides when to stop.
+    def _learn(self, usual: Windows, validation: Windows, context: Context, seed: int) -> None:
+        from oddlog.detectors.deep import next_event  # noqa: PLC0415 - of the extra: scoring needs none
 
-        Raises
-        ------
-        MissingExtraError
-            Without PyTorch or onnx.
-        TooLittleDataError
-            Without a usual window.
-
-        """
-        try:
-            from oddlog.detectors.deep import next_event, training  # noqa: PLC0415 - of the extra: scoring needs none
-        except ImportError as error:
-            raise MissingExtraError(f"The detector {self.name}", "train") from error
-        usual, validation = self._learned_and_judged(windows, labels, validation)
-        seed = self._seed_in(context)
         self._columns = self._chosen(usual, context)
-        self._weights, history = next_event.learn(
+        self._train(
             self._network(context),
-            self._dropped,
-            training.Examples(*self._examples(usual, MAX_WINDOWS, seed)),
-            training.Examples(*self._examples(validation, MAX_VALIDATION, seed)),
-            self._recipe(seed),
-            folder=self._folder,
-            say=self.progress,
+            next_event.loss_of(self._dropped),
+            self._examples(usual, MAX_WINDOWS, seed),
+            self._examples(validation, MAX_VALIDATION, seed),
+            seed,
         )
-        self._graphs = self._graphs_of(self._weights)
-        self.training = history.summary()
-        return self
+        self._draw(self._graphs_of(self._weights))
 
     def _chosen(self, usual: Windows, context: Context) -> Columns:
         """Return the slots of the types."""
@@ -228,23 +174,11 @@ class NextEvent(Trained):
         found = self._expected(windows, window, worst, at_end)
         return Expectations(window, np.where(at_end, -1, windows.offsets[window] + worst), *found)
 
-    def state(self) -> State:
-        """Return the weights, the slots of the types, and the graphs derived from the weights."""
-        arrays: dict[str, Any] = {"lookup": self._columns.lookup, "row": self._columns.row, **self._weights}
-        meta = {**self._options(*self.OPTIONS), "training": self.training}
-        return State(arrays, meta, self._graphs)
+    def _arrays(self) -> dict[str, Any]:
+        return {"lookup": self._columns.lookup, "row": self._columns.row}
 
-    @classmethod
-    def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
-        """Rebuild a fitted detector; needs neither PyTorch nor onnx."""
-        options = dict(state.meta)
-        training = options.pop("training")
-        self = cls(**options)
-        self.training = training
-        a = dict(state.arrays)
-        self._columns = Columns(a.pop("lookup"), a.pop("row"))
-        self._weights, self._graphs = a, dict(state.graphs)
-        return self
+    def _take(self, arrays: Mapping[str, Any], meta: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002
+        self._columns = Columns(arrays["lookup"], arrays["row"])
 
     @property
     def _end(self) -> int:
@@ -258,7 +192,7 @@ class NextEvent(Trained):
         """Return the first of the windows alike in tokens and end, and each window's place among them."""
         return alike(self._columns.of(windows.template), windows.offsets, ended(windows).astype(np.int64))
 
-    def _examples(self, windows: Windows, most: int, seed: int) -> tuple[I64, F64, Callable[[I64], Any]]:
+    def _examples(self, windows: Windows, most: int, seed: int) -> Drawn:
         """Return lengths, weights and what loads the tensors of the distinct windows' pieces."""
         import torch  # noqa: PLC0415 - of the extra
 
@@ -299,7 +233,7 @@ class NextEvent(Trained):
         for index in batches(found.length + 1, cells=cells):
             part = found.take(index)
             tokens, targets, counts = self._batch(windows, part)
-            nll = self._session("surprise").run(["surprise"], {"tokens": tokens, "targets": targets})[0]
+            (nll,) = self._run("surprise", {"tokens": tokens, "targets": targets})
             at, real = grid(part.start, part.length, tokens.shape[1])
             event[at[real & counts]] = nll[real & counts]
             closes = part.last & over[part.window]
@@ -324,15 +258,6 @@ class NextEvent(Trained):
             at = first[index] + rank[index] - one.start
             target = targets[np.arange(len(index)), at]
             feed = {"tokens": tokens, "at": at, "target": target}
-            p, slots, came = self._session("expected").run(["probability", "expected", "seen"], feed)
+            p, slots, came = self._run("expected", feed)
             expected[index], probability[index], seen[index] = rows[slots].astype(np.uint32), p, came
         return expected, probability, seen
-
-    def _session(self, graph: str) -> ort.InferenceSession:
-        if graph not in self._sessions:
-            self._sessions[graph] = runtime.session(self._graphs[graph])
-        return self._sessions[graph]
-
-    @cached_property
-    def _sessions(self) -> dict[str, ort.InferenceSession]:
-        return {}

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from oddlog.detectors.histories import histories
 from oddlog.detectors.next_event import MAX_LOGITS, Expectations, NextEvent
 from oddlog.detectors.sequences import MAX_CELLS, batches, mean_of_top, sampled
-from oddlog.types import F32, F64, I64, Scores, Windows
+from oddlog.detectors.trained import Drawn
+from oddlog.types import F32, I64, Scores, Windows
+
+if TYPE_CHECKING:
+    import torch
 
 MOST_HISTORIES = 20_000
 """Distinct histories that are learned from."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Ranked(NextEvent):
     """Base of the rivals that foretell the next event.
 
@@ -35,25 +40,14 @@ class Ranked(NextEvent):
     history : int
         Events that are looked at (`paper`, and counted by LogAnomaly).
     width, layers : int
-        Sizes of the network.
-    rate : float
-        Learning rate of the first step (Adam, falling linearly).
-    batch, steps : int
-        Windows, or histories, of a step, and steps at most.
-    patience : int
-        Validations without a better loss after which training ends.
+        Sizes of the network; an embedding is as wide.
     top : int
         How many of a window's most surprising steps make its score (not with `paper`).
-    seed : int, optional
-        Of weights, batches and noise; without it that of the context.
-    checkpoints : path, optional
-        A folder in which training leaves checkpoints and goes on from them.
-    progress : callable, optional
-        Told (step, steps, loss on the validation share).
+    rate, batch, steps, patience, seed, checkpoints, progress
+        As of `trained.Trained`.
 
     """
 
-    OPTIONS: ClassVar[tuple[str, ...]] = ("paper", "g", "history", "width", "layers", "top")
     search: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "width": (32, 64, 96, 128),
         "layers": (1, 2),
@@ -62,26 +56,17 @@ class Ranked(NextEvent):
     }
     """What `oddlog tune` tries; the loss on the validation windows is alike for all of it."""
 
-    def __init__(
-        self,
-        *,
-        paper: bool = False,
-        g: int = 9,
-        history: int = 10,
-        width: int = 64,
-        layers: int = 2,
-        rate: float = 3e-3,
-        batch: int = 128,
-        steps: int = 1_000,
-        patience: int = 5,
-        top: int = 1,
-        seed: int | None = None,
-        checkpoints: str | Path = "",
-        progress: Callable[[int, int, float], None] | None = None,
-    ) -> None:
-        self.paper, self.g, self.history = paper, g, history
-        self.embedding, self.width, self.layers, self.top = width, width, layers, top
-        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
+    paper: bool = False
+    g: int = 9
+    history: int = 10
+    width: int = 64
+    layers: int = 2
+    steps: int = 1_000
+    embedding: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let an embedding be as wide as the network."""
+        self.embedding = self.width
 
     def score(self, windows: Windows) -> Scores:
         """Return negative log-likelihoods, or with `paper` ranks divided by g, of windows and events."""
@@ -100,7 +85,7 @@ class Ranked(NextEvent):
 
         return {"rank": export.rank(weights, self._counted)} if self.paper else super()._graphs_of(weights)
 
-    def _examples(self, windows: Windows, most: int, seed: int) -> tuple[I64, F64, Callable[[I64], Any]]:
+    def _examples(self, windows: Windows, most: int, seed: int) -> Drawn:
         """Return lengths, weights and what loads the tensors of the distinct windows' pieces, or of histories."""
         if not self.paper:
             return super()._examples(windows, most, seed)
@@ -131,7 +116,7 @@ class Ranked(NextEvent):
             steps, length = int(found.length[index].max()), found.length[index]
             targets = np.broadcast_to(found.target[index][:, None], (len(index), steps))
             feed = {"tokens": found.token[index, :steps], "targets": np.ascontiguousarray(targets)}
-            rank[index] = self._session("rank").run(["rank"], feed)[0][np.arange(len(index)), length - 1]
+            rank[index] = self._run("rank", feed)[0][np.arange(len(index)), length - 1]
         unseen = found.target == self._columns.width - 1
         rank[unseen] = max(self._end, self.g) + 1
         event = np.full(len(windows.template), np.nan, np.float32)

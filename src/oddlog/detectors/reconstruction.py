@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cached_property
-from typing import Any, ClassVar, Literal, Self
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 
-from oddlog.detectors import runtime
 from oddlog.detectors.sequences import (
     Pieces,
     batches,
@@ -20,10 +20,13 @@ from oddlog.detectors.sequences import (
     sampled,
     with_ends,
 )
-from oddlog.detectors.trained import Trained
-from oddlog.errors import MissingExtraError
+from oddlog.detectors.trained import Drawn, Trained
 from oddlog.features.fused import Fused
-from oddlog.types import F32, F64, I8, I64, Bool, Context, Scores, State, Windows
+from oddlog.types import F32, F64, I64, Bool, Context, Scores, Windows
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 MAX_WINDOWS = 20_000
 """Windows that are learned from."""
@@ -41,82 +44,64 @@ SHARES = {"text": 1.0, "level": 0.3, "service": 0.3, "numbers": 0.5, "time": 0.1
 against corrupted ones (benchmarks/deep_members.py): gaps hardly repeat, what happens does."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Reconstruction(Trained):
-    """Base of the detectors that restore sequences of event vectors; `sizes` names what a network takes."""
+    """Base of the detectors that restore sequences of event vectors.
+
+    Parameters
+    ----------
+    top : int
+        How many of a window's worst steps make its score, the mean of their errors; 0: all.
+    rate, batch, steps, patience, seed, checkpoints, progress
+        As of `trained.Trained`.
+
+    """
 
     reads = frozenset({"template", "order", "time", "level", "service", "numbers"})
+    prefix = ""
 
-    name: ClassVar[Literal["lstm", "cnn"]]
-    sizes: Mapping[str, int]
-    top: int
+    steps: int = 1_500
+    top: int = 0
 
-    _fused: Fused
-    _shares: F32  # [f]
-    _weights: dict[str, F32]
-    _graph: bytes
+    _fused: Fused = field(init=False)
+    _shares: F32 = field(init=False)  # [f]
 
-    def fit(
-        self,
-        windows: Windows,
-        context: Context,
-        labels: I8 | None = None,
-        *,
-        validation: Windows | None = None,
-    ) -> Self:
-        """Train on usual windows; `validation`, or the last 15 % of the time, decides when to stop.
+    @abstractmethod
+    def _network(self, features: int) -> nn.Module:
+        """Return the network, with weights as torch draws them."""
 
-        Raises
-        ------
-        MissingExtraError
-            Without PyTorch or onnx.
-        TooLittleDataError
-            Without a usual window.
+    @abstractmethod
+    def _graph_of(self, weights: dict[str, F32]) -> bytes:
+        """Return the graph ``x [b, t, f], lengths [b] -> error [b, t]``."""
 
-        """
-        try:
-            from oddlog.detectors.deep import reconstruction, training  # noqa: PLC0415 - of the extra
-        except ImportError as error:
-            raise MissingExtraError(f"The detector {self.name}", "train") from error
-        usual, validation = self._learned_and_judged(windows, labels, validation)
-        seed = self._seed_in(context)
+    def _learn(self, usual: Windows, validation: Windows, context: Context, seed: int) -> None:
+        from oddlog.detectors.deep import reconstruction  # noqa: PLC0415 - of the extra
+
         self._fused = Fused.learn(usual, context)
         self._shares = shares(self._fused)
-        self._weights, history = reconstruction.learn(
-            self.name,
-            self.sizes,
-            self._shares,
-            training.Examples(*self._examples(usual, MAX_WINDOWS, seed)),
-            training.Examples(*self._examples(validation, MAX_VALIDATION, seed)),
-            self._recipe(seed),
-            folder=self._folder,
-            say=self.progress,
+        self._train(
+            partial(self._network, len(self._shares)),
+            reconstruction.loss_of(self._shares),
+            self._examples(usual, MAX_WINDOWS, seed),
+            self._examples(validation, MAX_VALIDATION, seed),
+            seed,
         )
-        self._graph = reconstruction.graph(self.name, self._weights, self._shares)
-        self.training = history.summary()
-        return self
+        self._draw({"error": self._graph_of(self._weights)})
 
     def score(self, windows: Windows) -> Scores:
         """Return the mean error of each window's steps (of the `top` worst), and each event's error."""
         event, end = self._errors(windows)
         return Scores(mean_of_top(*with_ends(event, end, windows), self.top or ALL), event)
 
-    def state(self) -> State:
-        """Return the weights, the yardsticks of the features, and the graph derived from the weights."""
-        meta = {**self.sizes, **self._options("top"), "training": self.training, "fused": self._fused.meta()}
-        return State({**self._fused.arrays(), "shares": self._shares, **self._weights}, meta, {"error": self._graph})
+    def _arrays(self) -> dict[str, Any]:
+        return {**self._fused.arrays(), "shares": self._shares}
 
-    @classmethod
-    def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
-        """Rebuild a fitted detector; needs neither PyTorch nor onnx."""
-        options, a = dict(state.meta), dict(state.arrays)
-        training, fused = options.pop("training"), options.pop("fused")
-        self = cls(**options)
-        self.training = training
-        self._fused = Fused.from_arrays(a, fused)
-        self._shares = a["shares"]
-        self._weights = {name: value for name, value in a.items() if not name.startswith("fused.") and name != "shares"}
-        self._graph = state.graphs["error"]
-        return self
+    def _meta(self) -> dict[str, Any]:
+        return {"fused": self._fused.meta()}
+
+    def _take(self, arrays: Mapping[str, Any], meta: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002
+        self._fused = Fused.from_arrays(arrays, meta["fused"])
+        self._shares = arrays["shares"]
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -133,13 +118,13 @@ class Reconstruction(Trained):
             x, lengths, real, closes = self._batch(windows, part, over)
             if not x.shape[1]:
                 continue
-            error = self._session.run(["error"], {"x": x, "lengths": np.maximum(lengths, 1)})[0]
+            (error,) = self._run("error", {"x": x, "lengths": np.maximum(lengths, 1)})
             at, _ = grid(part.start, part.length, x.shape[1])
             event[at[real]] = error[real]
             end[part.window[closes]] = error[closes, part.length[closes]]
         return event, end
 
-    def _examples(self, windows: Windows, most: int, seed: int) -> tuple[I64, F64, Callable[[I64], Any]]:
+    def _examples(self, windows: Windows, most: int, seed: int) -> Drawn:
         """Return lengths, weights and what loads the tensors of the windows' pieces."""
         import torch  # noqa: PLC0415 - of the extra
 
@@ -170,10 +155,6 @@ class Reconstruction(Trained):
         x[real, :-1] = self._fused.vectors(windows, first[real], at[real])
         x[closes, length[closes], -1] = END
         return x, length + closes, real, closes
-
-    @cached_property
-    def _session(self) -> ort.InferenceSession:
-        return runtime.session(self._graph)
 
 
 def shares(fused: Fused) -> F32:

@@ -6,16 +6,11 @@ from typing import Literal, Self
 
 import numpy as np
 
+from oddlog.detectors.kernel import MAX_ROWS, Kernel
 from oddlog.detectors.labelled import Examples
 from oddlog.detectors.standard import Standard
-from oddlog.errors import MissingExtraError
-from oddlog.features.counts import counts
-from oddlog.types import F64, I8, Context, Scores, State, Windows
-
-MAX_ROWS = 5_000
-"""Distinct windows that are learned from; the solver's time grows with their square."""
-BLOCK = 1 << 20
-"""Cells of the kernel matrix that are computed at once."""
+from oddlog.errors import needing
+from oddlog.types import I8, Context, Scores, State, Windows
 
 
 class SupportVectorMachine:
@@ -43,11 +38,8 @@ class SupportVectorMachine:
     needs: Literal["usual", "labels"] = "labels"
     requires: tuple[str, ...] = ("sklearn",)
 
-    _standard: Standard
-    _support: F64  # [s, d]
-    _alpha: F64  # [s]
+    _kernel: Kernel
     _bias: float
-    _gamma: float
 
     def __init__(self, c: float = 1.0) -> None:
         self.c = c
@@ -70,45 +62,29 @@ class SupportVectorMachine:
             Without windows of both kinds.
 
         """
-        try:
+        with needing("The support vector machine", "train"):
             from sklearn.svm import SVC  # noqa: PLC0415 - of the extra: scoring needs none
-        except ImportError as error:
-            raise MissingExtraError("The support vector machine", "train") from error
         found = Examples.of(windows, labels, len(context.templates), MAX_ROWS)
-        self._standard = Standard.fit(found.columns, found.count, found.weight)
-        self._gamma = 1 / found.columns.width
-        solver = SVC(C=self.c, gamma=self._gamma, cache_size=64)
-        x = self._standard.of(found.count)
+        standard = Standard.fit(found.columns, found.count, found.weight)
+        solver = SVC(C=self.c, gamma=1 / found.columns.width, cache_size=64)
+        x = standard.of(found.count)
         solver.fit(x, found.label, sample_weight=found.weight)
-        self._support = np.ascontiguousarray(x[solver.support_])
-        self._alpha = np.asarray(solver.dual_coef_[0], np.float64)
+        self._kernel = Kernel.of_sklearn(standard, x, solver)
         self._bias = float(solver.intercept_[0])
         return self
 
     def score(self, windows: Windows) -> Scores:
         """Return how far each window lies on the anomalous side."""
-        columns = self._standard.columns
-        found = counts(windows, columns.k, columns=columns)
-        side = np.empty(len(found))
-        step = max(1, BLOCK // max(len(self._support), columns.width))
-        for start in range(0, len(found), step):
-            x = self._standard.rows(found, start, start + step)
-            square = (x**2).sum(1)[:, None] + (self._support**2).sum(1) - 2 * x @ self._support.T
-            near = np.exp(-self._gamma * np.maximum(square, 0.0)) @ self._alpha
-            side[start : start + step] = near + self._bias
-        return Scores(side[found.inverse], np.full(len(windows.template), np.nan, np.float32))
+        near, place = self._kernel.sums(windows)
+        return Scores((near + self._bias)[place], np.full(len(windows.template), np.nan, np.float32))
 
     def state(self) -> State:
         """Return the support vectors and what belongs to them."""
-        arrays = {**self._standard.arrays(), "support": self._support, "alpha": self._alpha}
-        return State({**arrays, "bias": np.array([self._bias])}, {"c": self.c})
+        return State({**self._kernel.arrays(), "bias": np.array([self._bias])}, {"c": self.c})
 
     @classmethod
     def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
         """Rebuild a fitted detector; needs no scikit-learn."""
-        a = state.arrays
         self = cls(c=float(state.meta["c"]))
-        self._standard = Standard.from_arrays(a)
-        self._support, self._alpha, self._bias = a["support"], a["alpha"], float(a["bias"][0])
-        self._gamma = 1 / self._standard.columns.width
+        self._kernel, self._bias = Kernel.from_arrays(state.arrays), float(state.arrays["bias"][0])
         return self

@@ -11,7 +11,7 @@ from oddlog.detectors.isolation import SAMPLE, forest
 from oddlog.detectors.runtime import session
 from oddlog.detectors.standard import Standard
 from oddlog.detectors.usual import usual_only
-from oddlog.errors import MissingExtraError
+from oddlog.errors import needing
 from oddlog.features.counts import Counts, counts
 from oddlog.types import F32, F64, I8, Bool, Context, Scores, State, Windows
 
@@ -98,10 +98,8 @@ class TwoAutoencoders:
             Without PyTorch or onnx.
 
         """
-        try:
+        with needing("The two autoencoders", "train"):
             from oddlog.detectors.deep import denoising  # noqa: PLC0415 - of the extra: scoring needs none
-        except ImportError as error:
-            raise MissingExtraError("The two autoencoders", "train") from error
         found = counts(usual_only(windows, labels), len(context.templates))
         found = found.heaviest(min(MAX_ROWS, max(1, MAX_CELLS // found.columns.width)))
         count, seed = found.dense(), context.seed if self.seed is None else self.seed

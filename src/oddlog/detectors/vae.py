@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
-import onnxruntime as ort
 
-from oddlog.detectors import runtime
 from oddlog.detectors.reconstruction import MAX_VALIDATION, MAX_WINDOWS, shares
 from oddlog.detectors.sequences import MAX_CELLS, sampled
-from oddlog.detectors.trained import Trained
-from oddlog.errors import MissingExtraError
+from oddlog.detectors.trained import Drawn, Trained
 from oddlog.features.fused import FLOOR, FURTHEST, Fused
-from oddlog.types import F32, F64, I8, I64, Context, Scores, State, Windows
+from oddlog.types import F32, F64, I64, Context, Scores, Windows
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class DenseAutoencoder(Trained):
     """Error with which dense layers restore the mean and the spread of a window's event vectors.
 
@@ -36,18 +34,8 @@ class DenseAutoencoder(Trained):
         Sizes of the network.
     divergence : float
         Weight of the Kullback-Leibler divergence against the error.
-    rate : float
-        Learning rate of the first step (Adam, falling linearly).
-    batch, steps : int
-        Windows of a step, and steps at most.
-    patience : int
-        Validations without a better loss after which training ends.
-    seed : int, optional
-        Of weights, batches and noise; without it that of the context.
-    checkpoints : path, optional
-        A folder in which training leaves checkpoints and goes on from them.
-    progress : callable, optional
-        Told (step, steps, loss on the validation share).
+    rate, batch, steps, patience, seed, checkpoints, progress
+        As of `trained.Trained`.
 
     Notes
     -----
@@ -67,56 +55,23 @@ class DenseAutoencoder(Trained):
     }
     """What `oddlog tune` tries; the loss on the validation windows is alike for all of it."""
 
-    _fused: Fused
-    _shares: F32  # [f]
-    _mean: F64  # [f]
-    _std: F64  # [f]
-    _weights: dict[str, F32]
-    _graph: bytes
+    prefix = ""
 
-    def __init__(
-        self,
-        *,
-        variational: bool = True,
-        width: int = 64,
-        code: int = 8,
-        divergence: float = 1e-3,
-        rate: float = 3e-3,
-        batch: int = 256,
-        steps: int = 3_000,
-        patience: int = 5,
-        seed: int | None = None,
-        checkpoints: str | Path = "",
-        progress: Callable[[int, int, float], None] | None = None,
-    ) -> None:
-        self.variational = variational
-        self.width, self.code, self.divergence = width, code, divergence
-        self._train_with(rate, batch, steps, patience, seed, checkpoints, progress)
+    variational: bool = True
+    width: int = 64
+    code: int = 8
+    divergence: float = 1e-3
+    batch: int = 256
+    steps: int = 3_000
 
-    def fit(
-        self,
-        windows: Windows,
-        context: Context,
-        labels: I8 | None = None,
-        *,
-        validation: Windows | None = None,
-    ) -> Self:
-        """Train on usual windows; `validation`, or the last 15 % of the time, decides when to stop.
+    _fused: Fused = field(init=False)
+    _shares: F32 = field(init=False)  # [f]
+    _mean: F64 = field(init=False)  # [f]
+    _std: F64 = field(init=False)  # [f]
 
-        Raises
-        ------
-        MissingExtraError
-            Without PyTorch or onnx.
-        TooLittleDataError
-            Without a usual window.
+    def _learn(self, usual: Windows, validation: Windows, context: Context, seed: int) -> None:
+        from oddlog.detectors.deep import export, networks, reconstruction  # noqa: PLC0415 - of the extra
 
-        """
-        try:
-            from oddlog.detectors.deep import export, reconstruction, training  # noqa: PLC0415 - of the extra
-        except ImportError as error:
-            raise MissingExtraError("The detector vae", "train") from error
-        usual, validation = self._learned_and_judged(windows, labels, validation)
-        seed = self._seed_in(context)
         usual = usual.take(sampled(usual.weight, MAX_WINDOWS, seed))
         validation = validation.take(sampled(validation.weight, MAX_VALIDATION, seed))
         self._fused = Fused.learn(usual, context)
@@ -124,20 +79,15 @@ class DenseAutoencoder(Trained):
         pooled = self._pooled(usual)
         self._mean = np.average(pooled, axis=0, weights=usual.weight)
         self._std = np.sqrt(np.average((pooled - self._mean) ** 2, axis=0, weights=usual.weight)) + FLOOR
-        self._weights, history = reconstruction.learn_dense(
-            self.width,
-            self.code,
-            self.divergence if self.variational else 0.0,
-            self._shares,
-            training.Examples(*self._examples(pooled, usual.weight)),
-            training.Examples(*self._examples(self._pooled(validation), validation.weight)),
-            self._recipe(seed),
-            folder=self._folder,
-            say=self.progress,
+        sizes, divergence = (len(self._shares), self.width, self.code), self.divergence if self.variational else 0.0
+        self._train(
+            partial(networks.DenseAutoencoder, *sizes, variational=divergence > 0),
+            reconstruction.dense_loss_of(self._shares, divergence),
+            self._examples(pooled, usual.weight),
+            self._examples(self._pooled(validation), validation.weight),
+            seed,
         )
-        self._graph = export.dense(self._weights)
-        self.training = history.summary()
-        return self
+        self._draw({"restored": export.dense(self._weights)})
 
     def score(self, windows: Windows) -> Scores:
         """Return the error of each window, and each event's part in that of the means."""
@@ -157,35 +107,25 @@ class DenseAutoencoder(Trained):
         restored = np.empty_like(x)
         for start in range(0, len(x), MAX_CELLS // 8):
             part = slice(start, start + MAX_CELLS // 8)
-            restored[part] = self._session.run(["restored"], {"x": x[part]})[0]
+            restored[part] = self._run("restored", {"x": x[part]})[0]
         return (restored.astype(np.float64) - x) ** 2 * self._shares, restored
 
-    def state(self) -> State:
-        """Return the weights, the yardsticks, and the graph derived from the weights."""
-        options = self._options("variational", "width", "code", "divergence")
-        meta = {**options, "training": self.training, "fused": self._fused.meta()}
-        mine: dict[str, Any] = {"shares": self._shares, "mean": self._mean, "std": self._std}
-        return State({**self._fused.arrays(), **mine, **self._weights}, meta, {"restored": self._graph})
+    def _arrays(self) -> dict[str, Any]:
+        return {**self._fused.arrays(), "shares": self._shares, "mean": self._mean, "std": self._std}
 
-    @classmethod
-    def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
-        """Rebuild a fitted detector; needs neither PyTorch nor onnx."""
-        options, a = dict(state.meta), dict(state.arrays)
-        training, fused = options.pop("training"), options.pop("fused")
-        self = cls(**options)
-        self.training = training
-        self._fused = Fused.from_arrays(a, fused)
-        self._shares, self._mean, self._std = a.pop("shares"), a.pop("mean"), a.pop("std")
-        self._weights = {name: value for name, value in a.items() if not name.startswith("fused.")}
-        self._graph = state.graphs["restored"]
-        return self
+    def _meta(self) -> dict[str, Any]:
+        return {"fused": self._fused.meta()}
+
+    def _take(self, arrays: Mapping[str, Any], meta: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002
+        self._fused = Fused.from_arrays(arrays, meta["fused"])
+        self._shares, self._mean, self._std = arrays["shares"], arrays["mean"], arrays["std"]
 
     @property
     def features(self) -> tuple[str, ...]:
         """What each column of the event vectors is, ``GROUP: FEATURE``."""
         return self._fused.names
 
-    def _examples(self, pooled: F64, weight: F64) -> tuple[I64, F64, Callable[[I64], Any]]:
+    def _examples(self, pooled: F64, weight: F64) -> Drawn:
         import torch  # noqa: PLC0415 - of the extra
 
         x = self._standardised(pooled)
@@ -227,10 +167,6 @@ class DenseAutoencoder(Trained):
             window, begins = np.unique(window_of_event[event], return_index=True)
             first = windows.offsets[:-1][window_of_event[event]]
             yield window, begins, self._fused.vectors(windows, first, event).astype(np.float64)
-
-    @cached_property
-    def _session(self) -> ort.InferenceSession:
-        return runtime.session(self._graph)
 
 
 def _lengths(begins: I64, vectors: F64) -> I64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
@@ -19,6 +19,8 @@ WIDTH = 1_024
 """Columns that words are hashed into; a column more is for lines of unseen types."""
 MAX_TEXTS = 100_000
 """Types unseen by a model whose words are looked up."""
+ROWS_AT_ONCE = 1_024
+"""Windows whose words are counted at once."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
 
 
@@ -35,11 +37,14 @@ class Words:
         Template ``i`` has the columns ``column[indptr[i]:indptr[i + 1]]``; what is unseen has the last entry, its own.
     column : I64 [x]
         Ascending within a template, none twice.
+    told : int
+        How many of the last templates are unseen by the model, and told by their texts only.
 
     """
 
     indptr: I64
     column: I64
+    told: int = 0
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Self:
@@ -59,14 +64,23 @@ class Words:
         )
 
     def with_texts(self, texts: Sequence[str]) -> Self:
-        """Return the columns of further templates behind these: at most `MAX_TEXTS`, the others stay unseen."""
-        more = type(self).of(texts[:MAX_TEXTS])
-        indptr = np.concatenate([self.indptr[:-1], more.indptr[1:] + self.indptr[-2]])
-        return type(self)(indptr, np.concatenate([self.column[: self.indptr[-2]], more.column]))
+        """Return the columns of further templates behind the model's: at most `MAX_TEXTS`, the others stay unseen."""
+        own, more = self._own(), type(self).of(texts[:MAX_TEXTS])
+        indptr = np.concatenate([own.indptr[:-1], more.indptr[1:] + own.indptr[-2]])
+        return type(self)(indptr, np.concatenate([own.column[: own.indptr[-2]], more.column]), more.k)
+
+    def _own(self) -> Self:
+        """Return the columns of the model's templates alone."""
+        if not self.told:
+            return self
+        k = self.k - self.told
+        return type(self)(
+            np.append(self.indptr[: k + 1], self.indptr[k] + 1), np.append(self.column[: self.indptr[k]], WIDTH)
+        )
 
     @property
     def k(self) -> int:
-        """Types known to the model."""
+        """Types whose words are known."""
         return len(self.indptr) - 2
 
     def counts(self, windows: Windows) -> F64:
@@ -82,14 +96,23 @@ class Words:
         logs: F64 = np.log1p(lines.reshape(len(windows), WIDTH + 1))
         return logs
 
+    def each(self, windows: Windows, value: Callable[[F64], F64]) -> F64:
+        """Return what `value` makes of the `counts` [b, WIDTH + 1] of all windows [w], a thousand at a time."""
+        found: F64 = np.empty(len(windows))
+        for start in range(0, len(windows), ROWS_AT_ONCE):
+            part = windows.take(np.arange(start, min(start + ROWS_AT_ONCE, len(windows))))
+            found[start : start + ROWS_AT_ONCE] = value(self.counts(part))
+        return found
+
     def sums(self, weight: F64) -> F64:
         """Return the sum of the weights [WIDTH + 1] of each template's columns [k + 1], that of an unseen one last."""
         template = np.repeat(np.arange(self.k + 1), np.diff(self.indptr))
         return np.bincount(template, weight[self.column], minlength=self.k + 1).astype(np.float64)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what `from_arrays` needs."""
-        return {"words.indptr": self.indptr, "words.column": self.column}
+        """Return what `from_arrays` needs, of the model's own templates."""
+        own = self._own()
+        return {"words.indptr": own.indptr, "words.column": own.column}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:

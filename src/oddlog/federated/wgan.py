@@ -37,7 +37,7 @@ try:
     from sklearn.ensemble import ExtraTreesClassifier
     from torch import Tensor, nn
 
-    from oddlog.detectors.deep.training import deterministic, seeded
+    from oddlog.detectors.deep.weights import deterministic, seeded
 except ImportError as error:
     raise MissingExtraError("The generator of rare windows", "train") from error
 

@@ -12,12 +12,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 export = pytest.importorskip("oddlog.detectors.deep.export")
 networks = pytest.importorskip("oddlog.detectors.deep.networks")
-reconstruction = pytest.importorskip("oddlog.detectors.deep.reconstruction")
 training = pytest.importorskip("oddlog.detectors.deep.training")
 
 FEATURES = 7
 SHARES = np.linspace(0.5, 1.5, FEATURES).astype(np.float32) / FEATURES
-SIZES = {"width": 10, "summary": 5, "layers": 2}
+SIZES = {"lstm": (10, 5, 2), "cnn": (10, 5)}
 BATCHES = [(1, 4), (2, 12), (1024, 8), (3, 64)]
 
 
@@ -32,9 +31,11 @@ def sequences(b: int, t: int):
 
 def made(kind: str):
     with training.seeded(2):
-        model = reconstruction.network(kind, FEATURES, SIZES)
+        lstm = kind == "lstm"
+        model = (networks.SequenceAutoencoder if lstm else networks.ConvolutionalAutoencoder)(FEATURES, *SIZES[kind])
     weights = training.weights_of(model)
-    return model, weights, runtime.session(reconstruction.graph(kind, weights, SHARES))
+    graph = export.sequence_error if lstm else export.convolution_error
+    return model, weights, runtime.session(graph(weights, SHARES))
 
 
 @pytest.mark.parametrize(("b", "t"), BATCHES)

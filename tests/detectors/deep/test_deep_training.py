@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+checkpoints = pytest.importorskip("oddlog.detectors.deep.checkpoints")
 training = pytest.importorskip("oddlog.detectors.deep.training")
 
 RECIPE = training.Recipe(rate=1e-2, batch=8, steps=120, seed=3)
@@ -119,7 +120,7 @@ def test_it_resumes_from_where_it_was_and_not_from_the_start(tmp_path: Path):
 
 def test_killed_while_a_checkpoint_is_written_the_one_before_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     whole, _ = trained()
-    real, calls = training.os.fsync, 0
+    real, calls = checkpoints.os.fsync, 0
 
     def dying(number):
         nonlocal calls
@@ -128,7 +129,7 @@ def test_killed_while_a_checkpoint_is_written_the_one_before_stands(tmp_path: Pa
             raise Killed
         real(number)
 
-    monkeypatch.setattr(training.os, "fsync", dying)
+    monkeypatch.setattr(checkpoints.os, "fsync", dying)
     with pytest.raises(Killed):
         trained(folder=tmp_path)
     monkeypatch.undo()

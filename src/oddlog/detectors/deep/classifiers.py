@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import onnx
@@ -12,7 +10,7 @@ from torch import Tensor, nn
 
 from oddlog.detectors.deep import attention
 from oddlog.detectors.deep.export import Writer
-from oddlog.detectors.deep.training import Batch, Examples, History, Recipe, Say, seeded, train, weights_of
+from oddlog.detectors.deep.recipes import Batch
 from oddlog.types import F32
 
 KERNELS = (3, 4, 5)
@@ -74,26 +72,11 @@ class AttentiveLstm(nn.Module):
         return cast("Tensor", self.choice(weighted.sum(1)).squeeze(1))
 
 
-def learn(
-    network: Callable[[], nn.Module],
-    examples: Examples,
-    validation: Examples,
-    recipe: Recipe,
-    *,
-    folder: Path | None,
-    say: Say | None,
-) -> tuple[dict[str, F32], History]:
-    """Return trained weights; examples load tokens [b, s], lengths [b], and labels [b], 1 for anomalous."""
-    with seeded(recipe.seed):
-        model = network()
-
-    def loss(model: nn.Module, batch: Batch, noise: torch.Generator | None) -> Tensor:
-        tokens, lengths, label = batch
-        odds = model(tokens, lengths, noise)
-        return nn.functional.binary_cross_entropy_with_logits(odds, label, reduction="none")
-
-    history = train(model, loss, examples, validation, recipe, folder=folder, say=say)
-    return weights_of(model), history
+def loss(model: nn.Module, batch: Batch, noise: torch.Generator | None) -> Tensor:
+    """Return the cross entropy [b] of tokens [b, s], lengths [b], and labels [b], 1 for anomalous."""
+    tokens, lengths, label = batch
+    odds = model(tokens, lengths, noise)
+    return nn.functional.binary_cross_entropy_with_logits(odds, label, reduction="none")
 
 
 def key_cnn(weights: dict[str, F32]) -> bytes:

@@ -13,7 +13,6 @@ so that sites with other message types can share all weights: only `table` is th
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -23,19 +22,9 @@ from torch import Tensor, nn
 
 from oddlog.detectors.deep import attention
 from oddlog.detectors.deep.export import Value, Writer
-from oddlog.detectors.deep.training import (
-    Batch,
-    Examples,
-    History,
-    Loss,
-    Recipe,
-    Say,
-    seeded,
-    set_weights,
-    take_steps,
-    train,
-    weights_of,
-)
+from oddlog.detectors.deep.recipes import Batch, Examples, Loss, Recipe
+from oddlog.detectors.deep.training import take_steps
+from oddlog.detectors.deep.weights import set_weights, weights_of
 from oddlog.types import F32
 
 HEADS = 4
@@ -77,12 +66,6 @@ class FusedEncoder(nn.Module):
         return torch.log_softmax(meant @ known.T / meant.shape[-1] ** 0.5, dim=-1)
 
 
-def network(features: int, types: int, width: int, layers: int, longest: int, seed: int) -> FusedEncoder:
-    """Return a network with weights as torch draws them from `seed`."""
-    with seeded(seed):
-        return FusedEncoder(features, types, width, layers, longest)
-
-
 def loss_of(table: F32, sphere: float) -> Loss:
     """Return the loss at a site whose message types are `table` [v, f'], the last of them the unseen one.
 
@@ -110,21 +93,6 @@ def loss_of(table: F32, sphere: float) -> Loss:
         return (after * share).sum(1) + missed.sum(1) / hidden.sum(1).clamp(min=1) + sphere * far
 
     return loss
-
-
-def learn(
-    model: FusedEncoder,
-    loss: Loss,
-    examples: Examples,
-    validation: Examples,
-    recipe: Recipe,
-    *,
-    folder: Path | None,
-    say: Say | None,
-) -> tuple[dict[str, F32], History]:
-    """Return trained weights."""
-    history = train(model, loss, examples, validation, recipe, folder=folder, say=say)
-    return weights_of(model), history
 
 
 def go_on(

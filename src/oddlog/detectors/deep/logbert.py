@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import cast
 
 import onnx
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from oddlog.detectors.deep import attention
 from oddlog.detectors.deep.export import Writer
-from oddlog.detectors.deep.training import Batch, Examples, History, Recipe, Say, seeded, train, weights_of
+from oddlog.detectors.deep.recipes import Batch, Loss
 from oddlog.types import F32
 
 HEADS = 4
@@ -39,25 +38,11 @@ class MaskedKeys(nn.Module):
         return torch.log_softmax(self.choice(hidden), dim=-1), ((hidden[:, 0] - self.centre) ** 2).mean(1)
 
 
-def learn(
-    sizes: tuple[int, int, int, int, int],
-    mask: int,
-    share: float,
-    sphere: float,
-    examples: Examples,
-    validation: Examples,
-    recipe: Recipe,
-    *,
-    folder: Path | None,
-    say: Say | None,
-) -> tuple[dict[str, F32], History]:
-    """Return trained weights.
+def loss_of(mask: int, share: float, sphere: float) -> Loss:
+    """Return the loss on tokens [b, s], lengths [b], and which steps may be hidden [b, s].
 
-    Examples load tokens [b, s], lengths [b], and which steps may be hidden [b, s]; `share` of them are, by the token
-    `mask`. `sizes` are those that `MaskedKeys` takes.
+    `share` of them are, by the token `mask`; `sphere` weighs the squared distance to the centre.
     """
-    with seeded(recipe.seed):
-        model = MaskedKeys(*sizes)
 
     def loss(model: nn.Module, batch: Batch, noise: torch.Generator | None) -> Tensor:
         tokens, lengths, steps = batch
@@ -69,8 +54,7 @@ def learn(
         missed = -log_p.gather(2, target.unsqueeze(2)).squeeze(2) * hidden
         return cast("Tensor", missed.sum(1) / hidden.sum(1).clamp(min=1) + sphere * far)
 
-    history = train(model, loss, examples, validation, recipe, folder=folder, say=say)
-    return weights_of(model), history
+    return loss
 
 
 def graph(weights: dict[str, F32], longest: int) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import cast
 
 import onnx
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from oddlog.detectors.deep import attention
 from oddlog.detectors.deep.export import Writer
-from oddlog.detectors.deep.training import Batch, Examples, History, Recipe, Say, seeded, train, weights_of
+from oddlog.detectors.deep.recipes import Batch
 from oddlog.types import F32
 
 HEADS = 2
@@ -39,32 +38,17 @@ class TextDistance(nn.Module):
         return cast("Tensor", (self.out(hidden[:, 0]) ** 2).sum(1))
 
 
-def learn(
-    sizes: tuple[int, int, int, int],
-    examples: Examples,
-    validation: Examples,
-    recipe: Recipe,
-    *,
-    folder: Path | None,
-    say: Say | None,
-) -> tuple[dict[str, F32], History]:
-    """Return trained weights; examples load tokens [b, s], lengths [b], and which are of other systems [b] (1 or 0).
+def loss(model: nn.Module, batch: Batch, noise: torch.Generator | None) -> Tensor:
+    """Return the loss of tokens [b, s], lengths [b], and which texts are of other systems [b] (1 or 0).
 
     Equation 8: the system's own texts are drawn to the centre, others cost -ln(1 - exp(-distance)).
     """
-    with seeded(recipe.seed):
-        model = TextDistance(*sizes)
-
-    def loss(model: nn.Module, batch: Batch, noise: torch.Generator | None) -> Tensor:
-        tokens, lengths, other = batch
-        if noise is not None:
-            kept = torch.rand(tokens.shape, generator=noise) >= LEFT_OUT
-            tokens = torch.where(kept | (torch.arange(tokens.shape[1]) == 0), tokens, 0)
-        far = model(tokens, lengths)
-        return cast("Tensor", (1 - other) * far - other * torch.log(-torch.expm1(-far) + TINY))
-
-    history = train(model, loss, examples, validation, recipe, folder=folder, say=say)
-    return weights_of(model), history
+    tokens, lengths, other = batch
+    if noise is not None:
+        kept = torch.rand(tokens.shape, generator=noise) >= LEFT_OUT
+        tokens = torch.where(kept | (torch.arange(tokens.shape[1]) == 0), tokens, 0)
+    far = model(tokens, lengths)
+    return cast("Tensor", (1 - other) * far - other * torch.log(-torch.expm1(-far) + TINY))
 
 
 def graph(weights: dict[str, F32], longest: int) -> bytes:

@@ -1,38 +1,23 @@
-"""Train the network that foretells the next event."""
+"""How the network that foretells the next event learns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from oddlog.detectors.deep.training import Batch, Examples, History, Recipe, Say, seeded, train, weights_of
-from oddlog.types import F32
+from oddlog.detectors.deep.recipes import Batch, Loss
 
 UNSEEN_SHARE = 0.02
 """Of the events that are read, this share is taken for unseen while training: the network learns to go on after one."""
 
 
-def learn(
-    network: Callable[[], nn.Module],
-    unseen: int | None,
-    examples: Examples,
-    validation: Examples,
-    recipe: Recipe,
-    *,
-    folder: Path | None,
-    say: Say | None,
-) -> tuple[dict[str, F32], History]:
-    """Return trained weights.
+def loss_of(unseen: int | None) -> Loss:
+    """Return the loss on tokens [b, t], targets [b, t], and the share of each step's loss [b, t].
 
-    Examples load tokens [b, t], targets [b, t], and the share of each step's loss [b, t]; `unseen` is the token that
-    some events are taken for.
+    `unseen` is the token that some events are taken for; None: none are.
     """
-    with seeded(recipe.seed):
-        model = network()
 
     def loss(model: nn.Module, batch: Batch, noise: torch.Generator | None) -> Tensor:
         tokens, targets, share = batch
@@ -42,5 +27,4 @@ def learn(
         log_p = model(tokens).gather(2, targets.unsqueeze(2)).squeeze(2)
         return cast("Tensor", -(log_p * share).sum(1))
 
-    history = train(model, loss, examples, validation, recipe, folder=folder, say=say)
-    return weights_of(model), history
+    return loss
