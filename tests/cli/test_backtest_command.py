@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from conftest import Command
+Command = Callable[..., Any]
 
 
 def test_a_person_sees_services_days_and_budgets(command: Command, quick_model: Path, odd_log: Path):

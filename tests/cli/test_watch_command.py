@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import oddlog
 from oddlog.pipeline.learning.checkpointing import unpacked
 
 Command = Callable[..., Any]
@@ -115,3 +116,38 @@ def test_what_makes_no_sense_is_refused_in_one_line(command: Command, quick_mode
     (tmp_path / "no.json").write_text("{}")
     answer = command("watch", "a.log", "-m", quick_model, "--resume", tmp_path / "no.json")
     assert (answer.code, "does not say where reading stopped" in answer.err) == (2, True)
+
+
+def test_without_a_model_it_learns_one_from_what_comes_and_then_judges(
+    tmp_path: Path, small_log: Path, odd_log: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ODDLOG_FIT_DETECTORS", "snn,new-event")
+    log = tmp_path / "app.log"
+    log.write_bytes(small_log.read_bytes())
+    words = ["watch", str(log), "-m", str(tmp_path / "new.model"), "--learn", "1h", "--learn-lines", "2000", "--json"]
+    with subprocess.Popen([*RUN, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        killer = threading.Timer(120, process.kill)
+        killer.start()
+        said = ""
+        while "Learned from" not in said:
+            said = process.stderr.readline()
+            assert said, "it has ended"
+        with log.open("ab") as file:
+            file.write(odd_log.read_bytes())
+        told = next(json.loads(line) for line in process.stdout if '"type":"incident"' in line)
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+        killer.cancel()
+    assert process.returncode == 0
+    assert told["services"] == ["shop.ship"]
+    assert oddlog.load(tmp_path / "new.model").training["lines"] == len(small_log.read_text().splitlines())
+
+
+def test_input_that_ends_before_there_is_enough_is_said(tmp_path: Path):
+    words = [*RUN, "watch", "-", "-m", str(tmp_path / "new.model")]
+    done = subprocess.run(
+        words, input="2026-03-02 08:00:00,000 INFO a: b\n" * 9, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "The input has ended before there was enough to learn from: 9 of 10,000 lines" in done.stderr
+    assert not (tmp_path / "new.model").exists()

@@ -18,6 +18,7 @@ from oddlog.cli import (
     fit,
     look,
     mark,
+    models,
     report,
     serve,
     simulate,
@@ -45,6 +46,7 @@ app.add_typer(feedback.app, name="feedback")
 app.add_typer(federate.app, name="federate")
 app.command("report")(report.report)
 app.add_typer(mark.app, name="mark")
+app.add_typer(models.app, name="models")
 app.add_typer(bench.app, name="bench")
 app.add_typer(datasets.app, name="datasets")
 app.command("templates")(look.templates)

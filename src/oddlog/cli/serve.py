@@ -11,7 +11,12 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
-    model: Annotated[Path, typer.Option("-m", "--model", help="A model made by oddlog fit.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "-m", "--model", help="A model made by oddlog fit; if not given, the one in --data, learned first."
+        ),
+    ] = None,
     data: Annotated[Path, typer.Option(help="Folder for what is kept: lines not judged yet, incidents.")] = Path(
         "oddlog-data"
     ),
@@ -36,12 +41,18 @@ def serve(
     most_spooled: Annotated[
         int, typer.Option("--most-spooled", help="MiB of lines kept that are not judged yet.", min=1)
     ] = 1_024,
+    learn: Annotated[str, typer.Option(help="With no model yet: of how long a time to learn one.")] = "3h",
+    learn_lines: Annotated[
+        int, typer.Option("--learn-lines", help="With no model yet: of how many lines to learn one.", min=1)
+    ] = 10_000,
 ) -> None:
     """Take lines over HTTP (JSON, Loki, OTLP, Elasticsearch _bulk, Splunk HEC) and syslog, judge them, keep incidents.
 
-    [dim]Example: oddlog serve -m app.model --data /var/lib/oddlog[/dim]
+    Without a model it learns one from what is pushed first, and says how far it is.
+
+    [dim]Example: oddlog serve --data /var/lib/oddlog --learn 3h[/dim]
     """
-    from oddlog.cli import StoppedError, overlay, prepare, show
+    from oddlog.cli import StoppedError, beginning, prepare, show
     from oddlog.config import parse_duration
     from oddlog.errors import ConfigError, MissingExtraError
 
@@ -49,18 +60,17 @@ def serve(
         import uvicorn
     except ImportError as error:
         raise MissingExtraError("oddlog serve", "service") from error
-    from oddlog.model import load
-    from oddlog.pipeline.live.passing import Passing
-    from oddlog.pipeline.live.streaming import Streaming
     from oddlog.service.api import make_app
     from oddlog.service.dispatching import Dispatcher
     from oddlog.service.intakes import Intake
+    from oddlog.service.models import Models
     from oddlog.service.worker import Worker
     from oddlog.sinks import parse
     from oddlog.sources.addresses import parse_address
     from oddlog.sources.spool import Spool
     from oddlog.sources.syslog import SyslogServer
     from oddlog.store import Store
+    from oddlog.types import Tally
 
     if host not in LOOPBACK and not token:
         raise ConfigError(
@@ -69,13 +79,14 @@ def serve(
     sinks = [parse(text) for text in sink or ()]
     addresses = [parse_address(text) for text in syslog or ()]
     prepare()
-    answers, loaded = overlay.answers(model), load(model)
-    passing = Passing(len(loaded.context.templates))
-    stream = Streaming(loaded, exclude=exclude, lateness_s=parse_duration(lateness), answers=answers, passing=passing)
-    spool = Spool(data / "spool", stream.tally, most_bytes=most_spooled << 20)
+    tally = Tally()
+    opening = beginning.Opening(model, data, exclude, parse_duration(lateness), tally)
+    spool = Spool(data / "spool", tally, most_bytes=most_spooled << 20)
+    models = Models(opening.versions, opening.open, opening.beginning(parse_duration(learn), learn_lines))
+    stream, heed = models.open() if opening.has_model else (None, lambda: None)
     store = Store(data / "oddlog.db")
     names = [one.name for one in sinks]
-    worker = Worker(spool, stream, store, sinks=names, heed=overlay.Heeding(model, answers, stream.heed))
+    worker = Worker(spool, stream, store, sinks=names, heed=heed, models=models)
     dispatcher = Dispatcher(store, sinks)
     intakes = [SyslogServer(addresses, spool.append)] if addresses else []
     places = [f"http://{host}:{port}", *(place for one in intakes for place in one.places)]

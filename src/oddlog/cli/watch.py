@@ -10,17 +10,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oddlog.cli import resuming
+
 if TYPE_CHECKING:
+    import polars as pl
+
     from oddlog.pipeline.live.streaming import Pushed, Streaming
     from oddlog.sources import Pipe, Tail
-    from oddlog.types import LiveIncident
+    from oddlog.types import LiveIncident, State, Tally
 
 STDIN = "-"
 
 
 def watch(
     paths: Annotated[list[str], typer.Argument(help="Files, globs, directories to follow, or - for standard input.")],
-    model: Annotated[Path, typer.Option("-m", "--model", help="A model made by oddlog fit.")],
+    model: Annotated[
+        Path, typer.Option("-m", "--model", help="A model made by oddlog fit; one that is not there is learned first.")
+    ] = Path("oddlog.model"),
     resume: Annotated[
         Path | None,
         typer.Option(help="Note in this file where reading stops and what is open; go on there next time."),
@@ -28,6 +34,10 @@ def watch(
     exclude: Annotated[str, typer.Option(help="SQL condition for records to leave out, besides the model's.")] = "",
     format: Annotated[str, typer.Option(help="Format of the lines; found per source if not given.")] = "",  # noqa: A002 - the option's name
     lateness: Annotated[str, typer.Option(help="How long to wait for lines that come out of order.")] = "2s",
+    learn: Annotated[str, typer.Option(help="With no model yet: of how long a time to learn one.")] = "3h",
+    learn_lines: Annotated[
+        int, typer.Option("--learn-lines", help="With no model yet: of how many lines to learn one.", min=1)
+    ] = 10_000,
     *,
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Also judge what is in the files already, not only what comes now.")
@@ -36,6 +46,8 @@ def watch(
 ) -> None:
     """Follow logs and say what is odd while it happens. JSON lines when piped. Ctrl-C ends it.
 
+    Without a model it learns one from what is there and what comes, and says how far it is.
+
     [dim]Example: oddlog watch app.log -m app.model[/dim]
     """
     from oddlog.cli import overlay, prepare, show
@@ -43,36 +55,79 @@ def watch(
     from oddlog.model import load
     from oddlog.pipeline.live.following import Following
     from oddlog.pipeline.live.streaming import Streaming
+    from oddlog.types import Tally
 
     prepare()
-    answers, loaded = overlay.answers(model), load(model)
+    tally, lateness_s, learn_s = Tally(), parse_duration(lateness), parse_duration(learn)
     _require_sense(paths, resume)
-    stream = Streaming(loaded, format=format, exclude=exclude, lateness_s=parse_duration(lateness), answers=answers)
-    source, save = _source(paths, stream, resume, from_start=from_start)
-    telling = _Telling(model, as_json=show.wants_json(json))
-    heeding = overlay.Heeding(model, answers, stream.heed)
+    is_first = not model.exists()
+    answers = None if is_first else overlay.answers(model)
+    loaded = None if is_first else load(model)
+    noted = resuming.read(resume) if resume else None
+    source = _source(paths, tally, noted, from_start=from_start or is_first)
+    asked = _Asked()
     with closing(source), show.until_nobody_reads():
-        Following(source, stream, telling, save, heeding).run(_Asked())
+        held: list[pl.DataFrame] = []
+        if loaded is None:
+            held = _learn(source, model, format, exclude, (learn_s, learn_lines), asked)
+            if not model.exists():
+                return  # it was ended before
+            answers, loaded = overlay.answers(model), load(model)
+        assert answers is not None
+        stream = Streaming(loaded, format=format, exclude=exclude, lateness_s=lateness_s, answers=answers, tally=tally)
+        telling = _Telling(model, as_json=show.wants_json(json))
+        heeding = overlay.Heeding(model, answers, stream.heed)
+        save = _save(source, stream, resume, noted)
+        Following(source, stream, telling, save, heeding, held=held).run(asked)
     show.tell_notes([f"Judged {stream.says}."])
     if not telling.as_json:
         show.print_tally(stream.tally)
 
 
-def _source(
-    paths: list[str], stream: Streaming, resume: Path | None, *, from_start: bool
-) -> tuple[Pipe | Tail, Callable[[], object] | None]:
-    """Return what brings the lines, and how to note where it is."""
-    from oddlog.cli import resuming, show
+def _source(paths: list[str], tally: Tally, noted: State | None, *, from_start: bool) -> Pipe | Tail:
+    """Return what brings the lines."""
     from oddlog.sources import Pipe, Tail
 
     if STDIN in paths:
-        return Pipe(stream.tally), None
-    noted = resuming.read(resume) if resume else None
-    tail = Tail(paths, stream.tally, from_start=from_start, places=resuming.places_of(noted))
-    if resume is None:
-        return tail, None
+        return Pipe(tally)
+    return Tail(paths, tally, from_start=from_start, places=resuming.places_of(noted))
+
+
+def _save(
+    source: Pipe | Tail, stream: Streaming, resume: Path | None, noted: State | None
+) -> Callable[[], object] | None:
+    """Have the stream go on where it was; return how to note where it is."""
+    from oddlog.cli import show
+    from oddlog.sources import Tail
+
+    if resume is None or not isinstance(source, Tail):
+        return None
     show.tell_notes(resuming.restore(stream, noted))
-    return tail, lambda: resuming.write(resume, stream, tail.state(stream.places()))
+    return lambda: resuming.write(resume, stream, source.state(stream.places()))
+
+
+def _learn(
+    source: Pipe | Tail, model: Path, format_: str, exclude: str, need: tuple[float, int], asked: Callable[[], bool]
+) -> list[pl.DataFrame]:
+    """Learn a first model; return what came meanwhile."""
+    import tempfile
+
+    from oddlog.cli import show
+    from oddlog.model import check_destination
+    from oddlog.pipeline.live.beginning import Beginning, learn_from
+    from oddlog.pipeline.live.collecting import Collecting, Need
+
+    check_destination(model)
+    learn_s, lines = need
+    options = [*(["--exclude", exclude] if exclude else []), *(["--format", format_] if format_ else [])]
+    folder = Path(tempfile.mkdtemp(prefix="oddlog-learning-"))
+    collecting = Collecting(folder, Need(lines, learn_s / 3600), format=format_)
+    beginning = Beginning(collecting, lambda: model, options=options, say=lambda said: show.tell_notes([said]))
+    try:
+        return learn_from(source, beginning, asked)
+    finally:
+        beginning.stop()
+        collecting.clear()
 
 
 def _require_sense(paths: list[str], resume: Path | None) -> None:

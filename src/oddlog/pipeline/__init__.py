@@ -38,6 +38,8 @@ No stage knows another; only this room knows their order. One file a leg of the 
     streaming     lines → verdicts       the same functions, with state between batches
     unfolding     verdicts → incidents   new, grown, over
     following     the loop               source → stream → whoever is told
+    collecting    lines for a first model, and how far that is; `beginning` has it learned in the `background`
+    versions      models beside each other, one of which judges
     budget        at most so many a day  the most pressing
 """
 

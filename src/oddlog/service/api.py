@@ -44,27 +44,27 @@ class Metrics:
         self.lines = Counter("oddlog_lines", "Lines acknowledged.", ["endpoint"], registry=here)
         self.refused = Counter("oddlog_refused_requests", "Requests refused.", ["endpoint", "reason"], registry=here)
         self.seconds = Histogram("oddlog_ingest_seconds", "Time until a push was durable.", ["endpoint"], registry=here)
-        stream, spool, letters = worker.stream, worker.spool, worker.store.count_letters
+        spool, letters = worker.spool, worker.store.count_letters
         for name, text, value in (
             ("oddlog_lines_behind", "Lines acknowledged and not judged yet.", lambda: worker.behind),
             ("oddlog_spool_bytes", "Size of the spool on disk.", lambda: spool.n_bytes),
-            ("oddlog_windows_open", "Windows that are open.", lambda: stream.n_open),
-            ("oddlog_windows", "Windows judged.", lambda: stream.windows),
-            ("oddlog_windows_odd", "Windows that were odd.", lambda: stream.odd_windows),
-            ("oddlog_lines_odd", "Lines odd by themselves.", lambda: stream.odd_lines),
-            ("oddlog_incidents", "Incidents told.", lambda: stream.told),
+            ("oddlog_windows_open", "Windows that are open.", lambda: _of(worker, "n_open")),
+            ("oddlog_windows", "Windows judged.", lambda: _of(worker, "windows")),
+            ("oddlog_windows_odd", "Windows that were odd.", lambda: _of(worker, "odd_windows")),
+            ("oddlog_lines_odd", "Lines odd by themselves.", lambda: _of(worker, "odd_lines")),
+            ("oddlog_incidents", "Incidents told.", lambda: _of(worker, "told")),
             ("oddlog_letters_waiting", "Incidents that sinks are still to be told of.", lambda: letters("waiting")),
             ("oddlog_letters_dead", "Incidents that a sink refused.", lambda: letters("dead")),
             ("oddlog_worker_up", "Whether lines are being judged.", lambda: float(worker.alive)),
         ):
             Gauge(name, text, registry=here).set_function(value)
-        self._tally, self._intakes = stream.tally, intakes
+        self._worker, self._intakes = worker, intakes
         here.register(self)
 
     def collect(self) -> Iterable[Metric]:
         """Return what was cut, dropped, repaired or let go, by reason, and what each intake has brought."""
         counts: Counts[str] = Counts()
-        for tally in (self._tally, *(one.tally for one in self._intakes)):
+        for tally in (self._worker.tally, *(one.tally for one in self._intakes)):
             counts.update(dict(tally.counts))
         family = CounterMetricFamily("oddlog_counted", "Cut, dropped, repaired or let go.", labels=["reason"])
         for reason, n in counts.items():
@@ -76,6 +76,11 @@ class Metrics:
             lines.add_metric([one.name], one.lines)
             alive.add_metric([one.name], float(one.alive))
         yield from (lines, alive)
+
+
+def _of(worker: Worker, what: str) -> float:
+    """Return a count of the stream; 0 while there is no model."""
+    return 0.0 if worker.stream is None else float(getattr(worker.stream, what))
 
 
 def make_app(worker: Worker, *, token: str = "", intakes: Sequence[Intake] = ()) -> FastAPI:
@@ -238,6 +243,8 @@ class _Endpoints:
         worker = self._worker
         if not worker.alive:
             return PlainTextResponse("no lines are judged", 503)
+        if worker.stream is None and worker.models is not None:
+            return PlainTextResponse(f"ok: {worker.models.says}")
         if worker.unstored:
             return PlainTextResponse(f"{worker.unstored:,} incidents cannot be stored", 503)
         stopped = next((one for one in self._intakes if one.failure is not None), None)

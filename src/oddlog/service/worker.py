@@ -1,4 +1,8 @@
-"""The thread that judges what was pushed, stores incidents, and notes how far it has come."""
+"""The thread that judges what was pushed, stores incidents, and notes how far it has come.
+
+Without a model it first collects and has one learned (`models`); and when another model is turned to, it goes on with
+that one from the next line on.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,10 @@ from oddlog.pipeline.learning.checkpointing import packed, unpacked
 from oddlog.pipeline.live.following import MAX_LINES, TICK_S
 from oddlog.pipeline.live.passing import added
 from oddlog.pipeline.live.streaming import Streaming
+from oddlog.service.models import Models
 from oddlog.sources.spool import Spool
 from oddlog.store import Store, StoreUnavailableError
-from oddlog.types import LiveIncident, Passed
+from oddlog.types import LiveIncident, Passed, Tally
 
 CHECKPOINT_S = 5.0
 _log = logging.getLogger("oddlog")
@@ -28,11 +33,13 @@ class Worker:
     Parameters
     ----------
     spool, stream, store
-        Where lines come from, who judges, where incidents go. The stream must be new.
+        Where lines come from, who judges, where incidents go. The stream must be new; None while there is no model.
     sinks : sequence of str
         Names of those that are to be told.
     heed : callable
         Called every `TICK_S`, to look for new answers.
+    models : Models, optional
+        Has the first model learned, and says when another one is turned to.
     clock : callable
         Seconds that never go back.
 
@@ -41,16 +48,16 @@ class Worker:
     def __init__(
         self,
         spool: Spool,
-        stream: Streaming,
+        stream: Streaming | None,
         store: Store,
         *,
         sinks: Sequence[str] = (),
         heed: Callable[[], object] = lambda: None,
+        models: Models | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.spool, self.stream, self.store = spool, stream, store
+        self.spool, self.stream, self.store, self.models = spool, stream, store, models
         self._sinks, self._heed, self._clock = tuple(sinks), heed, clock
-        self._model = stream.model.id
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="oddlog-worker", daemon=True)
         self.failure: Exception | None = None
@@ -60,7 +67,10 @@ class Worker:
         self._failed = False
         self.judged = 0  # number of the last line that was judged
         self._saved_s = self._ticked_s = clock()
-        self._resume()
+        if stream is not None:
+            self._resume(stream)
+        elif models is not None:
+            self.judged = models.resume(spool)
 
     def start(self) -> None:
         """Begin."""
@@ -70,6 +80,13 @@ class Worker:
         """Stop in order: a checkpoint is written, what is open stays open."""
         self._stop.set()
         self._thread.join()
+        if self.models is not None:
+            self.models.stop()
+
+    @property
+    def tally(self) -> Tally:
+        """What was cut, dropped, repaired or let go."""
+        return Tally() if self.stream is None else self.stream.tally
 
     @property
     def alive(self) -> bool:
@@ -81,15 +98,16 @@ class Worker:
         """Lines that were acknowledged and are not judged yet."""
         return max(self.spool.appended - self.judged, 0)
 
-    def _resume(self) -> None:
-        found = self.store.checkpoint(self._model)
+    def _resume(self, stream: Streaming) -> None:
+        found = self.store.checkpoint(stream.model.id)
         if found is None:
-            # A new model goes on where the one before it was.
-            position = self.store.last_position()
+            # A new model goes on where the one before it was, or behind what it was learned from.
+            learned = 0 if self.models is None else self.models.resume(self.spool)
+            position = max(self.store.last_position(), learned)
         else:
             position, state = found
             try:
-                self.stream.restore(unpacked(state))
+                stream.restore(unpacked(state))
             except ModelError as error:
                 _log.warning("%s Windows that were open begin anew.", error.message)
         self.spool.seek(position)
@@ -99,50 +117,85 @@ class Worker:
         try:
             while not self._stop.is_set():
                 self.turn()
-            self._save(checkpoint=True)
+            if self.stream is not None:
+                self._save(self.stream, checkpoint=True)
         except Exception as error:  # noqa: BLE001 - whatever it is, /healthz tells it and a supervisor starts anew
             self.failure = error
             _log.exception("The worker has stopped")
 
     def turn(self, timeout_s: float = TICK_S) -> None:
-        """Judge what has come, or wait for it."""
+        """Judge what has come, or wait for it; without a model, learn one from it."""
+        stream = self.stream
+        if stream is None:
+            self._learn(timeout_s)
+            return
         batch = self.spool.poll(MAX_LINES, timeout_s)
         now = self._clock()
-        self.stream.push(batch.lines, now)
+        stream.push(batch.lines, now)
         self.judged = batch.position
         if now - self._ticked_s < TICK_S:
             return
         self._ticked_s = now
         self._heed()
-        self.stream.tick(now)
-        told = self.stream.incidents(every=True)
+        stream.tick(now)
+        told = stream.incidents(every=True)
         for one in told:
             self._untold[one.incident.id] = one
         if told:
             here = {one.incident.id for one in told}
-            self._near |= {id_: as_told(one) for id_, one in self.stream.closeups().items() if id_ in here}
+            self._near |= {id_: as_told(one) for id_, one in stream.closeups().items() if id_ in here}
         if self._untold or now - self._saved_s >= CHECKPOINT_S:
-            self._save(checkpoint=now - self._saved_s >= CHECKPOINT_S)
+            self._save(stream, checkpoint=now - self._saved_s >= CHECKPOINT_S)
+        if self.models is not None and not self._untold and self.models.is_turned(stream.model):
+            self._turn_to(self.models, stream)
+
+    def _learn(self, timeout_s: float) -> None:
+        """Have a first model learned; once it is there, what came meanwhile is judged."""
+        if self.models is None or not self.models.learn(self.spool, self._clock(), timeout_s, self._stop.wait):
+            return
+        self.judged = max(self.store.last_position(), self.models.position)
+        self._begin(self.models)
+        self.models.begun()
+
+    def _turn_to(self, models: Models, before: Streaming) -> None:
+        """Go on with another model behind the last record that this one has judged; what goes on ends here."""
+        position = self._resumable(before)
+        self._untold = {one.incident.id: one for one in before.abandon()}
+        self._passed = added(self._passed, before.passed())
+        self._save(before, checkpoint=False)
+        if not self._untold:
+            self.judged = position
+            self._begin(models)
+
+    def _begin(self, models: Models) -> None:
+        """Judge with the current model from `judged` on."""
+        self.stream, self._heed = models.open()
+        self.spool.seek(self.judged)
+        self._save(self.stream, checkpoint=True)
+        _log.warning("Judging with model %s.", self.stream.model.id[:12])
+
+    def _resumable(self, stream: Streaming) -> int:
+        """Return the number of the line behind which reading would go on."""
+        return self.judged if stream.earliest is None else stream.earliest - 1
 
     @property
     def unstored(self) -> int:
         """Incidents that could not be stored yet."""
         return len(self._untold) if self._failed else 0
 
-    def _save(self, *, checkpoint: bool) -> None:
+    def _save(self, stream: Streaming, *, checkpoint: bool) -> None:
         """Store incidents, with a checkpoint in the same transaction; what is behind that is let go.
 
         What cannot be stored now is tried again: the spool keeps the lines as long as there is no checkpoint.
         """
-        earliest = self.stream.earliest
-        position = self.judged if earliest is None else earliest - 1
-        state = (position, packed(self.stream.state())) if checkpoint else None
+        position = self._resumable(stream)
+        state = (position, packed(stream.state())) if checkpoint else None
         if checkpoint:
-            self._passed = added(self._passed, self.stream.passed())
+            self._passed = added(self._passed, stream.passed())
         passed = self._passed if checkpoint else None
         try:
             self.store.save(
-                self._model, list(self._untold.values()), state, self._sinks, near=self._near, passed=passed
+                stream.model.id, list(self._untold.values()), state, self._sinks, near=self._near, passed=passed
             )
         except StoreUnavailableError as error:
             if not self._failed:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import polars as pl
 
 from oddlog.pipeline.live.streaming import Pushed, Streaming
 from oddlog.types import LiveIncident, Source
@@ -33,6 +35,8 @@ class Following:
         Called every `TICK_S`, to look for new answers.
     clock : callable
         Seconds that never go back.
+    held : sequence of pl.DataFrame
+        Lines that came before it began.
 
     """
 
@@ -42,10 +46,14 @@ class Following:
     save: Callable[[], object] | None = None
     heed: Callable[[], object] = lambda: None
     clock: Callable[[], float] = time.monotonic
+    held: Sequence[pl.DataFrame] = ()
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Go on until the source ends, or `stopped` says so."""
         ticked = saved = self.clock()
+        for lines in self.held:
+            self.tell(self.stream.push(lines, self.clock()), [])
+        self.held = ()
         while not stopped():
             batch = self.source.poll(MAX_LINES, TICK_S)
             now = self.clock()

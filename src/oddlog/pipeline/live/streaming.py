@@ -215,6 +215,10 @@ class Streaming:
             return None
         return self._passing.take(self._matcher, self._services.names, self._sources.names)
 
+    def abandon(self) -> list[LiveIncident]:
+        """Return what goes on as over, because another model judges from now on."""
+        return self._unfolding.abandon()
+
     # -- state -----------------------------------------------------------------------------------------------
 
     def state(self) -> State:

@@ -165,6 +165,10 @@ class Unfolding:
         found = self._closeups.read(recent)
         return {id_: found[there] for id_, there in self._near.items() if there in found}
 
+    def abandon(self) -> list[LiveIncident]:
+        """Return all incidents as over, because another model judges from now on."""
+        return [replace(one.last, change="over", notable=True) for one in self._told.values()]
+
     # -- state -----------------------------------------------------------------------------------------------
 
     def state(self) -> State:
