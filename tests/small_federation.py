@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -38,7 +39,8 @@ def local_of(i, n=200, seed=0):
     windows = testing.usual_windows(n, seed=10 + i)
     cut = [int(n * 0.7), int(n * 0.85)]
     detector.prepare(windows, context)
-    local.__init__(detector, windows.take(np.arange(cut[0])), windows.take(np.arange(cut[0], cut[1])), context)
+    learned, judged, held = (windows.take(np.arange(a, b)) for a, b in pairwise([0, *cut, n]))
+    local.__init__(detector, learned, judged, held, context)
     return local
 
 

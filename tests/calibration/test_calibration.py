@@ -299,3 +299,18 @@ def test_one_voice_is_the_mean_and_several_survive_a_round_trip():
     assert np.isnan(several.combined(some)[2])
     # A member that is alone in its voice, or of it, is taken at its own word.
     assert several.combined(some)[0] == tails[0].surprise(np.array([1.0]))[0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(scores_of, st.sampled_from([0.3, 0.05, 0.01, 0.001, 1e-6]))
+def test_the_verdict_of_a_single_member_is_that_members_own(usual: list[float], rate: float):
+    scores = np.array(usual)
+    tail, one = Tail.fit(scores), Calibrator().fit(scores[None])
+    asked = np.concatenate([scores, scores + 0.5, [1e3]])
+    assert one.p_value(asked[None]) == pytest.approx(tail.p_value(asked))
+    over = one.combined(asked[None]) > one.threshold(rate)
+    assert over.tolist() == (tail.surprise(asked) > tail.surprise(np.array([tail.quantile(rate)]))).tolist() or (
+        np.isclose(one.combined(asked[None]), one.threshold(rate)).any()
+    )
+    again = Calibrator.from_state(one.state())
+    assert again.threshold(rate) == one.threshold(rate)

@@ -16,6 +16,7 @@ from oddlog.federated.flower import InProcessGrid, note_of
 from oddlog.federated.history import read_report
 from oddlog.federated.server import FederationError, Plan
 from oddlog.federated.simulate import simulate
+from oddlog.pipeline.learning import fitting
 from small_shop import shop_lines
 
 SMALL = {"rounds": 2, "steps": 40, "tune_steps": 10}
@@ -44,6 +45,20 @@ def test_each_site_gets_an_ordinary_model_that_finds_what_is_odd(three, tmp_path
     found = read_report(tmp_path / "fed.models")
     assert [one["number"] for one in found["rounds"]] == [0, 1, 2, 3]
     assert found["rounds"][1]["counted"] == {"alpha": None, "beta": None, "gamma": None}
+
+
+def test_with_few_sessions_of_its_own_a_site_goes_by_the_common_network_and_the_thresholds_of_all(
+    three, tmp_path, odd_log, monkeypatch
+):
+    monkeypatch.setattr(fitting, "CANDIDATES", ())  # networks of the site's own, which take a minute
+    done = simulate(three, tmp_path / "fed.models", Plan(**{**SMALL, "tune_steps": 0}))
+    model = oddlog.load(done.models["alpha"])
+    facts = model.training["views"]["sessions"]
+    assert facts["members"] == ["spoken"]
+    assert {"snn", "new-event"} <= set(facts["shown"])
+    assert facts["pooled"] == model.views[0].calibrator.n_usual > 100
+    assert "spoken (calibrated on" in facts["says"]
+    assert model.detect(odd_log).scores["is_anomaly"].sum() > 0
 
 
 def test_an_empty_site_and_one_of_twenty_lines_are_left_out_and_the_others_go_on(three, tmp_path):

@@ -105,6 +105,16 @@ class Tail:
         found = np.where(rate < self.share, self.knot[-1] + self.scale * excess, counted)
         return np.where(np.isnan(rate), np.nan, found)
 
+    def of_surprise(self) -> Self:
+        """Return the tail of this one's own -log10 p: a score's p-value there is the one it has here.
+
+        A tail *fitted* to them is another: windows of the same score as the knot stand before the tail, so that the
+        -log10 p of whatever lies beyond it is higher by a jump, which a fit takes for spread. On HDFS (one member, 838
+        usual sessions) that put the threshold of 1 in 1,000 at a p-value of 1 in 5,000 to 100,000.
+        """
+        knot = np.append(-np.log10(self.survival), -np.log10(self.share))
+        return type(self)(knot, np.append(self.survival, self.share), self.share, 1 / np.log(10), 0.0)
+
     def state(self) -> dict[str, F64]:
         """Return the tail as arrays."""
         tail = np.array([self.share, self.scale, self.shape])

@@ -70,6 +70,9 @@ class Calibrator:
         if len(heard) > 1:
             of = {voice: self._mean(surprise[self.votes & (self.voices == voice)]) for voice in heard}
             self._voices = {voice: Tail.fit(mean, weight) for voice, mean in of.items()}
+        if self.votes.sum() == 1:  # nobody to agree with: its p-value is the verdict's, and needs no second tail
+            self._verdict = self._members[int(np.flatnonzero(self.votes)[0])].of_surprise()
+            return self
         self._verdict = Tail.fit(self._loudest(surprise) if self._voices else self._mean(surprise[self.votes]), weight)
         return self
 

@@ -15,6 +15,7 @@
     layout        weights by name ⇄ one vector [p], the form in which they travel
     quality       how good a site's update is: utility, share of the data, closeness; who counts how much
     aggregation   updates [c, p] → one: weighted mean, median, trimmed mean; FedProx's pull
+    pooling       usual scores of all sites, counted; whose tail a site's threshold comes from
     gate          which updates are let in: shape, numbers, size, round; refusals named and counted
     quantise      updates in few bytes, what rounding takes away is sent later
     wgan          rare windows that a generator draws, where an ablation says they help

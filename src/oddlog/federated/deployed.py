@@ -95,7 +95,7 @@ def site_of(config: Mapping[str, Any], seed: int = 0) -> Site:
 
     def finish(local: Local) -> None:
         chosen = [one for one in str(config.get("detectors", "")).split(",") if one] or None
-        trained = {local.detector.name: local.detector}
+        trained = {local.detector.name: local.for_fit}
         options: dict[str, Any] = {**reading, "detectors": chosen, "seed": seed, "trained": trained}
         pipeline.fit(str(config["logs"]), **options).save(Path(str(config["model"])))
 

@@ -41,6 +41,7 @@ TYPES: Final[Mapping[Kind, str]] = {
     "advertise": "query.advertise",
     "share": "query.share",
     "unmask": "query.unmask",
+    "calibrate": "query.calibrate",
     "finish": "train.finish",
 }
 """What Flower calls each kind of message."""

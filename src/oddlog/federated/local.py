@@ -4,7 +4,7 @@
 
     70 % of the usual windows, by time   learned from
     15 %                                 utility of updates; which network is kept in the end
-    15 %                                 never looked at here: calibration and thresholds of the site's model
+    15 %                                 for calibration alone: `pooling` and the site's model
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from oddlog import detectors
 from oddlog.errors import ConfigError
 from oddlog.federated.aggregation import pulled_back
 from oddlog.federated.layout import Layout
+from oddlog.federated.pooling import Pool, closeness, counted
 from oddlog.pipeline.learning.corrupting import corrupted
-from oddlog.pipeline.learning.members import LEARNED_FROM, STOPPED_BY, shares
+from oddlog.pipeline.learning.members import HELD_OUT, LEARNED_FROM, STOPPED_BY, Calibrated, shares
 from oddlog.pipeline.learning.usual import usual_windows
-from oddlog.types import F32, F64, Context, Federable, Windows
+from oddlog.types import F32, F64, Context, Detector, Federable, Windows
 
 BUCKETS = 64
 """Of the histogram of message types: the signs of the first six components of the frozen text embedding, so that
@@ -48,17 +49,21 @@ class Local:
     ----------
     detector : Federable
         With the weights last set.
-    learned, judged : Windows
-        To learn from, and to measure by; the site's last 15 % are in neither.
+    learned, judged, held : Windows
+        To learn from, to measure by, and the last 15 %, for calibration.
     context : Context
         Of the site: its own templates.
+    pool : Pool, optional
+        Usual scores of all sites by the network that is set, once they are known.
 
     """
 
     detector: Federable
     learned: Windows
     judged: Windows
+    held: Windows
     context: Context
+    pool: Pool | None = None
 
     @classmethod
     def of(cls, paths: str | Path | Sequence[str | Path], name: str, *, seed: int = 0, **reading: Any) -> Local:
@@ -76,7 +81,8 @@ class Local:
             raise ConfigError(f"The detector '{name}' cannot be trained by several sites.", "Take one that can: ganfl.")
         if hasattr(detector, "prepare"):
             detector.prepare(learned, context)
-        return cls(cast("Federable", detector), learned, windows.take(share == STOPPED_BY), context)
+        judged, held = windows.take(share == STOPPED_BY), windows.take(share == HELD_OUT)
+        return cls(cast("Federable", detector), learned, judged, held, context)
 
     @property
     def layout(self) -> Layout:
@@ -139,6 +145,29 @@ class Local:
         """
         own = self.detector.get_sums() if hasattr(self.detector, "get_sums") else np.empty(0)
         return np.concatenate([self.histogram(), np.asarray(own, np.float64)])
+
+    def counted(self, vector: F32) -> F64:
+        """Return this site's usual scores by weights [p], counted into the public grid: of windows not learned from.
+
+        The middle 15 % too: they only say which update counts by how much. Half the windows make thresholds swing far
+        more than that choice can bend them (HDFS, development).
+        """
+        self.set_vector(vector)
+        windows = Windows.concat([self.judged, self.held])
+        return counted(self.detector.score(windows).window, windows.weight)
+
+    def set_pool(self, everyone: F64, sums: F64) -> None:
+        """Take over the usual scores of all sites, given the sums of all of them [s]; an empty array is none."""
+        own = float(self.judged.weight.sum() + self.held.weight.sum())
+        near = closeness(self.histogram(), sums[:BUCKETS])
+        self.pool = Pool(np.asarray(everyone, np.float64), near, own) if len(everyone) else None
+
+    @property
+    def for_fit(self) -> Detector | Calibrated:
+        """What `oddlog.fit` takes as trained: the network, with the tail of all sites where it goes by that."""
+        if self.pool is None or not self.pool.decides():
+            return self.detector
+        return Calibrated(self.detector, self.pool.tail, self.pool.n_usual)
 
     def set_sums(self, everyone: F64) -> None:
         """Take over the sums of all sites [s]."""

@@ -26,6 +26,7 @@ from oddlog.federated.history import Asked, Round
 from oddlog.federated.layout import Layout
 from oddlog.federated.local import BUCKETS
 from oddlog.federated.plan import Plan
+from oddlog.federated.pooling import GRID, MOST_COUNTED
 from oddlog.federated.secagg import Ring
 from oddlog.federated.secagg.server import TooFewSitesError
 from oddlog.federated.site import EXTRAS, Kind
@@ -210,6 +211,7 @@ class Federation:
         facts |= {"secure": plan.mode == "secagg"}
         last = Round(len(self.history))
         arrays: dict[str, Any] = {"weights": self.weights, "initial": self.initial, "everyone": self.everyone}
+        arrays["pool"] = self._pooled(last)
         notes = {one: Note(facts, arrays) for one in self.address}
         for site, note in sorted(self._ask("finish", notes, last).items()):
             last.kept[site] = str(note.facts["kept"])
@@ -217,6 +219,29 @@ class Federation:
         last.counted = dict.fromkeys(last.kept, 1.0)
         self.history.append(last)
         self._keep()
+
+    def _pooled(self, last: Round) -> F64:
+        """Return how many usual windows of all sites score how high by the common network; empty if nobody says."""
+        said = Note({"round": last.number}, {"weights": self.weights, "everyone": self.everyone})
+        if self.plan.mode == "secagg":
+            try:
+                ring = Ring(len(self.address), MOST_COUNTED, 64)
+                total, _ = self._secure_sum(
+                    "calibrate", Note({**said.facts, "secure": True}, said.arrays), ring, GRID, last
+                )
+            except TooFewSitesError as error:
+                last.failed = f"own thresholds everywhere: {error.message}"
+                return np.empty(0)
+            return np.maximum(total, 0.0)
+        answers = self._ask("calibrate", dict.fromkeys(self.address, said), last)
+        pool, came = np.zeros(GRID), 0
+        for site, note in sorted(answers.items()):
+            count = note.arrays.get("count", np.empty(0))
+            if count.shape == pool.shape and np.isfinite(count).all() and count.min() >= 0:
+                pool, came = pool + count, came + 1
+            else:
+                last.dropped[site] = "counts that are none"
+        return pool if came >= FEWEST else np.empty(0)
 
     def _ask(self, kind: Kind, notes: Mapping[str, Note], this: Round) -> dict[str, Note]:
         """Return the answers by site; bytes and who did not answer go into the round."""

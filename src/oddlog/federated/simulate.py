@@ -153,7 +153,7 @@ def _finishing(
     """Return what makes a site's own model of the network it has kept."""
 
     def finish(local: Local) -> None:
-        trained = {local.detector.name: local.detector}
+        trained = {local.detector.name: local.for_fit}
         options: dict[str, Any] = {**reading, "detectors": detectors, "seed": seed, "trained": trained}
         pipeline.fit(path, progress=say, **options).save(folder)
 

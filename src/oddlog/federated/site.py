@@ -6,6 +6,7 @@
     begin       windows, histogram of message types, moments; in clear or masked  (round 0)
     learn       the update, in clear or masked, and how good it is               (every round)
     advertise, share, unmask                                                     (secure sums, around those two)
+    calibrate   usual scores by the common network, counted; in clear or masked      (the end)
     finish      which network was kept; the site's own model is made             (the end)
 """
 
@@ -29,7 +30,7 @@ from oddlog.federated.secagg.site import RefusedError
 from oddlog.federated.wire import PROTOCOL, Note, as_array
 from oddlog.types import F32, F64
 
-Kind = Literal["join", "begin", "learn", "advertise", "share", "unmask", "finish"]
+Kind = Literal["join", "begin", "learn", "advertise", "share", "unmask", "calibrate", "finish"]
 EXTRAS = 2
 """Numbers in front of a masked update: the weight itself, and the weight times the utility."""
 Finish = Callable[[Local], None]
@@ -91,6 +92,7 @@ class Site:
             "advertise": self._advertise,
             "share": self._share,
             "unmask": self._unmask,
+            "calibrate": self._calibrate,
             "finish": self._finish,
         }[kind](asked)
 
@@ -175,6 +177,12 @@ class Site:
         self.owed = {number: self.owed.get(number, np.zeros(0, np.float32)), number + 1: feedback.owed}
         return as_array(content)
 
+    def _calibrate(self, asked: Note) -> Note:
+        """Send how many usual windows that nobody has learned from score how high by the common network."""
+        self.local.set_sums(asked.arrays["everyone"].astype(np.float64))
+        count = self.local.counted(asked.arrays["weights"].astype(np.float32))
+        return self._masked(asked, count) if asked.facts.get("secure") else Note({}, {"count": count})
+
     def _finish(self, asked: Note) -> Note:
         """Choose among the common network, that fine-tuned here, and what stands in `local_steps`; make the model."""
         common, steps = asked.arrays["weights"].astype(np.float32), int(asked.facts["tune_steps"])
@@ -188,6 +196,8 @@ class Site:
             found["local"] = self.local.trained(initial, int(asked.facts["local_steps"]), seed)
         kept, utility = self.local.chosen(found)
         self.local.set_vector(found[kept])
+        pool = asked.arrays["pool"] if kept == "common" and "pool" in asked.arrays else np.empty(0)
+        self.local.set_pool(pool, asked.arrays["everyone"])  # of the common network: no other's scores are like these
         if self.finish is not None:
             self.finish(self.local)
         if asked.facts["secure"]:

@@ -16,7 +16,7 @@ from oddlog.errors import ConfigError, LabelError, TooLittleDataError
 from oddlog.model import Model
 from oddlog.pipeline.learning.collecting import First, first_pass
 from oddlog.pipeline.learning.labels import Labels, require_match, to_learn
-from oddlog.pipeline.learning.members import needs_labels, reads_of
+from oddlog.pipeline.learning.members import Calibrated, needs_labels, reads_of
 from oddlog.pipeline.learning.modelling import Fitting, Say
 from oddlog.pipeline.learning.view import Options, Recurring, Trained
 from oddlog.pipeline.planning import reading_facts, session_says, time_at_share, too_few_sessions, unused_window
@@ -99,10 +99,11 @@ def fit(
         Same input and seed, same model.
     train_share : float
         Learn from this first share of the lines, by time.
-    trained : mapping of Detector, optional
+    trained : mapping of Detector or Calibrated, optional
         By name, members of the first view that were trained elsewhere, on windows of the same logs cut alike
         (`pipeline.learning.usual`) but none of the last 15 %. They are calibrated and not fitted; who is not of
-        `detectors` joins the verdict by the rule of candidates.
+        `detectors` joins the verdict by the rule of candidates. One that is `Calibrated` on the windows of many sites
+        makes the verdict where no `detectors` are named, and the default ones are the candidates.
     progress : callable
         Told (what is being done, how many).
 
@@ -116,6 +117,7 @@ def fit(
     names, candidates, missing = _members(detectors)
     trained = trained or {}
     candidates = (*candidates, *(name for name in trained if name not in (*names, *candidates)))
+    leading = tuple(name for name, one in trained.items() if isinstance(one, Calibrated) and detectors is None)
     options = {name: dict(chosen) for name, chosen in (options or {}).items()}
     _check_options(options, recurring, seed)
     way = Way.parse(threshold)
@@ -153,6 +155,7 @@ def fit(
                 checkpoints=str(checkpoints),
                 way=way,
                 trained=trained,
+                leading=leading,
             )
 
             def matched() -> None:

@@ -147,7 +147,10 @@ def hold(members: Sequence[Member], whole: Windows, fold: I64, place: I64, k: in
     masked = np.ones(len(whole), np.bool_)
     masked[asked] = False
     tails = [
-        one.tail if one.counts else Tail.fit(np.where(masked, one.scores, np.nan), whole.weight) for one in members
+        one.tail
+        if one.counts or one.calibrated_on is not None
+        else Tail.fit(np.where(masked, one.scores, np.nan), whole.weight)
+        for one in members
     ]
     scores = np.stack([scores_of_whole(member, place) for member in members])
     chosen = asked[np.linspace(0, len(asked) - 1, min(MOST_CORRUPTED, len(asked))).astype(np.int64)]

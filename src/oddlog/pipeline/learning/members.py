@@ -55,6 +55,8 @@ class Member:
     anomalous : F64 [x]
         Of the windows labelled anomalous, by members that had not learned from them; NaN where there was none, and
         empty where the detector does not learn from labels.
+    calibrated_on : float, optional
+        How many usual windows the tail is of, where these are not the ones here (see `Calibrated`).
 
     """
 
@@ -66,6 +68,27 @@ class Member:
     counts: bool
     tail: Tail
     anomalous: F64 = field(default_factory=lambda: np.empty(0))
+    calibrated_on: float | None = None
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A member that was trained elsewhere, and calibrated on more usual windows than there are here.
+
+    Attributes
+    ----------
+    detector : Detector
+        Trained.
+    tail : Tail
+        Of its scores of usual windows that nobody has learned from, of all sites.
+    n_usual : float
+        How many these are.
+
+    """
+
+    detector: Detector
+    tail: Tail
+    n_usual: float
 
 
 @dataclass(frozen=True)
@@ -120,12 +143,12 @@ def fit_member(
     context: Context,
     options: Mapping[str, Any] = MappingProxyType({}),
     anomalous: Anomalous | None = None,
-    trained: Detector | None = None,
+    trained: Detector | Calibrated | None = None,
 ) -> Member:
     """Fit a member to usual windows [w], in order of time, counted or whole as it `reads_counts`.
 
     One that `needs_labels` is fitted to the `anomalous` windows too. One that was `trained` elsewhere, on no window of
-    the last 15 %, is calibrated as it is.
+    the last 15 %, is calibrated as it is; one that is `Calibrated` keeps its tail.
     """
     new = partial(create, name, context.seed, **options)
     given = anomalous if needs_labels(name) else None
@@ -177,7 +200,7 @@ def _held_out(
     windows: Windows,
     context: Context,
     anomalous: Anomalous | None = None,
-    trained: Detector | None = None,
+    trained: Detector | Calibrated | None = None,
 ) -> Member:
     share = shares(windows.weight)
     once, of_window = _once_a_share(name, windows, share, context)
@@ -191,13 +214,16 @@ def _held_out(
         some = anomalous.windows.take(~late)
         label = np.repeat(np.array([0, 1], np.int8), [len(learned), len(some)])
         learned = Windows.concat([learned, some])
-    detector = trained or new().fit(learned, context, label, validation=validation if len(validation) else None)
+    given = trained.detector if isinstance(trained, Calibrated) else trained
+    detector = given or new().fit(learned, context, label, validation=validation if len(validation) else None)
     scores, asked = np.full(len(once), np.nan), share == HELD_OUT
     scores[part == HELD_OUT] = detector.score(once.take(part == HELD_OUT)).window
     scores = scores[of_window]
     told = np.full(len(late), np.nan)
     if anomalous is not None:
         told[late] = detector.score(anomalous.windows.take(late)).window
+    if isinstance(trained, Calibrated):
+        return Member(name, detector, detector, scores, asked, reads_counts(name), trained.tail, told, trained.n_usual)
     tail = Tail.fit(scores, windows.weight)
     return Member(name, detector, detector, scores, asked, reads_counts(name), tail, told)
 

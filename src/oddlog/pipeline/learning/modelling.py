@@ -55,6 +55,8 @@ class Fitting:
         By view, what labels its windows by what people have said.
     trained : mapping
         By name, members of the first view that were trained elsewhere; no other view has them.
+    leading : tuple of str
+        Those of them that make the first view's verdict, and `names` are its candidates; none if empty.
 
     """
 
@@ -73,6 +75,7 @@ class Fitting:
     way: Way = DEFAULT_WAY
     answered: Mapping[str, Answered] = field(default_factory=dict)
     trained: Trained = field(default_factory=dict)
+    leading: tuple[str, ...] = ()
     matched: int = 0
     matched_anomalous: int = 0
     example: str = ""
@@ -167,7 +170,8 @@ class Fitting:
         if self.older is not None:
             old = next(view for view in self.older.views if view.name == name)
             shares, rate = _widest(shares, old.usual.concentration, k), old.rate
-        named = (self.names, rate, self.recurring, shares, self.say, self._candidates(name), self._options_of(name))
+        voting, tried = self._voting(name)
+        named = (voting, rate, self.recurring, shares, self.say, tried, self._options_of(name))
         trained = self.trained if self._is_first(name) else {}
         return learn_view(name, cut, gathered, self.context, *named, self.way, trained)
 
@@ -196,6 +200,13 @@ class Fitting:
                     self.shares.add(events, windows)
             gathering.add(windows)
         return cut, gathering, begun
+
+    def _voting(self, view: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return who votes in a view, and who is tried."""
+        tried = self._candidates(view)
+        if not (self.leading and self._is_first(view)):
+            return self.names, tried
+        return self.leading, tuple(name for name in (*self.names, *tried) if name not in self.leading)
 
     def _candidates(self, view: str) -> tuple[str, ...]:
         """Return who is tried on a view. What an address does within ten minutes has no order to learn."""

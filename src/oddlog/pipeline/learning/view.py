@@ -20,6 +20,7 @@ from oddlog.pipeline.learning.joining import Judged, hold, judge
 from oddlog.pipeline.learning.known import Known
 from oddlog.pipeline.learning.members import (
     Anomalous,
+    Calibrated,
     Member,
     fit_member,
     joint_scores,
@@ -36,7 +37,7 @@ FEWEST_WINDOWS = 10
 FEWEST_FOR_CANDIDATES = 100  # below, 15 % of the windows are too few to tell rare from common
 Recurring = Literal["usual", "odd"]
 Options = Mapping[str, Mapping[str, Any]]  # of detectors by name: what goes to their constructors
-Trained = Mapping[str, Detector]  # by name: members that were trained elsewhere, as sites train them together
+Trained = Mapping[str, Detector | Calibrated]  # by name: members that were trained elsewhere, as sites do together
 VALIDATION_SHARE = 0.15  # of the time, at its end: where labels choose the threshold
 
 
@@ -204,14 +205,13 @@ def learn_view(
     voting = [member.name for member in members if member.name in names or judged[member.name].joined]
     votes = np.array([member.name in voting for member in members])
     scores, weight = joint_scores(members, votes, usual.place, usual.counted.weight, usual.whole.weight)
-    voices = voices_of([member.name for member in members])
-    calibrator = Calibrator().fit_verdict([member.tail for member in members], votes, scores, weight, voices)
+    calibrator = _verdict(members, votes, scores, weight, facts)
     threshold = way.of(calibrator, scores, weight, rate)
     if way.kind == "sigma":
         rate = calibrator.rate_above(threshold)
     facts |= {"members": voting, "rate": rate, "usual": float(usual.counted.weight.sum()), "threshold_by": str(way)}
-    facts["shown"] = [name for name in judged if name not in voting]
-    facts["joining"] = {name: one.facts() for name, one in judged.items()}
+    joining = {name: one.facts() for name, one in judged.items()}
+    facts |= {"shown": [name for name in judged if name not in voting], "joining": joining}
     lowest = lowest_rate(calibrator.n_usual)
     if rate < lowest and way.kind != "sigma":
         facts["notes"].append(
@@ -312,6 +312,16 @@ def _told(name: str, options: Options, cut: Cut, say: Callable[[str, int], None]
     return {**options, name: {**options.get(name, {}), "progress": progress}}
 
 
+def _verdict(members: Sequence[Member], votes: Bool, scores: F64, weight: F64, facts: dict[str, Any]) -> Calibrator:
+    """Return the calibrated verdict, and note if it stands on usual windows of all sites: if its one member does."""
+    voices = voices_of([member.name for member in members])
+    calibrator = Calibrator().fit_verdict([member.tail for member in members], votes, scores, weight, voices)
+    voters = [member for member, voting in zip(members, votes, strict=True) if voting]
+    if len(voters) == 1 and voters[0].calibrated_on is not None:
+        calibrator.n_usual = facts["pooled"] = voters[0].calibrated_on
+    return calibrator
+
+
 def _with_labels(
     view: View, gathered: Gathered, usual: _Usual, members: Sequence[Member], facts: dict[str, Any]
 ) -> View:
@@ -377,7 +387,8 @@ def _says(cut: Cut, facts: dict[str, Any]) -> str:
     if facts["recurring"]:
         parts.append("what recurs among these is taken as usual (--recurring odd: it is not)")
     shown = f" (shown beside them: {', '.join(facts['shown'])})" if facts["shown"] else ""
-    return f"{', '.join(parts)}; {', '.join(facts['members'])}{shown}; {_odd(facts)}"
+    pooled = f" (calibrated on {facts['pooled']:,.0f} of all sites)" if "pooled" in facts else ""
+    return f"{', '.join(parts)}; {', '.join(facts['members'])}{pooled}{shown}; {_odd(facts)}"
 
 
 def _odd(facts: dict[str, Any]) -> str:
