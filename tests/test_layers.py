@@ -34,7 +34,7 @@ MAY = {
     "evaluation": STAGES | {"types", "errors", "plugins", "config", "pipeline", "model", "datasets", "feedback"},
     "reports": STAGES | {"types", "errors", "pipeline", "model", "evaluation"},  # the same figures of labels
     "training": {"types", "errors", "plugins", "detectors"},
-    "federated": {"types", "errors", "pipeline", "detectors", "features", "model", "plugins"},
+    "federated": {"types", "errors", "pipeline", "detectors", "features", "model", "plugins", "calibration"},
     "testing": {"types", "errors", "formats", "detectors"},
 }
 HEAVY = ("torch", "sklearn", "onnx", "onnxscript", "scipy", "pandas", "pyarrow", "flwr", "cryptography", "Crypto")
