@@ -25,6 +25,7 @@ from oddlog.evaluation.catalogue import Catalogue, write_rows
 from oddlog.evaluation.judging import Judging
 from oddlog.evaluation.localising import line_table
 from oddlog.evaluation.protocols import Split, split
+from oddlog.evaluation.wording import Wording
 from oddlog.model import Model
 from oddlog.pipeline import detect, fit
 from oddlog.pipeline.judging.detection import Detection, Part
@@ -87,6 +88,8 @@ class Outcome:
         What the product told of each part, where answers are to be given.
     rows : mapping
         Row of each line of each file that was judged.
+    wording : Wording
+        Says in words what windows are that are odd, or anomalous.
 
     """
 
@@ -99,6 +102,7 @@ class Outcome:
     lines: pl.DataFrame | None = None
     parts: tuple[Part, ...] = ()
     rows: Mapping[str, I64] = field(default_factory=dict)
+    wording: Wording = field(default_factory=Wording)
 
 
 def run(cell: Cell, of: LogSet, catalogue: Catalogue, folder: Path | None = None) -> Outcome:
@@ -119,7 +123,8 @@ def run(cell: Cell, of: LogSet, catalogue: Catalogue, folder: Path | None = None
         rows = write_rows(of, catalogue.sources, catalogue.lines, parts.test, root / "test")
         scores = root / "lines.parquet" if catalogue.labelled_by == "line" or of.incidents else None
         written = time.process_time()
-        judging, told = Judging(catalogue, rows), []
+        wording = Wording()
+        judging, told = Judging(catalogue, rows, wording), []
 
         def each(part: Part) -> None:
             judging.add(part)
@@ -130,7 +135,7 @@ def run(cell: Cell, of: LogSet, catalogue: Catalogue, folder: Path | None = None
         judged = time.process_time()
         lines = None if scores is None else line_table(scores, rows, catalogue)
     costs = (learned - began, judged - written)
-    return Outcome(judging.judged(), parts, model, found, *costs, lines, tuple(told), rows)
+    return Outcome(judging.judged(), parts, model, found, *costs, lines, tuple(told), rows, wording)
 
 
 def learn(cell: Cell, of: LogSet, catalogue: Catalogue, parts: Split, root: Path) -> Model:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from oddlog.evaluation.catalogue import Catalogue
+from oddlog.evaluation.wording import Wording
 from oddlog.features.hashing import mix, sums_of
 from oddlog.pipeline.judging.detection import Part
 from oddlog.pipeline.learning.distinct import sequence_hash
@@ -44,14 +45,17 @@ class Judging:
         Of the set.
     rows : mapping
         Row of each line of each file that is judged.
+    wording : Wording, optional
+        Is shown each window that is odd or labelled anomalous.
 
     """
 
-    def __init__(self, catalogue: Catalogue, rows: Mapping[str, I64]) -> None:
+    def __init__(self, catalogue: Catalogue, rows: Mapping[str, I64], wording: Wording | None = None) -> None:
         self._label = np.append(catalogue.label, np.int8(-1))
         self._case = np.append(catalogue.case, -1)
         self._case_label = np.append(catalogue.case_label, np.int8(-1)) if catalogue.by_session else None
         self._rows = rows
+        self._wording = wording
         self._parts = [pl.DataFrame(schema=JUDGED)]
 
     def add(self, part: Part) -> None:
@@ -65,6 +69,9 @@ class Judging:
         label = np.maximum.reduceat(self._label[rows], first)
         if self._case_label is not None:  # part of a session has the label of the whole
             label = np.where(case >= 0, self._case_label[case], label)
+        pattern = set_hash(windows)
+        if self._wording is not None:
+            self._wording.add(part, pattern, part.verdict["is_anomaly"].to_numpy() | (label == 1))
         frame = part.verdict.select(
             pl.lit(part.view.name).alias("view"),
             "key",
@@ -78,7 +85,7 @@ class Judging:
             "threshold",
             pl.col("is_anomaly").alias("odd"),
             pl.Series("alike", content_hash(windows)),
-            pl.Series("pattern", set_hash(windows)),
+            pl.Series("pattern", pattern),
         )
         self._parts.append(frame.match_to_schema(JUDGED))
 

@@ -19,10 +19,12 @@ import orjson
 from oddlog.datasets import About, LogSet
 from oddlog.errors import OddlogError
 from oddlog.evaluation.bench import load_catalogue
-from oddlog.evaluation.cells import Cell, needs_labels, run
+from oddlog.evaluation.catalogue import Catalogue
+from oddlog.evaluation.cells import Cell, Outcome, needs_labels, run
+from oddlog.evaluation.frozen import digest
 from oddlog.evaluation.prequential import after_answers
 from oddlog.evaluation.results import Store, versions
-from oddlog.evaluation.scoring import every_figure
+from oddlog.evaluation.scoring import cases_of, every_figure
 
 
 def main(path: str) -> None:
@@ -68,6 +70,8 @@ def measured(cell: Cell, job: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         "learned_from_labels": needs_labels(cell.detector),
         "figures": every_figure(done, of, catalogue),
         "answers": answers,
+        "told": _told(done, proportion, catalogue),
+        "default": digest(),
         "about": {"title": of.about.title, "terms": of.about.terms, "development": of.about.development},
         "cost": cost,
         "learned": {name: facts.get("says", "") for name, facts in done.model.training["views"].items()},
@@ -75,6 +79,13 @@ def measured(cell: Cell, job: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         "notes": list(done.found.notes),
     }
     return told, done.judged
+
+
+def _told(done: Outcome, proportion: tuple[int, int], catalogue: Catalogue) -> dict[str, Any]:
+    """Return misses and false alarms in words, where labels say what they are."""
+    if catalogue.labelled_by == "none":
+        return {}
+    return done.wording.told(cases_of(done.judged, proportion, by_session=catalogue.by_session))
 
 
 _UNIT = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB here
