@@ -46,8 +46,10 @@ def test_lines_that_no_usual_session_has_are_found_and_incidents_seen_at_once(wi
     told = every_figure(run(CELL, with_lines, listed), with_lines, listed)
     assert told["anomalous_lines"] == 20
     assert (told["line_recall"], told["false_lines_per_1000"], told["line_roc_auc"]) == (1.0, 0.0, 1.0)
+    assert (told["pressing_f1"], told["pressing_roc_auc"], told["pressing_oracle_f1"]) == (1.0, 1.0, 1.0)
     assert (told["incidents"], told["incidents_seen"], told["lines_to_detection"]) == (10, 1.0, 0.0)
     assert 0 <= told["time_to_detection_s"] < 1
+    assert (told["incidents_within_1_s"], told["usual_lines_odd_per_1000"]) == (1.0, 0.0)
     assert (told["service_top_1"], told["service_top_3"]) == (1.0, 1.0)
     assert "host_top_1" not in told
 

@@ -61,7 +61,7 @@ def test_the_page_fetches_and_runs_nothing(folder: Path):
 def test_the_page_has_the_figures_where_they_can_be_drawn(folder: Path):
     pytest.importorskip("matplotlib")
     text = write_reports(folder)[1].read_text()
-    assert text.count("data:image/svg+xml;base64,") == 2 * 4 + 1
+    assert text.count("data:image/svg+xml;base64,") == 2 * 5 + 1
 
 
 def test_without_the_extra_the_tables_are_written_and_say_so(folder: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from naive import metrics as naive
 from oddlog.evaluation import metrics
-from oddlog.evaluation.resampling import auc_interval, f1_interval, holm, paired_test, time_blocks
+from oddlog.evaluation.resampling import auc_interval, f1_difference, f1_interval, holm, paired_test, time_blocks
 
 
 def drawn(seed: int, n: int = 400, better: float = 0.0) -> tuple[np.ndarray, ...]:
@@ -75,3 +75,15 @@ def test_without_an_anomaly_there_is_no_interval_of_the_area():
 
 def test_stretches_of_time_hold_as_many_windows_each():
     assert time_blocks(np.array([40, 10, 30, 20]), 2).tolist() == [1, 0, 1, 0]
+
+
+def test_a_difference_of_a_detector_to_itself_is_nothing_and_to_a_worse_one_is_above_it():
+    label = np.repeat([1, 0], [50, 150]).astype(np.int8)
+    good, bad = label == 1, np.zeros(200, np.bool_)
+    weight, block = np.ones(200), np.arange(200)
+    assert f1_difference(good, good, label, weight, block) == (0.0, 0.0, 0.0)
+    assert f1_difference(good, bad, label, weight, block) == (1.0, 1.0, 1.0)
+    bad[:40] = True
+    seen, low, high = f1_difference(good, bad, label, weight, block)
+    assert seen == pytest.approx(1 - 80 / 90)
+    assert 0 < low < seen < high

@@ -94,7 +94,15 @@ def run(
 
 
 @app.command("report")
-def report(folder: Annotated[Path, FOLDER] = Path("bench")) -> None:
+def report(
+    folder: Annotated[Path, FOLDER] = Path("bench"),
+    also: Annotated[
+        list[Path] | None, typer.Option("--also", help="A folder of another bench, told beside; may be repeated.")
+    ] = None,
+    goals: Annotated[
+        Path | None, typer.Option(help="A file of goals and plans (TOML): the report says what came of them.")
+    ] = None,
+) -> None:
     """Write the report of what is finished: Markdown, and one HTML page with figures.
 
     [dim]Example: oddlog bench report -o bench[/dim]
@@ -103,7 +111,8 @@ def report(folder: Annotated[Path, FOLDER] = Path("bench")) -> None:
     from oddlog.evaluation.report import write_reports
 
     with show.until_nobody_reads():
-        show.console().print(f"Written: {', '.join(str(path) for path in write_reports(folder))}", markup=False)
+        written = write_reports(folder, also or [], goals)
+        show.console().print(f"Written: {', '.join(str(path) for path in written)}", markup=False)
 
 
 def _split(text: str, by: str) -> list[str]:

@@ -14,7 +14,10 @@ And the bench, which asks how well a detector does on a labelled set. One file a
     prequential   what answers are worth
     bench         all cells, each in a process of its own (`worker`)
     results       what is left on disk
-    report        tables, figures (`plots`), one page (`page`)
+    wording       misses and false alarms in words
+    report        tables (`tables`, `showing`), figures (`plots`), one page (`page`)
+    goals         what was promised and planned, and what came of it
+    frozen        the default that `fit` ships, written down beforehand
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from oddlog.evaluation.catalogue import Catalogue
 from oddlog.types import I64
 
 TOP = (1, 3)
+SOON_S = (1, 10, 60)
 DETECTED = ("time_to_detection_s", "lines_to_detection")
 
 
@@ -67,6 +68,24 @@ def line_figures(lines: pl.DataFrame) -> dict[str, Any]:
     }
 
 
+def pressing_figures(lines: pl.DataFrame) -> dict[str, Any]:
+    """Return how well the most pressing line of a case says what the case is: novelty x level x words.
+
+    The score of a case is that of its most pressing line; it is odd if one of its lines is odd by itself.
+    """
+    by_case = (
+        lines.filter(pl.col("case") >= 0, pl.col("label") >= 0)
+        .group_by("case", maintain_order=True)
+        .agg(pl.col("score").max(), pl.col("odd").any(), pl.col("label").max())
+    )
+    label, score = by_case["label"].to_numpy(), by_case["score"].fill_null(float("nan")).to_numpy()
+    return {
+        "pressing_f1": metrics.counted(by_case["odd"].to_numpy(), label).f1,
+        "pressing_roc_auc": metrics.roc_auc(score, label),
+        "pressing_oracle_f1": metrics.oracle(score, label)[0],
+    }
+
+
 def incident_figures(lines: pl.DataFrame, incidents: Path, catalogue: Catalogue) -> dict[str, Any]:
     """Return how soon labelled incidents are seen, and whether the right service and host are named.
 
@@ -96,12 +115,20 @@ def incident_figures(lines: pl.DataFrame, incidents: Path, catalogue: Catalogue)
     seen = [one for one in waits if one is not None]
     if waits:
         told["incidents_seen"] = len(seen) / len(waits)
+        told |= {f"incidents_within_{s}_s": sum(wait <= s for wait, _ in seen) / len(waits) for s in SOON_S}
+        told["usual_lines_odd_per_1000"] = _per_1000(lines)
     for name, values in zip(DETECTED, zip(*seen, strict=True), strict=False):
         told |= {name: float(np.median(values)), f"{name}_90": float(np.quantile(values, 0.9))}
     for what, names in truth.items():
         ranked = [_as_truth(one, true) for one, true in zip(named[what], names, strict=True)]
         told |= {f"{what}_top_{k}": metrics.top(ranked, names, k) for k in TOP if names}
     return told
+
+
+def _per_1000(lines: pl.DataFrame) -> float:
+    """Return how many of a thousand lines of usual cases, or usual lines, are odd."""
+    usual = lines.filter(pl.col("label") == 0)
+    return 1_000 * int(usual["odd"].sum()) / len(usual) if len(usual) else float("nan")
 
 
 def _wait(lines: pl.DataFrame, start_us: int) -> tuple[float, int] | None:

@@ -166,6 +166,31 @@ def by_pattern(score: F64, odd: Bool, label: I8, pattern: U64) -> tuple[I64, F64
     return np.arange(len(first) + 1), np.append(0.0, np.cumsum(brings) / anomalies)
 
 
+def by_day(score: F64, odd: Bool, label: I8, pattern: U64, day: I64) -> tuple[I64, I64]:
+    """Return the rank [x] of each pattern among those first odd on the same day, and the anomalies that it holds.
+
+    Ranks count from 0, the highest score of that day first. A pattern holds the anomalous cases that are odd, of its
+    first day and of later ones.
+    """
+    alerts = np.flatnonzero(odd)
+    if not len(alerts):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    _, inverse = np.unique(pattern[alerts], return_inverse=True)
+    n = int(inverse.max()) + 1
+    first = np.full(n, np.iinfo(np.int64).max)
+    np.minimum.at(first, inverse, day[alerts])
+    value = np.nan_to_num(score[alerts], nan=-np.inf)
+    top = np.full(n, -np.inf)
+    on_first = day[alerts] == first[inverse]
+    np.maximum.at(top, inverse[on_first], value[on_first])
+    brings = np.bincount(inverse, label[alerts] == 1, minlength=n).astype(np.int64)
+    order = np.lexsort((-top, first))
+    begins = np.searchsorted(first[order], first[order])
+    rank = np.empty(n, np.int64)
+    rank[order] = np.arange(n) - begins
+    return rank, brings
+
+
 def distinct(alike: U64, label: I8) -> I64:
     """Return the first case of each distinct content and label: what is left when duplicates count once."""
     pairs = np.stack([alike, label.astype(np.int64).astype(np.uint64)])

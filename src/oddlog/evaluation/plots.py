@@ -30,6 +30,7 @@ MOST = len(COLOURS)
 COLOUR_USUAL, COLOUR_ODD = "#56B4E9", "#D55E00"
 BINS = 40
 MOST_PATTERNS = 200
+MOST_A_DAY = 50
 SIZE = (6.4, 4.4)  # inches
 
 
@@ -164,6 +165,28 @@ def patterns(curves: Sequence[Curve]) -> bytes:
         axes.set_xlim(0, most * 1.02)
         axes.set_ylim(0, 1.02)
         _finish(axes, "patterns shown, most pressing first", "recall", "lower right")
+
+    return svg(draw)
+
+
+def patterns_a_day(curves: Sequence[Curve]) -> bytes:
+    """Return recall against the number of patterns of each day that somebody looks at, the most pressing first."""
+
+    def draw(axes: Axes) -> None:
+        most = 1
+        for i, one in enumerate(curves[:MOST]):
+            cases = one.cases
+            if not len(cases):
+                continue
+            day = (cases.start - cases.start.min()) // metrics.US_PER_DAY
+            rank, brings = metrics.by_day(cases.score, cases.odd, cases.label, cases.pattern, day)
+            held = np.bincount(rank, brings)[:MOST_A_DAY] if len(rank) else np.zeros(0)
+            recall = np.append(0.0, np.cumsum(held)) / max(float((cases.label == 1).sum()), 1.0)
+            most = max(most, len(held))
+            _line(axes, i, np.arange(len(recall), dtype=np.float64), recall, one.name, drawstyle="steps-post")
+        axes.set_xlim(0, most * 1.02)
+        axes.set_ylim(0, 1.02)
+        _finish(axes, "patterns looked at a day, most pressing first", "recall", "lower right")
 
     return svg(draw)
 

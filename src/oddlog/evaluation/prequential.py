@@ -23,6 +23,7 @@ import polars as pl
 from oddlog.evaluation import metrics
 from oddlog.evaluation.catalogue import Catalogue
 from oddlog.evaluation.judging import Judging
+from oddlog.evaluation.resampling import f1_interval
 from oddlog.evaluation.scoring import Cases, cases_of
 from oddlog.feedback import Answer, Answers
 from oddlog.incidents import pattern_of
@@ -89,8 +90,11 @@ def _usual(parts: list[Part], key: str, end_us: int) -> Answer:
 
 def _figures(cases: Cases, first: Cases) -> dict[str, Any]:
     counts = metrics.counted(cases.odd, cases.label, cases.weight)
+    low, high = f1_interval(cases.odd, cases.label, cases.weight, cases.block)
     return {
         "f1": counts.f1,
+        "f1_low": low,
+        "f1_high": high,
         "precision": counts.precision,
         "recall": counts.recall,
         "false_alarms": int((cases.odd & (cases.label == 0)).sum()),

@@ -16,7 +16,7 @@ import hashlib
 import math
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -96,23 +96,15 @@ class Store:
         return pl.read_parquet(self.cells / f"{name}.parquet")
 
     def results(self) -> list[dict[str, Any]]:
-        """Return all results that can be read, with their names, in order of what was asked.
+        """Return all results that can be read, with their names and this folder, in order of what was asked.
 
         Of cells that ask the same, of an older state of the logs say, the one that was run last counts.
         """
-        paths = [path for path in self.cells.glob("*.json") if not path.name.startswith(".")]
-        paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name))
-        last: dict[bytes, dict[str, Any]] = {}
-        for path in paths:
-            result = self.result(path.stem)
-            if result is not None:
-                last[orjson.dumps(result["cell"], option=orjson.OPT_SORT_KEYS)] = result | {"name": path.stem}
-        found = list(last.values())
-        return sorted(found, key=lambda one: [str(one["cell"][name]).zfill(4) for name in NAMES])
+        return last_of([self])
 
     def summarise(self) -> pl.DataFrame:
         """Write `results.json` and `results.parquet`; return a row a cell."""
-        every = self.results()
+        every = [{key: value for key, value in one.items() if key not in ASIDE} for one in self.results()]
         (self.folder / "results.json").write_bytes(orjson.dumps(every, option=orjson.OPT_INDENT_2))
         rows = [
             {name: one["cell"][name] for name in NAMES}
@@ -124,6 +116,34 @@ class Store:
         if len(frame.columns):
             _written(self.folder / "results.parquet", frame)
         return frame
+
+
+ASIDE = ("folder", "mtime_ns")
+"""What a result is given while it is read, and is not written."""
+
+
+def last_of(stores: Sequence[Store]) -> list[dict[str, Any]]:
+    """Return the results of several folders, in order of what was asked.
+
+    Of those that ask the same, the one with most answers counts, then the one that was run last.
+    """
+    last: dict[bytes, dict[str, Any]] = {}
+    for store in stores:
+        for path in store.cells.glob("*.json"):
+            result = None if path.name.startswith(".") else store.result(path.stem)
+            if result is None:
+                continue
+            told = {"name": path.stem, "folder": str(store.folder), "mtime_ns": path.stat().st_mtime_ns}
+            result |= told
+            cell = {key: value for key, value in result["cell"].items() if key != "answers"}
+            asked = orjson.dumps(cell, option=orjson.OPT_SORT_KEYS)
+            if asked not in last or _weight(last[asked]) <= _weight(result):
+                last[asked] = result
+    return sorted(last.values(), key=lambda one: [str(one["cell"][name]).zfill(4) for name in NAMES])
+
+
+def _weight(one: dict[str, Any]) -> tuple[int, int, str]:
+    return int(one["cell"].get("answers", 0)), one["mtime_ns"], one["name"]
 
 
 def _written(path: Path, frame: pl.DataFrame) -> None:

@@ -12,11 +12,12 @@ from oddlog.datasets import LogSet
 from oddlog.evaluation import metrics
 from oddlog.evaluation.catalogue import Catalogue
 from oddlog.evaluation.cells import Outcome
-from oddlog.evaluation.localising import incident_figures, line_figures
+from oddlog.evaluation.localising import incident_figures, line_figures, pressing_figures
 from oddlog.evaluation.resampling import auc_interval, f1_interval, time_blocks
 from oddlog.types import F64, I8, I64, NO_TIME, U64, Bool
 
 PATTERNS_AT = (5, 10, 20, 50)
+PATTERNS_A_DAY_AT = (1, 3, 10, 30)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def every_figure(done: Outcome, of: LogSet, catalogue: Catalogue) -> dict[str, A
     cases = cases_of(done.judged, proportion, by_session=catalogue.by_session)
     told |= figures(cases) | against_control(done.judged, catalogue)
     if done.lines is not None:
-        told |= line_figures(done.lines) if catalogue.labelled_by == "line" else {}
+        if catalogue.labelled_by == "line":
+            told |= line_figures(done.lines) | pressing_figures(done.lines)
         told |= incident_figures(done.lines, of.incidents, catalogue) if of.incidents else {}
     return told
 
@@ -132,8 +134,14 @@ def against_control(judged: pl.DataFrame, catalogue: Catalogue) -> dict[str, Any
     if not (cases.label == 0).any() or not (cases.label == 1).any():
         return {}
     counts = metrics.counted(cases.odd, cases.label)
-    auc = metrics.roc_auc(cases.score, cases.label)
-    return {"control": int((cases.label == 0).sum()), "control_f1": counts.f1, "control_roc_auc": auc}
+    low, high = auc_interval(cases.score, cases.label, cases.weight, cases.block)
+    return {
+        "control": int((cases.label == 0).sum()),
+        "control_f1": counts.f1,
+        "control_roc_auc": metrics.roc_auc(cases.score, cases.label),
+        "control_roc_auc_low": low,
+        "control_roc_auc_high": high,
+    }
 
 
 def figures(cases: Cases) -> dict[str, Any]:
@@ -180,6 +188,23 @@ def _of_patterns(cases: Cases) -> dict[str, Any]:
     shown, recall = metrics.by_pattern(cases.score, cases.odd, cases.label, cases.pattern)
     at = {f"recall_at_{n}_patterns": float(recall[min(n, len(recall) - 1)]) for n in PATTERNS_AT}
     return {"patterns": int(shown[-1]), **at}
+
+
+def pattern_figures(cases: Cases) -> dict[str, Any]:
+    """Return how many patterns a day a person is shown, and the recall of the most pressing ones of each day.
+
+    Days are stretches of 24 hours from the first case on. A pattern is shown once, on the day it first is odd: whoever
+    has seen it knows it. Of each day the most pressing are looked at; those that are not are never looked at again.
+    """
+    timed = (cases.start != NO_TIME).all() and len(cases) > 0
+    anomalies = int((cases.label == 1).sum())
+    if not timed or not anomalies:
+        return {}
+    day = (cases.start - cases.start.min()) // metrics.US_PER_DAY
+    rank, brings = metrics.by_day(cases.score, cases.odd, cases.label, cases.pattern, day)
+    days = int(day.max()) + 1
+    at = {f"recall_at_{n}_patterns_a_day": float(brings[rank < n].sum()) / anomalies for n in PATTERNS_A_DAY_AT}
+    return {"days": days, "patterns_a_day": len(rank) / days, **at}
 
 
 def _of_distinct(cases: Cases) -> dict[str, Any]:

@@ -39,10 +39,15 @@ OF_LINES: tuple[Column, ...] = (
     ("recall", "line_recall", 3),
     ("ROC AUC", "line_roc_auc", 4),
     ("odd per 1,000 usual lines", "false_lines_per_1000", 2),
+    ("windows by their most pressing line: F1", "pressing_f1", 3),
+    ("ROC AUC", "pressing_roc_auc", 4),
+    ("oracle F1 (hindsight)", "pressing_oracle_f1", 3),
 )
 OF_INCIDENTS: tuple[Column, ...] = (
     ("incidents", "incidents", 0),
     ("seen", "incidents_seen", 2),
+    ("within 1 s", "incidents_within_1_s", 2),
+    ("odd per 1,000 usual lines", "usual_lines_odd_per_1000", 2),
     ("seconds, median", "time_to_detection_s", 1),
     ("seconds, 90 %", "time_to_detection_s_90", 1),
     ("lines, median", "lines_to_detection", 0),
@@ -88,7 +93,7 @@ def grouped(results: Sequence[Result], *names: str) -> dict[tuple[str, ...], lis
 def main_table(asked: Sequence[str], of: Sequence[Result], p_values: Mapping[str, float]) -> Table:
     """Return a row for each detector, over its seeds, the best F1 first."""
     first = of[0]["figures"]
-    title = _title(asked)
+    title = f"{title_of(asked)}{_whether_new(of[0])}"
     if "f1" not in first:
         says = f"{_says(of[0])} The set has no labels: nothing is known of right and wrong."
         return _by_detector(title, says, of, UNLABELLED)
@@ -110,14 +115,14 @@ def line_table(asked: Sequence[str], of: Sequence[Result]) -> Table | None:
         return None
     figures = some[0]["figures"]
     says = f"{figures['lines']:,} lines judged one by one, {figures['anomalous_lines']:,} anomalous."
-    return _by_detector(f"{_title(asked)}: lines", says, some, OF_LINES)
+    return _by_detector(f"{title_of(asked)}: lines", says, some, OF_LINES)
 
 
 def incident_table(asked: Sequence[str], of: Sequence[Result]) -> Table | None:
     """Return how soon incidents were seen, and what was named, where incidents are labelled."""
     some = [one for one in of if one["figures"].get("incidents")]
     says = "Seen at the first odd line that is labelled, seconds after the incident's start; named by the odd lines."
-    return _by_detector(f"{_title(asked)}: incidents", says, some, OF_INCIDENTS) if some else None
+    return _by_detector(f"{title_of(asked)}: incidents", says, some, OF_INCIDENTS) if some else None
 
 
 def prequential_table(asked: Sequence[str], of: Sequence[Result]) -> Table | None:
@@ -125,8 +130,11 @@ def prequential_table(asked: Sequence[str], of: Sequence[Result]) -> Table | Non
     some = [one for one in of if one.get("answers")]
     if not some:
         return None
-    rows = []
-    for one in some:
+    rows, silent = [], []
+    for one in sorted(some, key=lambda one: (-_or_least(_of(one, "f1")), one["cell"]["detector"])):
+        if len(one["answers"]) == 1:
+            silent.append(f"`{one['cell']['detector']}`")
+            continue
         given: list[dict[str, Any]] = one["answers"]
         last = given[-1]
         at = [_number(given[min(n, len(given) - 1)]["f1"], 3) for n in ANSWERS_AT]
@@ -143,7 +151,9 @@ def prequential_table(asked: Sequence[str], of: Sequence[Result]) -> Table | Non
     after = (f"F1 after {n}" for n in ANSWERS_AT)
     head = ("detector", "seed", *after, "answers used", "wrongly muted", "false alarms left")
     says = "Answered is the first false alarm that no answer covers, when its window ends; later windows heed it."
-    return Table(f"{_title(asked)}: answers", says, head, tuple(rows))
+    if silent:
+        says += f" Without a false alarm, and so without an answer: {', '.join(dict.fromkeys(silent))}."
+    return Table(f"{title_of(asked)}: answers", says, head, tuple(rows))
 
 
 def compared(curves: Sequence[Curve]) -> dict[str, float]:
@@ -171,7 +181,7 @@ def learning_curves(results: Sequence[Result]) -> list[tuple[Table, list[float],
                 for (detector,), each in grouped(some, "detector").items()
             }
             rows = tuple((f"`{one}`", *(_number(v, 3) for v in values)) for one, values in by_name.items())
-            title = f"{_title((name, protocol, recurring))}: F1 by what was learned from"
+            title = f"{title_of((name, protocol, recurring))}: F1 by what was learned from"
             table = Table(title, "", ("detector", *(f"{share:.0%}" for share in shares)), rows)
             made.append((table, shares, by_name))
     return made
@@ -192,17 +202,18 @@ def _share_of(one: Result) -> float | None:
     return float(options.get("share", 0.5)) if name in ("time", "time-usual") else None
 
 
-def _title(asked: Sequence[str]) -> str:
+def title_of(asked: Sequence[str]) -> str:
+    """Return what a table is of: set, protocol, and how what recurs was taken if not as usual."""
     return f"{asked[0]}, {asked[1]}{' --recurring odd' if asked[2] == 'odd' else ''}"
 
 
 def _whether_new(one: Result) -> str:
-    return " *Development*: looked at while oddlog was made." if one.get("about", {}).get("development") else ""
+    return ", development" if one.get("about", {}).get("development") else ""
 
 
 def _says(one: Result) -> str:
     says = one["split"]["says"]
-    return f"{says[0].upper()}{says[1:]}. {SEEN_BY[one['split']['labels']]}{_whether_new(one)}"
+    return f"{says[0].upper()}{says[1:]}. {SEEN_BY[one['split']['labels']]}"
 
 
 def _by_detector(
