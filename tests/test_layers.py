@@ -31,7 +31,9 @@ MAY = {
     "store": {"types", "errors"},
     "service": {"types", "sinks", "errors", "config", "sources", "pipeline", "model", "feedback", "store"},
     "model": {"types", "errors", "pipeline"},
-    "evaluation": STAGES | {"types", "errors", "plugins", "config", "pipeline", "model", "datasets", "feedback"},
+    "evaluation": STAGES
+    | {"types", "errors", "plugins", "config", "pipeline", "model", "datasets", "feedback"}
+    | {"detectors", "thresholds"},  # what `fit` ships, to be written down
     "reports": STAGES | {"types", "errors", "pipeline", "model", "evaluation"},  # the same figures of labels
     "training": {"types", "errors", "plugins", "detectors"},
     "federated": {"types", "errors", "pipeline", "detectors", "features", "model", "plugins", "calibration"},
