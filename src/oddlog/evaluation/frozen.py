@@ -21,29 +21,33 @@ from typing import Any
 
 import orjson
 
-from oddlog import calibration, incidents, plugins
+from oddlog import incidents, plugins
+from oddlog.calibration import enough, tail
 from oddlog.detectors import CANDIDATES, DEFAULT, NOT_OPTIONS, trim
 from oddlog.pipeline import fit
 from oddlog.pipeline.judging import views
-from oddlog.pipeline.learning import collecting, corrupting, fitting, joining, members
+from oddlog.pipeline.learning import collecting, corrupting, joining, members, modelling
 
 FILE = "frozen_default.json"
 OF_FIT = ("threshold", "recurring", "drop_duplicates", "rates", "false_alarms")
-RULES: Mapping[str, tuple[ModuleType, tuple[str, ...]]] = {
-    "trimming": (trim, ("SHARE", "MAX_SHARE", "MIN_SHARE", "STRETCH", "MAX_REFERENCES")),
-    "folds": (collecting, ("FOLDS",)),
-    "shares of members that are fitted once": (members, ("SHARES",)),
-    "calibration": (calibration, ("TAIL_FROM", "MIN_EXCESSES", "MIN_FOR_SHAPE", "MAX_SHAPE", "PER_RATE")),
-    "false alarms": (views, ("USUAL_RATE",)),
-    "false alarms a day": (fitting, ("READ_A_DAY",)),
-    "joining": (
-        joining,
-        ("RULE", "GAIN", "LOSS", "SLACK", "LEAST_JUDGED", "LEAST_TWINS", "MOST_CORRUPTED", "SEED"),
-    ),
-    "corrupting": (corrupting, ("LEAST_EVENTS", "SCALE", "LONGEST_PAUSES", "LEAST_DELAY_US")),
-    "order of lines": (views, ("NEWS_STRETCHES",)),
-    "order of incidents": (incidents, ("MOST_NOVEL", "WORDS_FACTOR")),
+RULES: Mapping[str, Mapping[ModuleType, tuple[str, ...]]] = {
+    "trimming": {trim: ("SHARE", "MAX_SHARE", "MIN_SHARE", "STRETCH", "MAX_REFERENCES")},
+    "folds": {collecting: ("FOLDS",)},
+    "shares of members that are fitted once": {members: ("SHARES",)},
+    "calibration": {
+        tail: ("TAIL_FROM", "MIN_EXCESSES", "MIN_FOR_SHAPE", "MAX_SHAPE"),
+        enough: ("PER_RATE",),
+    },
+    "false alarms": {views: ("USUAL_RATE",)},
+    "false alarms a day": {modelling: ("READ_A_DAY",)},
+    "joining": {
+        joining: ("RULE", "GAIN", "LOSS", "SLACK", "LEAST_JUDGED", "LEAST_TWINS", "MOST_CORRUPTED", "SEED"),
+    },
+    "corrupting": {corrupting: ("LEAST_EVENTS", "SCALE", "LONGEST_PAUSES", "LEAST_DELAY_US")},
+    "order of lines": {views: ("NEWS_STRETCHES",)},
+    "order of incidents": {incidents: ("MOST_NOVEL", "WORDS_FACTOR")},
 }
+"""Constants by what they are for, and where they stand; where they stand is not part of what is frozen."""
 
 
 def shipped() -> dict[str, Any]:
@@ -55,7 +59,8 @@ def shipped() -> dict[str, Any]:
         "options": {name: _options(name) for name in (*DEFAULT, *CANDIDATES)},
         "fit": {name: takes[name].default for name in OF_FIT},
         "rules": {
-            what: {name: _plain(getattr(module, name)) for name in names} for what, (module, names) in RULES.items()
+            what: {name: _plain(getattr(module, name)) for module, names in of.items() for name in names}
+            for what, of in RULES.items()
         },
         "level factors": incidents.LEVEL_FACTOR.tolist(),
         "words.txt": hashlib.sha256(files("oddlog").joinpath("words.txt").read_bytes()).hexdigest(),
