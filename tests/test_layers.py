@@ -37,7 +37,7 @@ MAY = {
     "reports": STAGES | {"types", "errors", "pipeline", "model", "evaluation"},  # the same figures of labels
     "training": {"types", "errors", "plugins", "detectors"},
     "federated": {"types", "errors", "pipeline", "detectors", "features", "model", "plugins", "calibration"},
-    "testing": {"types", "errors", "formats", "detectors"},
+    "testing": {"types", "errors", "formats", "detectors", "sources"},
 }
 HEAVY = ("torch", "sklearn", "onnx", "onnxscript", "scipy", "pandas", "pyarrow", "flwr", "cryptography", "Crypto")
 

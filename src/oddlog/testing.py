@@ -17,6 +17,7 @@ import polars as pl
 
 from oddlog.errors import SinkRefusedError, SinkUnavailableError, UserError
 from oddlog.formats.checks import check_format
+from oddlog.sources.checks import check_source
 from oddlog.types import (
     I8,
     LEVELS,
@@ -39,6 +40,7 @@ __all__ = [
     "check_detector",
     "check_format",
     "check_sink",
+    "check_source",
     "context",
     "planted_windows",
     "usual_windows",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -125,3 +126,55 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing_half_written(
     spool.append([("a", ["after"])])
     assert texts(spool) == ["before", "after"]
     spool.close()
+
+
+def test_marks_are_durable_with_their_lines_through_restarts_and_removed_segments(tmp_path: Path):
+    spool = Spool(tmp_path, Tally(), segment_bytes=200)
+    spool.append([("a", ["one"])], {"loki": {"cursor": 1}})
+    for i in range(20):
+        spool.append([("a", ["x" * 50])], {"tail": {"a.log": i, "gone.log": i if i < 3 else None}})
+    texts(spool)
+    spool.commit(21)
+    assert len(list(tmp_path.glob("*.spool"))) < 3
+    spool.close()
+    again = Spool(tmp_path, Tally(), segment_bytes=200)
+    assert (again.marks("loki"), again.marks("tail"), again.marks("kafka")) == ({"cursor": 1}, {"a.log": 19}, {})
+    again.close()
+
+
+def test_marks_are_not_torn_from_their_lines(tmp_path: Path):
+    spool = Spool(tmp_path, Tally())
+    spool.append([("a", ["one"])], {"loki": {"cursor": 1}})
+    spool.append([("a", ["two"])], {"loki": {"cursor": 2}})
+    spool.close()
+    (path,) = tmp_path.glob("*.spool")
+    os.truncate(path, path.stat().st_size - 1)
+    again = Spool(tmp_path, Tally())
+    assert (texts(again), again.marks("loki")) == (["one"], {"cursor": 1})
+    again.close()
+
+
+def test_marks_survive_a_segment_that_was_begun_and_never_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    spool = Spool(tmp_path, Tally(), segment_bytes=10)
+    spool.append([("a", ["one"])], {"loki": {"cursor": 1}})
+    sync = os.fsync
+
+    def full(descriptor: int) -> None:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(28, "No space left on device")
+        sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spool_module.os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            spool.append([("a", ["two"])], {"loki": {"cursor": 2}})
+    texts(spool)
+    spool.commit(1)
+    spool.close()
+    again = Spool(tmp_path, Tally(), segment_bytes=10)
+    assert again.marks("loki") == {"cursor": 1}
+    again.append([("a", ["two"])], {"loki": {"cursor": 2}})
+    again.close()
+    last = Spool(tmp_path, Tally())
+    assert last.marks("loki") == {"cursor": 2}
+    last.close()

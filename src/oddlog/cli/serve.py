@@ -31,6 +31,13 @@ def serve(
         list[str] | None,
         typer.Option(help="Where incidents go: webhook+URL, slack+URL, alertmanager+URL, file:PATH; may be repeated."),
     ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="What to follow besides: files, globs, directories, journald://; may be repeated."),
+    ] = None,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Also judge what a --source holds already, not only what comes now.")
+    ] = False,
     syslog: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,13 +69,11 @@ def serve(
         raise MissingExtraError("oddlog serve", "service") from error
     from oddlog.service.api import make_app
     from oddlog.service.dispatching import Dispatcher
-    from oddlog.service.intakes import Intake
+    from oddlog.service.intakes import Intake, open_intakes
     from oddlog.service.models import Models
     from oddlog.service.worker import Worker
     from oddlog.sinks import parse
-    from oddlog.sources.addresses import parse_address
     from oddlog.sources.spool import Spool
-    from oddlog.sources.syslog import SyslogServer
     from oddlog.store import Store
     from oddlog.types import Tally
 
@@ -77,7 +82,6 @@ def serve(
             f"Whoever reaches {host} could push lines and read incidents.", "Give --token, or listen at 127.0.0.1."
         )
     sinks = [parse(text) for text in sink or ()]
-    addresses = [parse_address(text) for text in syslog or ()]
     prepare()
     tally = Tally()
     opening = beginning.Opening(model, data, exclude, parse_duration(lateness), tally)
@@ -88,8 +92,8 @@ def serve(
     names = [one.name for one in sinks]
     worker = Worker(spool, stream, store, sinks=names, heed=heed, models=models)
     dispatcher = Dispatcher(store, sinks)
-    intakes = [SyslogServer(addresses, spool.append)] if addresses else []
-    places = [f"http://{host}:{port}", *(place for one in intakes for place in one.places)]
+    intakes, listening = open_intakes(spool, syslog or (), source or (), from_start=from_start)
+    places = [f"http://{host}:{port}", *listening]
     threads: list[Intake | Worker | Dispatcher] = [*intakes, worker, dispatcher]
     for one in reversed(threads):
         one.start()

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     import polars as pl
 
     from oddlog.pipeline.live.streaming import Pushed, Streaming
-    from oddlog.sources import Pipe, Tail
+    from oddlog.sources import Pipe
+    from oddlog.sources.opening import Resumable
     from oddlog.types import LiveIncident, State, Tally
 
 STDIN = "-"
 
 
 def watch(
-    paths: Annotated[list[str], typer.Argument(help="Files, globs, directories to follow, or - for standard input.")],
+    paths: Annotated[list[str], typer.Argument(help="Files, globs, directories to follow, a URL (journald://), or -.")],
     model: Annotated[
         Path, typer.Option("-m", "--model", help="A model made by oddlog fit; one that is not there is learned first.")
     ] = Path("oddlog.model"),
@@ -84,30 +85,36 @@ def watch(
         show.print_tally(stream.tally)
 
 
-def _source(paths: list[str], tally: Tally, noted: State | None, *, from_start: bool) -> Pipe | Tail:
+def _source(paths: list[str], tally: Tally, noted: State | None, *, from_start: bool) -> Pipe | Resumable:
     """Return what brings the lines."""
-    from oddlog.sources import Pipe, Tail
+    from oddlog.sources import Pipe
+    from oddlog.sources.opening import open_sources
 
     if STDIN in paths:
         return Pipe(tally)
-    return Tail(paths, tally, from_start=from_start, places=resuming.places_of(noted))
+    return open_sources(paths, tally, position=resuming.places_of(noted) or None, from_start=from_start)
 
 
 def _save(
-    source: Pipe | Tail, stream: Streaming, resume: Path | None, noted: State | None
+    source: Pipe | Resumable, stream: Streaming, resume: Path | None, noted: State | None
 ) -> Callable[[], object] | None:
     """Have the stream go on where it was; return how to note where it is."""
     from oddlog.cli import show
-    from oddlog.sources import Tail
+    from oddlog.sources import Pipe
 
-    if resume is None or not isinstance(source, Tail):
+    if resume is None or isinstance(source, Pipe):
         return None
     show.tell_notes(resuming.restore(stream, noted))
-    return lambda: resuming.write(resume, stream, source.state(stream.places()))
+    return lambda: resuming.write(resume, stream, source.state(stream.places(), stream.earliest))
 
 
 def _learn(
-    source: Pipe | Tail, model: Path, format_: str, exclude: str, need: tuple[float, int], asked: Callable[[], bool]
+    source: Pipe | Resumable,
+    model: Path,
+    format_: str,
+    exclude: str,
+    need: tuple[float, int],
+    asked: Callable[[], bool],
 ) -> list[pl.DataFrame]:
     """Learn a first model; return what came meanwhile."""
     import tempfile

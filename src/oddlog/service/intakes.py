@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
 
+from oddlog.service.feeding import Feeder
+from oddlog.sources.addresses import parse_address
+from oddlog.sources.opening import Resumable, open_sources
+from oddlog.sources.spool import Spool
+from oddlog.sources.syslog import SyslogServer
 from oddlog.types import Tally
 
 
@@ -40,3 +47,36 @@ class Intake(Protocol):
     def stop(self) -> None:
         """Stop in order, before the spool is closed."""
         ...
+
+
+def open_intakes(
+    spool: Spool, syslog: Sequence[str] = (), sources: Sequence[str] = (), *, from_start: bool = False
+) -> tuple[list[Intake], list[str]]:
+    """Return what brings lines besides the endpoints, and where it listens.
+
+    Parameters
+    ----------
+    spool : Spool
+        Takes the lines.
+    syslog : sequence of str
+        Where to listen; see `oddlog.sources.addresses.parse_address`.
+    sources : sequence of str
+        Paths, globs and URLs; see `oddlog.sources.opening`.
+    from_start : bool
+        Read also what sources hold already, where they were not read before.
+
+    Raises
+    ------
+    UserError
+        If one of them makes no sense, or cannot be opened.
+
+    """
+    addresses = [parse_address(text) for text in syslog]
+    # Its marks stand under what was written: a glob goes on where it was, another one begins anew.
+    feeders = [Feeder(text, spool, partial(_opened, text, from_start=from_start)) for text in sources]
+    listening = [SyslogServer(addresses, spool.append)] if addresses else []
+    return [*feeders, *listening], [place for one in listening for place in one.places]
+
+
+def _opened(text: str, tally: Tally, position: Mapping[str, Any] | None, *, from_start: bool) -> Resumable:
+    return open_sources([text], tally, position=position, from_start=from_start)

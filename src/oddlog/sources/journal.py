@@ -55,7 +55,7 @@ def as_json(pieces: Iterable[bytes], tally: Tally, source: str) -> Iterator[byte
         A value is longer than there are bytes, or than any may be; the entries before it have been yielded.
 
     """
-    reader = _Reader(tally, source)
+    reader = Reader(tally, source)
     for piece in pieces:
         done = reader.push(piece)
         if done:
@@ -65,7 +65,7 @@ def as_json(pieces: Iterable[bytes], tally: Tally, source: str) -> Iterator[byte
         raise BrokenStreamError("the journal ends in the middle of a field")
 
 
-class _Reader:
+class Reader:
     """Bytes in, whole entries out.
 
     Attributes

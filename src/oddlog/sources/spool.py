@@ -6,9 +6,11 @@
 
     segment  0000000000000001.spool      named by the number of its first line
     frame    length u32 · CRC-32 u32 · first line u64 · lines u32 · JSON [[source, [text, …]], …]
+             or JSON {"entries": […], "marks": {…}}
 
 Every line has a number of its own, for ever: its position and its line number. Appends of several threads share one
-write and one fsync.
+write and one fsync. Who pulls lines from elsewhere gives *marks* with them, how far it has come: both are durable at
+once, so that nothing is pulled twice. A segment begins with all marks there are.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ from oddlog.types import LINES, Batch, Tally
 
 Entries = Sequence[tuple[str, Sequence[str]]]
 """Texts by source, in order of arrival."""
+Marks = Mapping[str, Mapping[str, Any]]
+"""How far those have come who pull: by name, JSON values by part; None for a part that is no more."""
 
 MOST_BYTES = 1 << 30
 SEGMENT_BYTES = 64 << 20
@@ -61,6 +65,15 @@ class _Segment:
     size: int = 0
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """What is to be written."""
+
+    content: bytes
+    n: int
+    marks: Marks = field(default_factory=dict)
+
+
 class Spool:
     """A bounded, durable queue of lines. A `types.Source`, and what HTTP endpoints append to.
 
@@ -81,7 +94,8 @@ class Spool:
         self._folder, self._tally = folder, tally
         self._most, self._segment_bytes = most_bytes, segment_bytes
         self._changed = threading.Condition()
-        self._waiting: list[tuple[bytes, int]] = []  # JSON and number of lines
+        self._waiting: list[_Waiting] = []
+        self._marks: dict[str, dict[str, Any]] = {}
         self._waiting_bytes = 0
         self._turn = self._done = 0  # appends that were begun, and those that are durable
         self._failed: dict[int, OSError] = {}
@@ -106,10 +120,15 @@ class Spool:
         """How large it is on disk."""
         return sum(segment.size for segment in self._segments)
 
+    def marks(self, name: str) -> dict[str, Any]:
+        """Return the durable marks of one who pulls, by part; none if it never came this far."""
+        with self._changed:
+            return dict(self._marks.get(name, {}))
+
     # -- in --------------------------------------------------------------------------------------------------
 
-    def append(self, entries: Entries) -> int:
-        """Take in lines; return once they are durable, with how many they are.
+    def append(self, entries: Entries, marks: Marks | None = None) -> int:
+        """Take in lines, and how far who pulls them has come; return once they are durable, with how many they are.
 
         Raises
         ------
@@ -120,16 +139,16 @@ class Spool:
 
         """
         n = sum(len(texts) for _, texts in entries)
-        if not n:
+        if not n and not marks:
             return 0
-        content = orjson.dumps(entries)
+        new = _Waiting(orjson.dumps({"entries": entries, "marks": marks} if marks else entries), n, marks or {})
         with self._changed:
-            if self.n_bytes + self._waiting_bytes + len(content) > self._most:
+            if self.n_bytes + self._waiting_bytes + len(new.content) > self._most:
                 raise SpoolFullError(f"The spool holds {self.n_bytes >> 20} MiB that are not judged yet.", 5)
             self._turn += 1
             mine = self._turn
-            self._waiting.append((content, n))
-            self._waiting_bytes += len(content)
+            self._waiting.append(new)
+            self._waiting_bytes += len(new.content)
             while self._done < mine and self._leads:
                 self._changed.wait()
             if self._done < mine:
@@ -142,7 +161,7 @@ class Spool:
             raise OSError(error.errno, error.strerror)
         return n
 
-    def _write_for(self, taken: list[tuple[bytes, int]]) -> None:
+    def _write_for(self, taken: list[_Waiting]) -> None:
         """Write what several appends have brought, as the one that leads them."""
         failed: OSError | None = None
         try:
@@ -156,14 +175,16 @@ class Spool:
             self._leads = False
             self._changed.notify_all()
 
-    def _write(self, taken: list[tuple[bytes, int]]) -> None:
+    def _write(self, taken: list[_Waiting]) -> None:
         last = self._segments[-1]
         if last.size > self._segment_bytes:
             last = self._begin_segment()
         frames, number = [], self._next
-        for content, n in taken:
-            frames += [_HEAD.pack(len(content), zlib.crc32(content), number, n), content]
-            number += n
+        if not last.size and self._marks:
+            frames.append(_frame(orjson.dumps({"entries": [], "marks": self._marks}), number, 0))
+        for one in taken:
+            frames.append(_frame(one.content, number, one.n))
+            number += one.n
         data = b"".join(frames)
         try:
             written = 0
@@ -176,6 +197,8 @@ class Spool:
         with self._changed:
             last.size += len(data)
             self._next = number
+            for one in taken:
+                _take_marks(self._marks, one.marks)
 
     def _begin_segment(self) -> _Segment:
         segment = _Segment(self._folder / f"{self._next:016x}.spool", self._next)
@@ -197,8 +220,12 @@ class Spool:
             _sync_folder(self._folder)
         last = segments[-1]
         self._next, good = last.first, 0
-        for first, n, _, end in _frames(last.path, 0):
+        for first, n, content, end in _frames(last.path, 0):
             self._next, good = first + n, end
+            _take_marks(self._marks, _marks_in(content))
+        if not good and len(segments) > 1:  # begun, and not written to: the marks are in the one before
+            for _, _, content, _ in _frames(segments[-2].path, 0):
+                _take_marks(self._marks, _marks_in(content))
         if good < last.size:
             self._tally.add(TORN, example=f"{last.path.name} from byte {good}")
             os.truncate(last.path, good)
@@ -225,7 +252,7 @@ class Spool:
             if frame is None:
                 break
             first, n, content = frame
-            here = [(source, text) for source, some in orjson.loads(content) for text in some]
+            here = [(source, text) for source, some in _entries_in(content) for text in some]
             at = max(self._skip + 1 - first, 0)
             sources += [source for source, _ in here[at:]]
             texts += [text for _, text in here[at:]]
@@ -257,7 +284,9 @@ class Spool:
     def commit(self, position: Any) -> None:
         """Remove the segments all of whose lines are numbered up to `position`; the last one stays."""
         with self._changed:
-            gone = [a for a, b in zip(self._segments, self._segments[1:], strict=False) if b.first <= position + 1]
+            # Marks stand in every segment that was written to: the one before an empty one is kept for its marks.
+            pairs = zip(self._segments, self._segments[1:], strict=False)
+            gone = [one for one, after in pairs if after.first <= position + 1 and after.size]
             gone = [one for one in gone if one.first < self._reading[0]]
             self._segments = [one for one in self._segments if one not in gone]
         for one in gone:
@@ -266,6 +295,28 @@ class Spool:
     def close(self) -> None:
         """Close the segment that is written to."""
         self._file.close()
+
+
+def _frame(content: bytes, number: int, n: int) -> bytes:
+    return _HEAD.pack(len(content), zlib.crc32(content), number, n) + content
+
+
+def _entries_in(content: bytes) -> Entries:
+    found = orjson.loads(content)
+    entries: Entries = found["entries"] if isinstance(found, dict) else found
+    return entries
+
+
+def _marks_in(content: bytes) -> Marks:
+    return orjson.loads(content)["marks"] if content[:1] == b"{" else {}
+
+
+def _take_marks(known: dict[str, dict[str, Any]], new: Marks) -> None:
+    for name, parts in new.items():
+        mine = known.setdefault(name, {})
+        mine.update(parts)
+        for gone in [part for part, value in mine.items() if value is None]:
+            del mine[gone]
 
 
 def _frames(path: Path, offset: int) -> Iterator[tuple[int, int, bytes, int]]:

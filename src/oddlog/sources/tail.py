@@ -160,7 +160,9 @@ class Tail:
     def commit(self, position: Any) -> None:
         """Do nothing: files keep what was read."""
 
-    def state(self, places: Mapping[str, tuple[int, int]] | None = None) -> dict[str, Any]:
+    def state(
+        self, places: Mapping[str, tuple[int, int]] | None = None, _earliest: int | None = None
+    ) -> dict[str, Any]:
         """Return where to resume, as JSON.
 
         `places` gives (position, line) behind the last line of each source that has been dealt with; where it does
