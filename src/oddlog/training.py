@@ -213,9 +213,7 @@ def _search(name: str) -> tuple[Mapping[str, tuple[float, ...]], dict[str, float
         able = [other for other in plugins.found("oddlog.detectors") if _space(other)]
         raise ConfigError(f"There is nothing to search for in '{name}'.", did_you_mean(name, able))
     made: Any = create(name)
-    sizes = getattr(made, "sizes", {})
-    defaults = {option: sizes[option] if option in sizes else getattr(made, option) for option in space}
-    return space, defaults, int(made.steps)
+    return space, {option: getattr(made, option) for option in space}, int(made.steps)
 
 
 def _space(name: str) -> Mapping[str, tuple[float, ...]]:

@@ -11,7 +11,7 @@ from oddlog.detectors import kernel, ocsvm
 from oddlog.detectors.ocsvm import OneClassSVM
 from oddlog.errors import MissingExtraError
 from oddlog.features.counts import counts
-from oddlog.testing import context, planted_windows, usual_windows, windows
+from oddlog.testing import check_detector, context, planted_windows, usual_windows, windows
 from oddlog.types import Windows
 
 
@@ -53,3 +53,14 @@ def test_without_scikit_learn_the_error_names_the_extra(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "sklearn.svm", None)
     with pytest.raises(MissingExtraError, match=r"one-class SVM needs the extra 'train'.*pip install"):
         OneClassSVM().fit(usual_windows(), context())
+
+
+def test_raw_counts_are_what_the_largest_decide():
+    literal = OneClassSVM(paper=True).fit(usual_windows(), context())
+    check_detector(lambda: OneClassSVM(paper=True))
+    back = OneClassSVM.from_state(literal.state(), context())
+    assert np.array_equal(back.score(usual_windows(9)).window, literal.score(usual_windows(9)).window)
+    assert not np.array_equal(
+        OneClassSVM().fit(usual_windows(), context()).score(usual_windows(9)).window,
+        literal.score(usual_windows(9)).window,
+    )

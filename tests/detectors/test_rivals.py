@@ -106,6 +106,26 @@ def test_logrobust_knows_a_type_that_training_did_not_hold_by_its_text():
     assert usual < -1 < 1 < odd
 
 
+def test_the_first_paper_s_lstm_keeps_the_contract():
+    check_detector(lambda: create("lstm-one-hot", 5, steps=200, width=24, rate=1e-2))
+
+
+def test_one_hot_and_padded_is_judged_by_mean_and_three_standard_deviations():
+    whole = [0, 1, 2, 3, 4, 5]
+    fitted = create("lstm-one-hot", 5, steps=200, width=24, rate=1e-2).fit(windows([whole] * 80), context())
+    usual, unseen, long = fitted.score(windows([whole, [9] * 6, whole * 20])).window
+    assert usual <= fitted.verdict_above == 1.0 < unseen
+    assert long == pytest.approx(usual)  # of its pieces each is usual
+    assert np.isnan(fitted.score(windows([whole])).event).all()
+
+
+def test_the_papers_verdict_is_a_score_that_they_name():
+    assert (rival("deeplog", paper=True).verdict_above, rival("deeplog").verdict_above) == (1.0, None)
+    assert (rival("logbert", paper=True).verdict_above, rival("logbert").verdict_above) == (1.0, None)
+    assert create("key-cnn").verdict_above == 0.0  # even odds
+    assert create("logcluster", apart=0.2).verdict_above == 0.2
+
+
 def test_logsy_keeps_the_contract():
     check_detector(lambda: create("logsy", 5, steps=40))
 

@@ -38,7 +38,10 @@ def run(
     detectors: Annotated[
         str,
         typer.Option(
-            "--detector", "--detectors", help="By comma; several joined by + vote together.", show_default="default"
+            "--detector",
+            "--detectors",
+            help="By comma; several joined by + vote together; options behind colons (deeplog:paper:g=5).",
+            show_default="default",
         ),
     ] = "",
     seeds: Annotated[int, typer.Option(help="How many seeds, from 0 on.", min=1)] = 1,
@@ -113,6 +116,35 @@ def report(
     with show.until_nobody_reads():
         written = write_reports(folder, also or [], goals)
         show.console().print(f"Written: {', '.join(str(path) for path in written)}", markup=False)
+
+
+@app.command("fidelity")
+def fidelity(
+    folder: Annotated[Path, FOLDER] = Path("bench"),
+    data: Annotated[Path, typer.Option(help="A folder of raw files, for sets that are not prepared yet.")] = Path(
+        "data"
+    ),
+    page: Annotated[Path | None, typer.Option(help="Where the page goes; printed if not given.")] = None,
+    most_s: Annotated[
+        float, typer.Option("--most-s", help="CPU-seconds after which no further method is begun.", min=0)
+    ] = 3_600.0,
+) -> None:
+    """Measure methods as their papers have them, and set what was published beside it.
+
+    [dim]Example: oddlog bench fidelity --data DATA --page fidelity.md[/dim]
+    """
+    from oddlog.cli import show
+    from oddlog.evaluation.fidelity_run import run_fidelity
+
+    out = show.console()
+    text = run_fidelity(folder, data, most_s, lambda said: out.print(said, markup=False))
+    with show.until_nobody_reads():
+        if page is None:
+            out.print(text, markup=False)
+        else:
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(text, encoding="utf-8")
+            out.print(f"Written: {page}", markup=False)
 
 
 def _split(text: str, by: str) -> list[str]:

@@ -47,6 +47,7 @@ class GradientBoosting:
     reads = frozenset({"template", "text"})
     needs: Literal["usual", "labels"] = "labels"
     requires: tuple[str, ...] = ("sklearn",)
+    verdict_above: float | None = 0.0
 
     _words: Words
     _trees: Trees

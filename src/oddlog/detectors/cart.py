@@ -45,6 +45,7 @@ class DecisionTree:
     reads = frozenset({"template"})
     needs: Literal["usual", "labels"] = "labels"
     requires: tuple[str, ...] = ("sklearn",)
+    verdict_above: float | None = 0.5
 
     _columns: Columns
     _tree: Trees

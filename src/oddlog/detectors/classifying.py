@@ -36,6 +36,7 @@ class Classifier(Trained):
 
     needs: ClassVar[Literal["usual", "labels"]] = "labels"
     reads = frozenset({"template", "order"})
+    verdict_above: ClassVar[float | None] = 0.0
 
     batch: int = 64
 

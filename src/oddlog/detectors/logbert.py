@@ -33,8 +33,6 @@ LONGEST = MAX_STEPS + 2
 MAX_CELLS, MAX_LOGITS = 1 << 14, 1 << 22
 PATTERN = 4
 """Passes in which every fourth step is hidden, so that each is once."""
-PAPER_SHARE = 0.5
-"""Of the types of a window that the paper's form hides."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -48,8 +46,8 @@ class LogBert(Trained):
     Parameters
     ----------
     paper : bool
-        Score as the paper does: half of the types are hidden, a type is missed that is none of the g likeliest, and a
-        window's score is how many are, divided by r; above 1 is the paper's verdict.
+        Score as the paper does: as large a share is hidden as in training, a type is missed that is none of the g
+        likeliest, and a window's score is how many are, divided by r; above 1 is the paper's verdict.
     g, r : int
         How many of the likeliest types pass for usual, and how many misses do.
     hidden : float
@@ -63,11 +61,13 @@ class LogBert(Trained):
 
     Notes
     -----
-    Guo, Yuan and Wu, "LogBERT: Log anomaly detection via BERT", IJCNN 2021 (arXiv 2103.04475): masked keys (section
-    III-C, equations 4 and 5), hypersphere (equation 6), their sum (equation 7, alpha = .1), and detection by
-    candidates (section III-D). Ours differs: each step is hidden once, in four passes, in place of one random draw; the
-    end is a type; likelihoods in place of a count. ``paper=True`` keeps the count; what it hides is drawn from the
-    places in the window, so that a score can be repeated. Sizes are smaller than the paper's (50 and 256 units).
+    Guo, Yuan and Wu, "LogBERT: Log anomaly detection via BERT", IJCNN 2021 (arXiv 2103.04475); read in the first
+    author's thesis of that name (Utah State University, 2021): masked keys (its section 4.4.1, equations 4.4 and 4.5),
+    hypersphere (4.4.2, equation 4.6), their weighted sum (4.7; the weight is not told, here .1), detection by
+    candidates (4.5: as many are masked as in training, g and r tuned on a validation set). Ours differs: each step is
+    hidden once, in four passes, in place of one random draw; the end is a type; likelihoods in place of a count.
+    ``paper=True`` keeps the count; what it hides is drawn from the places in the window, so that a score can be
+    repeated, and g and r are what you say. Two layers as there (5.3), 48 wide where inputs have 50 and hidden ones 256.
 
     """
 
@@ -105,6 +105,11 @@ class LogBert(Trained):
             seed,
         )
         self._draw({"masked": logbert.graph(self._weights, LONGEST)})
+
+    @property
+    def verdict_above(self) -> float | None:
+        """The score above which the paper calls a window odd; without `paper` it has none."""
+        return 1.0 if self.paper else None
 
     def score(self, windows: Windows) -> Scores:
         """Return how surprising each window's most surprising step is, and each event."""
@@ -184,7 +189,7 @@ class LogBert(Trained):
         event = np.full(len(windows.template), np.nan, np.float32)
         for part, (tokens, lengths, steps, fresh, at) in self._batches(windows):
             place = at - windows.offsets[part.window][:, None]
-            drawn = mix(place.astype(np.uint64)) < np.uint64(PAPER_SHARE * 2**64)
+            drawn = mix(place.astype(np.uint64)) < np.uint64(min(self.hidden, 1 - 1e-9) * 2**64)
             hidden = np.zeros(tokens.shape, np.bool_)
             hidden[:, 1:-1] = steps[:, 1:-1] & (drawn | (place == 0))  # a window of one event has one hidden
             _, rank, _ = self._missing(tokens, lengths, hidden)

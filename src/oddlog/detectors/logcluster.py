@@ -60,6 +60,11 @@ class LogCluster:
         self.apart = apart
         self.paper = paper
 
+    @property
+    def verdict_above(self) -> float | None:
+        """The score above which the paper calls a window new."""
+        return self.apart
+
     def fit(
         self,
         windows: Windows,

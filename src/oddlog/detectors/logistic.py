@@ -42,6 +42,7 @@ class LogisticRegression:
     reads = frozenset({"template", "text"})
     needs: Literal["usual", "labels"] = "labels"
     requires: tuple[str, ...] = ()
+    verdict_above: float | None = 0.0
 
     _words: Words
     _weight: F64  # [WIDTH + 1] of ln(1 + lines)

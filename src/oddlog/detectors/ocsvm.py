@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, Self
 
 import numpy as np
@@ -27,6 +28,8 @@ class OneClassSVM:
     ----------
     nu : float
         Largest share of the usual windows that may lie outside.
+    paper : bool
+        Counts as they are, as comparisons feed them to it: the largest then decide alone.
 
     Notes
     -----
@@ -40,12 +43,14 @@ class OneClassSVM:
     reads = frozenset({"template"})
     needs: Literal["usual", "labels"] = "usual"
     requires: tuple[str, ...] = ("sklearn",)
+    verdict_above: float | None = 0.0
 
     _kernel: Kernel
     _rho: float
 
-    def __init__(self, nu: float = 0.01) -> None:
+    def __init__(self, nu: float = 0.01, *, paper: bool = False) -> None:
         self.nu = nu
+        self.paper = paper
 
     def fit(
         self,
@@ -68,7 +73,7 @@ class OneClassSVM:
         found = counts(usual_only(windows, labels), len(context.templates))
         found = found.heaviest(min(MAX_ROWS, max(1, MAX_CELLS // found.columns.width)))
         count = found.dense()
-        standard = Standard.fit(found.columns, count, found.weight)
+        standard = Standard.raw(found.columns) if self.paper else Standard.fit(found.columns, count, found.weight)
         solver = Solver(nu=self.nu, gamma=1 / found.columns.width, cache_size=64)
         x = standard.of(count)
         solver.fit(x, sample_weight=found.weight)
@@ -83,11 +88,15 @@ class OneClassSVM:
 
     def state(self) -> State:
         """Return the support vectors and what belongs to them."""
-        return State({**self._kernel.arrays(), "rho": np.array([self._rho])}, {"nu": self.nu})
+        return State(
+            {**self._kernel.arrays(), "rho": np.array([self._rho])},
+            {"nu": self.nu, **({"paper": True} if self.paper else {})},
+        )
 
     @classmethod
     def from_state(cls, state: State, context: Context) -> Self:  # noqa: ARG003 - of the contract
         """Rebuild a fitted detector; needs no scikit-learn."""
-        self = cls(nu=float(state.meta["nu"]))
-        self._kernel, self._rho = Kernel.from_arrays(state.arrays), float(state.arrays["rho"][0])
+        self = cls(nu=float(state.meta["nu"]), paper=bool(state.meta.get("paper", False)))
+        kernel, self._rho = Kernel.from_arrays(state.arrays), float(state.arrays["rho"][0])
+        self._kernel = replace(kernel, standard=replace(kernel.standard, logs=not self.paper))
         return self

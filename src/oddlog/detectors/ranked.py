@@ -68,6 +68,11 @@ class Ranked(NextEvent):
         """Let an embedding be as wide as the network."""
         self.embedding = self.width
 
+    @property
+    def verdict_above(self) -> float | None:
+        """The score above which the paper calls a window odd; without `paper` it has none."""
+        return 1.0 if self.paper else None
+
     def score(self, windows: Windows) -> Scores:
         """Return negative log-likelihoods, or with `paper` ranks divided by g, of windows and events."""
         return self._ranks(windows) if self.paper else super().score(windows)

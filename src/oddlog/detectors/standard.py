@@ -26,12 +26,20 @@ class Standard:
         What is counted where.
     mean, std : F64 [d]
         Of ln(1 + count) over all windows; `LEAST_SPREAD` is part of `std`.
+    logs : bool
+        Without it counts are taken as they are.
 
     """
 
     columns: Columns
     mean: F64
     std: F64
+    logs: bool = True
+
+    @classmethod
+    def raw(cls, columns: Columns) -> Self:
+        """Return what leaves counts as they are."""
+        return cls(columns, np.zeros(columns.width), np.ones(columns.width), logs=False)
 
     @classmethod
     def fit(cls, columns: Columns, count: F64, weight: F64) -> Self:
@@ -43,7 +51,7 @@ class Standard:
 
     def of(self, count: F64) -> F64:
         """Return the features of full rows of counts [b, d]."""
-        features: F64 = (np.log1p(count) - self.mean) / self.std
+        features: F64 = ((np.log1p(count) if self.logs else count) - self.mean) / self.std
         return features
 
     def rows(self, found: Counts, start: int, stop: int) -> F64:

@@ -37,6 +37,7 @@ class SupportVectorMachine:
     reads = frozenset({"template"})
     needs: Literal["usual", "labels"] = "labels"
     requires: tuple[str, ...] = ("sklearn",)
+    verdict_above: float | None = 0.0
 
     _kernel: Kernel
     _bias: float

@@ -210,7 +210,7 @@ def _jobs(asked: Asked, store: Store, say: Say, skipped: dict[str, str]) -> Iter
         of = find_set(name, asked.data, store.folder / "sets").read_as(
             session=asked.session, window=asked.window, format=asked.format
         )
-        where = _catalogued(of, store)
+        where = catalogued(of, store)
         labelled = of.labelled_by != "none"
         if not labelled:
             say(
@@ -233,7 +233,7 @@ def _jobs(asked: Asked, store: Store, say: Say, skipped: dict[str, str]) -> Iter
             yield Job(job, cell, content | {"name": job})
 
 
-def _catalogued(of: LogSet, store: Store) -> Path:
+def catalogued(of: LogSet, store: Store) -> Path:
     """Return where the catalogue of a set lies; it is made if the logs, the labels or the options are others."""
     labels = [path for path in (of.labels, of.line_labels) if path is not None]
     files = [(str(path), (info := path.stat()).st_size, info.st_mtime_ns) for path in (*of.paths, *labels)]

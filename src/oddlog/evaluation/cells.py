@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -41,7 +42,7 @@ class Cell:
     Attributes
     ----------
     set, protocol, detector : str
-        By name; a detector may be several joined by ``+``, or `default`.
+        By name; a detector may be several joined by ``+``, each with options behind colons, or `default`.
     seed : int
         Of the split and of the detectors.
     recurring : str
@@ -153,7 +154,7 @@ def _fitted(cell: Cell, of: LogSet, catalogue: Catalogue, root: Path, labels: Pa
         session="none" if choice.kind == "none" else choice.value,
         window=of.about.window,
         detectors=None if cell.detector == DEFAULT else members(cell.detector),
-        options={name: dict(chosen) for name, chosen in cell.options.items()},
+        options={**options_of(cell.detector), **{name: dict(chosen) for name, chosen in cell.options.items()}},
         labels=labels,
         recurring="odd" if cell.recurring == "odd" else "usual",
         rates=False,
@@ -185,8 +186,35 @@ def _labels(cell: Cell, of: LogSet, catalogue: Catalogue, parts: Split, root: Pa
 
 
 def members(detector: str) -> list[str]:
-    """Return the names of the members that a detector of a bench is made of."""
-    return detector.split("+")
+    """Return the names of the members that a detector of a bench is made of.
+
+    >>> members("snn+deeplog:paper:g=5")
+    ['snn', 'deeplog']
+    """
+    return [member.split(":")[0] for member in detector.split("+")]
+
+
+def options_of(detector: str) -> dict[str, dict[str, Any]]:
+    """Return the options that stand behind the names of members; one without a value is true.
+
+    >>> options_of("snn+deeplog:paper:g=5")
+    {'deeplog': {'paper': True, 'g': 5}}
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for member in detector.split("+"):
+        name, *options = member.split(":")
+        for option in options:
+            key, _, value = option.partition("=")
+            found.setdefault(name, {})[key] = _value(value or "true")
+    return found
+
+
+def _value(text: str) -> Any:
+    """Return a value as TOML has it, and words without quotes as they are."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def needs_labels(detector: str) -> bool:

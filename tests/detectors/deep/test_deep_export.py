@@ -51,6 +51,17 @@ def test_restored_sequences_equal_those_of_torch(kind: str, b: int, t: int):
     assert np.abs(found - expected)[real].max() < 1e-5
 
 
+@pytest.mark.parametrize(("b", "t"), BATCHES)
+def test_sequences_restored_from_one_state_equal_those_of_torch(b: int, t: int):
+    with training.seeded(2):
+        model = networks.RepeatingAutoencoder(FEATURES, 9)
+    x, _, _ = sequences(b, t)
+    with torch.no_grad():
+        expected = ((model(torch.from_numpy(x)).numpy() - x) ** 2).mean((1, 2))
+    session = runtime.session(export.repeating_error(training.weights_of(model)))
+    assert np.abs(session.run(["error"], {"x": x})[0] - expected).max() < 1e-5
+
+
 @pytest.mark.parametrize("kind", ["lstm", "cnn"])
 def test_neither_padding_nor_neighbours_are_seen(kind: str):
     _, _, session = made(kind)

@@ -182,6 +182,21 @@ def sequence_error(weights: dict[str, F32], shares: F32) -> bytes:
     return _error_graph(to, steps, to.linear(hidden, weights, "restored."), shares, ["t", "b"])
 
 
+def repeating_error(weights: dict[str, F32]) -> bytes:
+    """Return the graph ``x [b, t, f] -> error [b]`` of a `networks.RepeatingAutoencoder`: the mean of all steps."""
+    to = Writer("repeating-autoencoder")
+    steps = to.add("Transpose", "x", perm=[1, 0, 2])  # [t, b, f]
+    hidden = to.lstm(steps, weights, "encoder.")
+    end = to.add("Slice", hidden, to.axes(-1), to.axes(2**31 - 1), to.axes(0))  # [1, b, h]
+    shape = to.add("Concat", to.add("Shape", steps, end=1), to.constant("ones", np.ones(2, np.int64)), axis=0)
+    restored = to.linear(to.lstm(to.add("Expand", end, shape), weights, "decoder."), weights, "restored.")
+    off = to.add("Sub", restored, steps)
+    to.add("ReduceMean", to.add("Mul", off, off), axes=[0, 2], keepdims=0, out="error")
+    float32 = onnx.TensorProto.FLOAT
+    shape_in = ["b", "t", weights["restored.bias"].shape[0]]
+    return to.model([("x", float32, shape_in)], [("error", float32, ["b"])])
+
+
 def convolution_error(weights: dict[str, F32], shares: F32) -> bytes:
     """Return the graph ``x [b, t, f], lengths [b] -> error [b, t]`` of a `networks.ConvolutionalAutoencoder`."""
     to = Writer("convolutional-autoencoder")

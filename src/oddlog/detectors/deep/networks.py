@@ -89,6 +89,22 @@ class SequenceAutoencoder(nn.Module):
         return cast("Tensor", self.restored(hidden))
 
 
+class RepeatingAutoencoder(nn.Module):
+    """LSTM whose last state, repeated for each step, a second LSTM makes a sequence of; padding is not told apart."""
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        self.encoder = nn.LSTM(features, width, batch_first=True)
+        self.decoder = nn.LSTM(width, width, batch_first=True)
+        self.restored = nn.Linear(width, features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the restored sequences [b, t, f] of sequences [b, t, f]."""
+        hidden, _ = self.encoder(x)
+        hidden, _ = self.decoder(hidden[:, -1:].expand(-1, x.shape[1], -1))
+        return cast("Tensor", self.restored(hidden))
+
+
 class ConvolutionalAutoencoder(nn.Module):
     """Convolutions along time, halved twice, and back.
 

@@ -26,6 +26,12 @@ def loss_of(shares: F32) -> Loss:
     return loss
 
 
+def plain_loss(model: nn.Module, batch: Batch, _noise: torch.Generator | None) -> Tensor:
+    """Return the mean squared error [b] of sequences [b, t, f], all steps alike."""
+    (x,) = batch
+    return cast("Tensor", ((model(x) - x) ** 2).mean((1, 2)))
+
+
 def dense_loss_of(shares: F32, divergence: float) -> Loss:
     """Return the loss on rows [b, f]; `divergence` weighs how far codes lie from a standard normal."""
     counts = torch.from_numpy(shares)
