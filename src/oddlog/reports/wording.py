@@ -24,9 +24,18 @@ def severity(incident: Incident) -> str:
 
     What was over in a moment presses nobody, however grave its words.
     """
-    if incident.urgency == "notice":
+    return severity_word(incident.severity, incident.urgency)
+
+
+def severity_word(severity: float, urgency: str) -> str:
+    """Return the word for a severity and an urgency.
+
+    >>> severity_word(20.0, "alert"), severity_word(20.0, "notice")
+    ('high', 'low')
+    """
+    if urgency == "notice":
         return SEVERITIES[-1][1]
-    return next((word for least, word in SEVERITIES if incident.severity >= least), SEVERITIES[-1][1])
+    return next((word for least, word in SEVERITIES if severity >= least), SEVERITIES[-1][1])
 
 
 def listed(names: Sequence[str]) -> str:
