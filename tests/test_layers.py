@@ -29,7 +29,21 @@ MAY = {
     | {"types", "errors", "config", "plugins", "thresholds", "rates", "shares", "detectors", "model", "feedback"},
     "sinks": {"types", "errors"},
     "store": {"types", "errors"},
-    "service": {"types", "sinks", "errors", "config", "sources", "pipeline", "model", "feedback", "store"},
+    # What the page shows is what programs are told: it asks the service, and words it as reports do.
+    "web": {"types", "errors", "incidents", "feedback", "store", "service", "reports"},
+    "service": {
+        "types",
+        "errors",
+        "config",
+        "sources",
+        "sinks",
+        "incidents",
+        "templates",
+        "cleaning",
+        "pipeline",
+        "model",
+    }
+    | {"feedback", "store"},
     "model": {"types", "errors", "pipeline"},
     "evaluation": STAGES
     | {"types", "errors", "plugins", "config", "pipeline", "model", "datasets", "feedback"}

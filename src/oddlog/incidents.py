@@ -37,6 +37,7 @@ LEVEL_FACTOR = np.array([1.0, 0.5, 0.5, 1.0, 1.25, 2.0, 4.0, 5.0])
 WORDS_FACTOR = 2.0
 TOGETHER_US = 30 * 60 * 1_000_000  # windows that lead with the same oddity within half an hour are one incident
 RECURRING_US = 4 * TOGETHER_US  # … and those of the same pattern within two hours
+SEVERITIES = ((40.0, "critical"), (15.0, "high"), (6.0, "medium"), (0.0, "low"))  # from which severity on
 SUSTAINED = 3  # times in a row, from which on something lasts
 WARNING, CRITICAL = LEVELS.index("WARNING"), LEVELS.index("CRITICAL")
 
@@ -72,6 +73,17 @@ def pressing(novelty: F64, level: U8, alarming_words: Bool) -> F64:
     factor = LEVEL_FACTOR[level] * np.where(alarming_words, WORDS_FACTOR, 1.0)
     result: F64 = np.minimum(novelty, MOST_NOVEL) * factor
     return result
+
+
+def severity_word(severity: float, urgency: str) -> str:
+    """Return the word for a severity and an urgency.
+
+    >>> severity_word(20.0, "alert"), severity_word(20.0, "notice")
+    ('high', 'low')
+    """
+    if urgency == "notice":
+        return SEVERITIES[-1][1]
+    return next((word for least, word in SEVERITIES if severity >= least), SEVERITIES[-1][1])
 
 
 def pattern_of(keys: Iterable[int]) -> str:

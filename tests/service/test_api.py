@@ -6,6 +6,7 @@ import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
 
 from oddlog.service.api import make_app
+from oddlog.service.reading import install
+from oddlog.service.watching import Watching
 from oddlog.service.worker import Worker
 from oddlog.store import Store, StoreUnavailableError
 
@@ -35,7 +38,8 @@ class Service:
         self.spool = Spool(data / "spool", stream.tally, most_bytes=most_bytes)
         self.store = Store(data / "oddlog.db")
         self.worker = Worker(self.spool, stream, self.store, clock=lambda: self.now)
-        self.client = TestClient(make_app(self.worker, token=token))
+        self.watching = Watching(self.worker, model)
+        self.client = TestClient(make_app(self.worker, token=token, parts=[partial(install, watching=self.watching)]))
 
     def judge(self, seconds: int = 30) -> None:
         """Let time pass until all is judged."""
@@ -67,12 +71,16 @@ def test_pushed_lines_become_one_stored_incident(service: Callable[..., Service]
     answer = one.client.post("/v1/lines?source=shop", content=odd_log.read_bytes())
     assert answer.status_code == 204
     one.judge()
-    (incident,) = one.client.get("/api/v1/incidents").json()["incidents"]
+    (incident,) = one.client.get("/v1/incidents").json()["incidents"]
     assert (incident["n_windows"], incident["change"], incident["provisional"]) == (3, "over", False)
     assert incident["lines"][0]["source"] == "http/shop"
     assert "lost: carrier refused" in incident["lines"][0]["text"]
-    assert one.client.get(f"/api/v1/incidents/{incident['id']}").json() == incident
-    assert one.client.get("/api/v1/incidents/nope").status_code == 404
+    whole = one.client.get(f"/v1/incidents/{incident['id']}").json()
+    near = whole.pop("near")
+    assert whole == incident
+    assert [line["odd"] for line in near["lines"]].count(True) >= 1
+    assert near["differences"][0]["kind"] == "unseen_template"
+    assert one.client.get("/v1/incidents/nope").status_code == 404
 
 
 def test_the_same_lines_by_loki_and_gzip_are_judged_alike(service: Callable[..., Service], odd_log: Path):
@@ -82,7 +90,7 @@ def test_the_same_lines_by_loki_and_gzip_are_judged_alike(service: Callable[...,
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     assert one.client.post("/loki/api/v1/push", content=gzip.compress(body), headers=headers).status_code == 204
     one.judge()
-    (incident,) = one.client.get("/api/v1/incidents").json()["incidents"]
+    (incident,) = one.client.get("/v1/incidents").json()["incidents"]
     assert incident["n_windows"] == 3
 
 
@@ -128,7 +136,7 @@ def test_what_is_malformed_or_too_large_is_refused_and_counted(service: Callable
 
 def test_without_the_token_nothing_is_told_but_health(service: Callable[..., Service]):
     one = service(token="s3cret")
-    for path in ("/api/v1/incidents", "/metrics", "/api/docs", "/openapi.json"):
+    for path in ("/v1/incidents", "/metrics", "/api/docs", "/openapi.json"):
         assert one.client.get(path).status_code == 401
     assert one.client.post("/v1/lines", content=b"x").status_code == 401
     assert one.client.get("/healthz").text == "ok"

@@ -123,4 +123,4 @@ def test_killed_at_random_moments_it_loses_nothing_and_stores_nothing_twice(
 
 
 def incidents(server: Server) -> list[dict]:
-    return json.loads(server.get("/api/v1/incidents"))["incidents"]
+    return json.loads(server.get("/v1/incidents"))["incidents"]

@@ -42,6 +42,11 @@ class Opening:
         """Whether there is one to begin with."""
         return self._model is not None or bool(self.versions.name)
 
+    @property
+    def path(self) -> Path:
+        """Where the model that judges is found, and what is said of it beside."""
+        return self._model or self.versions.current
+
     def open(self) -> tuple[Streaming, Callable[[], object]]:
         """Return a new stream of the model, and what looks for new answers."""
         from oddlog.cli import overlay
@@ -49,7 +54,7 @@ class Opening:
         from oddlog.pipeline.live.passing import Passing
         from oddlog.pipeline.live.streaming import Streaming
 
-        path = self._model or self.versions.current
+        path = self.path
         answers, loaded = overlay.answers(path), load(path)
         stream = Streaming(
             loaded,

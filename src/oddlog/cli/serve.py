@@ -10,7 +10,7 @@ import typer
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def serve(
+def serve(  # noqa: PLR0915 - one list of what is put together
     model: Annotated[
         Path | None,
         typer.Option(
@@ -59,6 +59,8 @@ def serve(
 
     [dim]Example: oddlog serve --data /var/lib/oddlog --learn 3h[/dim]
     """
+    from functools import partial
+
     from oddlog.cli import StoppedError, beginning, prepare, show
     from oddlog.config import parse_duration
     from oddlog.errors import ConfigError, MissingExtraError
@@ -67,15 +69,18 @@ def serve(
         import uvicorn
     except ImportError as error:
         raise MissingExtraError("oddlog serve", "service") from error
+    from oddlog.service import reading
     from oddlog.service.api import make_app
     from oddlog.service.dispatching import Dispatcher
     from oddlog.service.intakes import Intake, open_intakes
     from oddlog.service.models import Models
+    from oddlog.service.watching import Watching
     from oddlog.service.worker import Worker
     from oddlog.sinks import parse
     from oddlog.sources.spool import Spool
     from oddlog.store import Store
     from oddlog.types import Tally
+    from oddlog.web import pages
 
     if host not in LOOPBACK and not token:
         raise ConfigError(
@@ -85,12 +90,11 @@ def serve(
     prepare()
     tally = Tally()
     opening = beginning.Opening(model, data, exclude, parse_duration(lateness), tally)
-    spool = Spool(data / "spool", tally, most_bytes=most_spooled << 20)
+    spool, store = Spool(data / "spool", tally, most_bytes=most_spooled << 20), Store(data / "oddlog.db")
     models = Models(opening.versions, opening.open, opening.beginning(parse_duration(learn), learn_lines))
     stream, heed = models.open() if opening.has_model else (None, lambda: None)
-    store = Store(data / "oddlog.db")
-    names = [one.name for one in sinks]
-    worker = Worker(spool, stream, store, sinks=names, heed=heed, models=models)
+    worker = Worker(spool, stream, store, sinks=[one.name for one in sinks], heed=heed, models=models)
+    watching = Watching(worker, opening.path)
     dispatcher = Dispatcher(store, sinks)
     intakes, listening = open_intakes(spool, syslog or (), source or (), from_start=from_start)
     places = [f"http://{host}:{port}", *listening]
@@ -99,7 +103,8 @@ def serve(
         one.start()
     show.tell_notes([f"Listening at {', '.join(places)}; keeping lines and incidents in {data}."])
     try:
-        app = make_app(worker, token=token, intakes=intakes)
+        parts = [partial(one.install, watching=watching) for one in (reading, pages)]
+        app = make_app(worker, token=token, intakes=intakes, parts=parts)
         uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, ws="none")
     except StoppedError:
         pass  # somebody wants it to end: that is how it ends

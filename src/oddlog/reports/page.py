@@ -11,6 +11,7 @@ from itertools import groupby
 
 from oddlog.cleaning import cleaning_table
 from oddlog.explain import percent
+from oddlog.incidents import SEVERITIES
 from oddlog.model import Model
 from oddlog.pipeline.judging.detection import Detection
 from oddlog.pipeline.judging.overview import Overview
@@ -18,7 +19,7 @@ from oddlog.reports import charts, figures
 from oddlog.reports.cards import MOST_CARDS, cards, reason_text, rows_of_rest, template, title
 from oddlog.reports.elements import Child, Markup, element, page
 from oddlog.reports.judging import Judged
-from oddlog.reports.wording import SEVERITIES, length, listed, moment, plural, severity, span
+from oddlog.reports.wording import length, listed, moment, plural, severity, span
 from oddlog.types import Incident
 
 AT_A_GLANCE = 5

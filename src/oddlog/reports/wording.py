@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from oddlog.incidents import severity_word
 from oddlog.types import Incident, Templates
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-SEVERITIES = ((40.0, "critical"), (15.0, "high"), (6.0, "medium"), (0.0, "low"))
 LEAST_P = 1e-15  # smaller ones say no more
 VARIABLE, NUMBER = "<*>", "<#>"
 _SLOT = re.compile(r"([0-9a-f]{16}):(\d+)")
@@ -25,17 +25,6 @@ def severity(incident: Incident) -> str:
     What was over in a moment presses nobody, however grave its words.
     """
     return severity_word(incident.severity, incident.urgency)
-
-
-def severity_word(severity: float, urgency: str) -> str:
-    """Return the word for a severity and an urgency.
-
-    >>> severity_word(20.0, "alert"), severity_word(20.0, "notice")
-    ('high', 'low')
-    """
-    if urgency == "notice":
-        return SEVERITIES[-1][1]
-    return next((word for least, word in SEVERITIES if severity >= least), SEVERITIES[-1][1])
 
 
 def listed(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import hmac
 from collections import Counter as Counts
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import orjson
 
@@ -20,7 +20,7 @@ from oddlog.service.worker import Worker
 from oddlog.sources.spool import SpoolFullError
 
 try:
-    from fastapi import FastAPI, Request
+    from fastapi import FastAPI, Query, Request
     from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import JSONResponse, PlainTextResponse, Response
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -83,7 +83,13 @@ def _of(worker: Worker, what: str) -> float:
     return 0.0 if worker.stream is None else float(getattr(worker.stream, what))
 
 
-def make_app(worker: Worker, *, token: str = "", intakes: Sequence[Intake] = ()) -> FastAPI:
+def make_app(
+    worker: Worker,
+    *,
+    token: str = "",
+    intakes: Sequence[Intake] = (),
+    parts: Sequence[Callable[[FastAPI], object]] = (),
+) -> FastAPI:
     """Return the application.
 
     Parameters
@@ -94,10 +100,14 @@ def make_app(worker: Worker, *, token: str = "", intakes: Sequence[Intake] = ())
         What every request must bring (``Authorization: Bearer …``, ``Splunk …``), but health; empty for none.
     intakes : sequence of Intake
         What else brings lines, for `/metrics` and `/readyz`; started by whoever runs the application.
+    parts : sequence of callable
+        Add what else there is to read: `reading.install`, the page.
 
     """
-    app = FastAPI(title="oddlog", version=__version__, docs_url="/api/docs", redoc_url=None)
+    app = FastAPI(title="oddlog", version=__version__, docs_url=None, redoc_url=None)
     _Endpoints(worker, token, intakes).install(app)
+    for install in parts:
+        install(app)
     return app
 
 
@@ -132,9 +142,7 @@ class _Endpoints:
             ("/healthz", self.healthz),
             ("/readyz", self.readyz),
             ("/metrics", self.metrics),
-            ("/api/v1/letters", self.letters),
-            ("/api/v1/incidents", self.incidents),
-            ("/api/v1/incidents/{id_}", self.incident),
+            ("/v1/letters", self.letters),
         )
         for path, read in reads:
             app.add_api_route(path, read, methods=["GET"], response_model=None, tags=["read"])
@@ -258,22 +266,14 @@ class _Endpoints:
         """Return what Prometheus scrapes."""
         return Response(generate_latest(self._metrics.registry), media_type="text/plain; version=0.0.4")
 
-    async def letters(self, state: str = "dead", limit: int = 100) -> Response:
-        """Return what sinks were or are to be told: those "dead", "waiting" or "sent"."""
-        most = max(1, min(limit, MOST_SHOWN))
-        found = await run_in_threadpool(lambda: self._worker.store.letters(state, most))
+    async def letters(
+        self,
+        state: Literal["dead", "waiting", "sent"] = "dead",
+        limit: Annotated[int, Query(ge=1, le=MOST_SHOWN)] = 100,
+    ) -> Response:
+        """Return what sinks were or are to be told."""
+        found = await run_in_threadpool(lambda: self._worker.store.letters(state, limit))
         return _json({"letters": [asdict(one) for one in found]})
-
-    async def incidents(self, limit: int = 100, *, every: bool = False) -> Response:
-        """Return the incidents last changed, the latest first."""
-        most = max(1, min(limit, MOST_SHOWN))
-        found = await run_in_threadpool(lambda: self._worker.store.incidents(most, every=every))
-        return _json({"incidents": [_told(one) for one in found]})
-
-    async def incident(self, id_: str) -> Response:
-        """Return one incident."""
-        found = await run_in_threadpool(self._worker.store.incident, id_)
-        return _refusal(404, "There is no such incident.") if found is None else _json(_told(found))
 
 
 def token_in(header: str) -> str:
@@ -311,8 +311,3 @@ def _refusal(status: int, said: str, *, retry_s: int = 0) -> Response:
 
 def _json(value: Any) -> Response:
     return Response(orjson.dumps(value), media_type="application/json")
-
-
-def _told(one: Any) -> dict[str, Any]:
-    fields = ("change", "provisional", "stored", "updated", "times")
-    return {**one.incident, **{name: getattr(one, name) for name in fields}}

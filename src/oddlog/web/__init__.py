@@ -2,7 +2,6 @@
 
 ::
 
-    watched    what is to be shown, as whoever runs the page provides it: a Protocol
     pages      the addresses and what each shows        rendering   templates, filters, headers
     asking     from what an address says to what is looked for
     drift      figures of today against training        types       message types: new, rare, changed

@@ -1,4 +1,4 @@
-"""From what an address says to what is looked for. Whatever makes no sense is refused in words, not with a traceback."""
+"""From what an address says to what is looked for. Whatever makes no sense is refused in words."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def drift(minutes: Sequence[Mapping[str, Any]], scores: Sequence[Mapping[str, An
         says = "Types that were never learned: a release, a new service. Learn on with: oddlog update"
         found.append(Drift("lines of types never seen in training", unseen, 0.0, unseen > MANY_UNSEEN, says))
         errors = sum(row["errors"] for row in minutes) / lines
-        found.append(Drift("lines of level ERROR or worse", errors, None, False, ""))
+        found.append(Drift("lines of level ERROR or worse", errors, None, is_off=False, says=""))
     if windows:
         odd = sum(row["odd"] for row in scores) / windows
         says = "More windows are odd than asked for: an incident, or the model is of another time. See oddlog update"

@@ -9,17 +9,18 @@ from urllib.parse import parse_qsl
 
 from oddlog import __version__
 from oddlog.errors import ConfigError, MissingExtraError
+from oddlog.service.watching import Watching, Who
 from oddlog.store import Asked, Stored, StoreUnavailableError
 from oddlog.web.asking import ANSWERS, PAGE, RANGES, Filter, Stretch, mute_until
 from oddlog.web.drift import drift
 from oddlog.web.rendering import page, static
 from oddlog.web.types import KINDS, MOST, chosen, types
-from oddlog.web.watched import Watched, Who
 
 try:
     from fastapi import FastAPI, Request
     from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import RedirectResponse, Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
 except ImportError as error:
     raise MissingExtraError("The page", "service") from error
 
@@ -49,9 +50,9 @@ TABS = (
 )
 
 
-def install(app: FastAPI, watched: Watched) -> None:
+def install(app: FastAPI, watching: Watching) -> None:
     """Add the page to an application."""
-    pages = _Pages(watched)
+    pages = _Pages(watching)
     for address, show in (
         ("/now", pages.now),
         ("/incidents", pages.incidents),
@@ -70,10 +71,24 @@ def install(app: FastAPI, watched: Watched) -> None:
     async def file(name: str) -> Response:
         return static(name)
 
+    app.add_middleware(_ToPage)
 
-def wants_page(request: Request) -> bool:
-    """Return whether it is a browser that asks, not a program."""
-    return "text/html" in request.headers.get("accept", "")
+
+_NOTHING_NEAR: dict[str, Any] = {"key": "", "noun": "", "differences": [], "lines": []}
+
+
+class _ToPage:
+    """Shows the page at ``/`` to browsers; shippers ask there who this is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/" and scope["method"] in ("GET", "HEAD"):
+            accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+            if b"text/html" in accept:
+                scope = {**scope, "path": "/now", "raw_path": b"/now"}
+        await self._app(scope, receive, send)
 
 
 def _shown(show: Shown) -> Any:
@@ -112,7 +127,7 @@ def _said(request: Request, says: str, status: int) -> Response:
     if request.headers.get("hx-request"):
         made = page("_said.html", says=says)
     else:
-        made = page("said.html", **_around(request, None), says=says, status=status)
+        made = page("said.html", **_around(request, None), says=says, code=status)
     made.status_code = status
     return made
 
@@ -123,31 +138,33 @@ def who(request: Request) -> Who:
     return found
 
 
-def _around(request: Request, watched: Watched | None) -> dict[str, Any]:
+def _around(request: Request, watching: Watching | None) -> dict[str, Any]:
     """Return what every page has around what it shows."""
     return {
         "tabs": TABS,
         "here": request.url.path if request.url.path != "/now" else "/",
         "who": who(request),
         "version": __version__,
-        "tenant": watched.name if watched is not None else "",
-        "status": None if watched is None else watched.status(),
+        "tenant": watching.name if watching is not None else "",
+        "status": None if watching is None else watching.status(),
     }
 
 
 class _Pages:
-    def __init__(self, watched: Watched) -> None:
-        self._watched, self._store = watched, watched.store
+    def __init__(self, watching: Watching) -> None:
+        self._watching, self._store = watching, watching.store
 
     def _page(self, request: Request, name: str, **values: Any) -> Response:
-        now = self._watched.now()
-        return page(name, **_around(request, self._watched), now=now, may_answer="admin" in who(request).scopes, **values)
+        now = self._watching.now()
+        return page(
+            name, **_around(request, self._watching), now=now, may_answer="admin" in who(request).scopes, **values
+        )
 
     # -- what is odd -----------------------------------------------------------------------------------------
 
     def now(self, request: Request) -> Response:
-        going = self._store.page(Asked(state="going", answer="open", order="pressing", limit=MOST_GOING))
-        lately = self._store.page(Asked(state="over", answer="open", limit=LATEST))
+        going = self._watching.incidents(Asked(state="going", answer="open", order="pressing", limit=MOST_GOING))
+        lately = self._watching.incidents(Asked(state="over", answer="open", limit=LATEST))
         last = self._store.last_minute()
         words = {"going": going, "lately": lately, "rate": self._rate(last), "last": last}
         name = "_now.html" if request.headers.get("hx-request") else "now.html"
@@ -157,15 +174,15 @@ class _Pages:
         """Return lines a minute, of the last five minutes of which there are any."""
         if last is None:
             return 0.0
-        return sum(row["lines"] for row in self._store.minutes(last - 4, last + 1)) / 5
+        return float(sum(row["lines"] for row in self._store.minutes(last - 4, last + 1)) / 5)
 
     def incidents(self, request: Request) -> Response:
         wanted = Filter.of(request.query_params)
-        found = self._store.page(wanted.asked(PAGE))
+        found = self._watching.incidents(wanted.asked(PAGE))
         rows = {"found": found, "wanted": wanted}
         if wanted.after or request.headers.get("hx-target", "").endswith("rows"):
             return self._page(request, "_rows.html", **rows)
-        names = {kind: self._store.names(kind) for kind in ("service", "host")}  # type: ignore[arg-type] # two literals
+        names = {kind: self._store.names(kind) for kind in ("service", "host")}
         return self._page(request, "incidents.html", names=names, answers=ANSWERS, **rows)
 
     def incident(self, request: Request) -> Response:
@@ -175,11 +192,11 @@ class _Pages:
         return self._page(request, "incident.html", **self._one(found))
 
     def _one(self, found: Stored) -> dict[str, Any]:
-        alike = self._store.page(Asked(pattern=found.pattern, limit=ALIKE + 1))
+        alike = self._watching.incidents(Asked(pattern=found.pattern, limit=ALIKE + 1))
         others = [one for one in alike.rows if one.id != found.id][:ALIKE]
         return {
             "one": found,
-            "near": self._store.closeup(found.id),
+            "near": _NOTHING_NEAR | dict(self._store.closeup(found.id)),
             "others": others,
             "n_others": alike.total - 1,
             "given": self._given(found),
@@ -187,22 +204,22 @@ class _Pages:
 
     def _given(self, found: Stored) -> tuple[int, Any, str] | None:
         """Return the answer that holds for an incident, with its number."""
-        holding = (row for row in self._watched.answers() if row[2] == "holds" and found.pattern in row[1].covers)
+        holding = (row for row in self._watching.answers() if row[2] == "holds" and found.pattern in row[1].covers)
         return next(holding, None)
 
     # -- answers ---------------------------------------------------------------------------------------------
 
     def answers(self, request: Request) -> Response:
-        given = self._watched.answers()
+        given = self._watching.answers()
         return self._page(request, "answers.html", given=given[:MOST_ANSWERS], n_given=len(given))
 
     def answer(self, request: Request, form: Mapping[str, str]) -> Response:
         id_, word = form.get("id", ""), form.get("answer", "")
-        until = mute_until(form.get("hours", ""), self._watched.now()) if word == "mute" else None
+        until = mute_until(form.get("hours", ""), self._watching.now()) if word == "mute" else None
         asked = who(request)
         signed = asked.name or form.get("who", "").strip()[:64]
         note = form.get("note", "").strip()[:500]
-        number = self._watched.answer(id_, word, who=signed, note=note, until=until)
+        number = self._watching.answer(id_, word, who=signed, note=note, until=until)
         return self._answered(request, form, id_, number, word)
 
     def undo(self, request: Request, form: Mapping[str, str]) -> Response:
@@ -210,7 +227,7 @@ class _Pages:
         if not number.isdecimal() or len(number) > 9:  # noqa: PLR2004 - digits
             raise ConfigError("There is no such answer.", "")
         asked = who(request)
-        undone = self._watched.undo(int(number), who=asked.name or form.get("who", "").strip()[:64])
+        undone = self._watching.undo(int(number), who=asked.name or form.get("who", "").strip()[:64])
         return self._answered(request, form, form.get("id", "") or undone.id, 0, "")
 
     def _answered(self, request: Request, form: Mapping[str, str], id_: str, number: int, word: str) -> Response:
@@ -221,7 +238,7 @@ class _Pages:
         if form.get("at") == "row" and found is not None:
             return self._page(request, "_row.html", one=found, number=number, word=word, wanted=Filter())
         if form.get("at") == "list":
-            given = self._watched.answers()
+            given = self._watching.answers()
             return self._page(request, "_given.html", given=given[:MOST_ANSWERS], n_given=len(given))
         if found is None:
             raise ConfigError("There is no such incident.", "")
@@ -238,7 +255,7 @@ class _Pages:
 
     def _stretch(self, request: Request, usual: str) -> Stretch:
         name = request.query_params.get("range", usual)
-        return Stretch.of(name, self._store.last_minute(), self._watched.now())
+        return Stretch.of(name, self._store.last_minute(), self._watching.now())
 
     def templates(self, request: Request) -> Response:
         asked = request.query_params.get("kind", "new")
@@ -248,7 +265,7 @@ class _Pages:
         words = request.query_params.get("words", "")[:200]
         last = self._store.last_minute()
         seen = self._store.types((last or 0) // 1_440 - DAYS)
-        every = types(self._watched.types(), seen)
+        every = types(self._watching.types(), seen)
         numbers = {one: len(chosen(every, one)) for one in KINDS}
         found = chosen(every, kind, words)
         values = {"kind": kind, "kinds": numbers, "words": words, "found": found[:MOST], "n_found": len(found)}
@@ -261,12 +278,10 @@ class _Pages:
         return self._page(request, name, sources=self._store.sources(), dead=dead)
 
     def model(self, request: Request) -> Response:
-        card = self._watched.model()
-        stretch = Stretch.of("24h", self._store.last_minute(), self._watched.now())
+        card = self._watching.model()
+        stretch = Stretch.of("24h", self._store.last_minute(), self._watching.now())
         minutes = self._store.minutes(stretch.since, stretch.until, 60)
         scores = self._store.scores(stretch.since, stretch.until, 60)
         rates = [view["rate"] for view in card.get("views", ())] or [1e-3]
         figures = drift(minutes, scores, max(rates))
-        return self._page(request, "model.html", card=card, drift=figures, marks=self._watched.marks())
-
-
+        return self._page(request, "model.html", card=card, drift=figures, marks=self._watching.marks())

@@ -11,9 +11,11 @@ from importlib.resources import files
 from typing import Any
 
 from oddlog.errors import MissingExtraError
-from oddlog.reports.cards import message, reason_text, template
+from oddlog.incidents import severity_word
+from oddlog.reports.cards import message, reason_text
+from oddlog.reports.cards import template as marked
 from oddlog.reports.elements import markup, visible
-from oddlog.reports.wording import length, moment, plural, probability, severity_word, span
+from oddlog.reports.wording import length, moment, plural, probability, span
 
 try:
     import jinja2
@@ -42,9 +44,9 @@ _STATIC = re.compile(r"[\w.-]+\.(js|css|svg)")
 _SHORT_S = 90.0
 
 
-def page(name: str, **values: Any) -> HTMLResponse:
-    """Return a page, or a part of one, made from the template `name`."""
-    return HTMLResponse(_environment().get_template(name).render(**values), headers=HEADERS)
+def page(template: str, **values: Any) -> HTMLResponse:
+    """Return a page, or a part of one, made from a template."""
+    return HTMLResponse(_environment().get_template(template).render(**values), headers=HEADERS)
 
 
 def static(name: str) -> Response:
@@ -83,7 +85,7 @@ def _environment() -> jinja2.Environment:
     )
     made.filters |= {
         "reason": lambda text: _markup(reason_text(text)),
-        "template": lambda text: _markup(template(text)),
+        "template": lambda text: _markup(marked(text)),
         "message": lambda text: _markup(message(text or "")),
         "plural": plural,
         "probability": probability,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from oddlog.web.watched import KnownType
+from oddlog.service.watching import KnownType
 
 Kind = Literal["new", "rare", "changed", "all"]
 KINDS: tuple[Kind, ...] = ("new", "rare", "changed", "all")
@@ -76,9 +76,17 @@ def _type(one: KnownType, row: Mapping[str, Any] | None, n_here: int, n_trained:
 def _unseen(row: Mapping[str, Any]) -> Type:
     text, level = row["text"] or "(its text is no longer kept)", row["level"] or ""
     return Type(
-        row["key"], text, level, row["service"] or "", int(row["lines"]), 0, 0.0, False,
-        float(row["first"]), float(row["last"]),
-    )  # fmt: skip
+        key=row["key"],
+        text=text,
+        level=level,
+        service=row["service"] or "",
+        lines=int(row["lines"]),
+        trained=0,
+        factor=0.0,
+        is_changed=False,
+        first=float(row["first"]),
+        last=float(row["last"]),
+    )
 
 
 def _log(factor: float) -> float:

@@ -80,6 +80,14 @@
   };
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const short = (value) => value >= 1e6 ? `${+(value / 1e6).toPrecision(3)}M` : value >= 1e4 ? `${+(value / 1e3).toPrecision(3)}k` : `${+value.toPrecision(3)}`;
+  const two = (n) => String(n).padStart(2, "0"), MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+  const clock = (seconds) => { const at = new Date(seconds * 1e3); return `${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`; };
+  const day = (seconds) => { const at = new Date(seconds * 1e3); return `${at.getUTCDate()} ${MONTHS[at.getUTCMonth()]}`; };
+  // The hour below each line, and the day where a day begins.
+  const times = (_, ticks) => ticks.map((at, i) => {
+    const begins = i === 0 || day(at) !== day(ticks[i - 1]);
+    return ticks.length > 1 && ticks[1] - ticks[0] >= 86400 ? day(at) : begins ? `${clock(at)}\n${day(at)}` : clock(at);
+  });
   const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC");
 
   const bands = (incidents) => ({
@@ -132,9 +140,9 @@
       tzDate: utc,
       cursor: { y: false, drag: { x: false } },
       scales: { y: kind.log ? { range: (_, low, high) => [0, Math.max(high * 1.1, kind.limit * 1.5)] } : { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] }, odd: { range: (_, low, high) => [0, Math.max(high * 3, 4)] } },
-      axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map(short) }],
+      axes: [{ ...axis, values: times, space: 70 }, { ...axis, size: 56, values: (_, ticks) => ticks.map(short) }],
       series: [
-        { label: "time", value: (_, seconds) => seconds == null ? "" : utc(seconds).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" }) },
+        { label: "time", value: (_, seconds) => seconds == null ? "" : `${day(seconds)} ${clock(seconds)}` },
         ...kind.series.map(([label, , name, other]) => ({
           label, stroke: colour(name), width: 1.5, scale: other ? "odd" : "y", points: { show: false },
           fill: other ? undefined : `${colour(name)}33`, paths: uPlot.paths.stepped({ align: 1 }),
@@ -154,5 +162,11 @@
   let settled = 0;
   addEventListener("resize", () => { clearTimeout(settled); settled = setTimeout(drawAll, 200); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  addEventListener("DOMContentLoaded", () => { sign(); drawAll(); });
+  addEventListener("DOMContentLoaded", () => {
+    sign();
+    drawAll();
+    // On a phone the row of pages is wider than the screen.
+    const nav = one(".bar nav"), here = one("[aria-current]", nav ?? document);
+    if (here) nav.scrollLeft = here.offsetLeft - nav.clientWidth / 2;
+  });
 })();
