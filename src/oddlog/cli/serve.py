@@ -10,7 +10,7 @@ import typer
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def serve(  # noqa: PLR0915 - one list of what is put together
+def serve(
     model: Annotated[
         Path | None,
         typer.Option(
