@@ -65,3 +65,22 @@ def test_a_lost_event_is_found_among_types_that_were_told_apart_by_their_words()
     made = SpokenAutoencoder(steps=800).fit(testing.usual_windows(200), context_of(OTHER_WORDS))
     usual, odd = testing.usual_windows(40, seed=1), testing.windows([[0, 1, 2, 1, 4], [0, 1, 2], [0, 0, 1, 2, 4]])
     assert made.score(odd).window.min() > np.quantile(made.score(usual).window, 0.9)
+
+
+def test_a_type_new_to_the_site_is_usual_where_its_text_says_what_the_network_knows():
+    made = SpokenAutoencoder(steps=800).fit(testing.usual_windows(200), context_of(OTHER_WORDS))
+    usual = testing.windows([[0, 1, 2, 4]] * 3)
+    renamed = testing.windows([[0, 1, 6, 4]] * 3)  # row 6 is behind the six types of the model
+    alike, unlike = made.with_texts([OTHER_WORDS[2]]), made.with_texts(["kernel panic: not syncing"])
+    np.testing.assert_allclose(alike.score(renamed).window, made.score(usual).window, rtol=1e-6)
+    assert unlike.score(renamed).window[0] > 5 * alike.score(renamed).window[0]
+    assert made.score(renamed).window[0] > 5 * alike.score(renamed).window[0]
+    assert alike.score(renamed).event.shape == (12,)
+
+
+def test_what_is_told_of_unseen_types_is_no_part_of_the_model():
+    made = SpokenAutoencoder(steps=50).fit(testing.usual_windows(60), context_of(OTHER_WORDS))
+    told = made.with_texts(["kernel panic"]).with_texts(["disk full", "disk gone"])
+    assert made.state().arrays.keys() == told.state().arrays.keys()
+    for name, array in made.state().arrays.items():
+        np.testing.assert_array_equal(array, told.state().arrays[name])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -26,6 +27,8 @@ FURTHEST = 20.0
 """Standardised values end here: what no training window came near is odd enough."""
 BLOCK = 1 << 12
 MAX_ROWS = 50_000
+MAX_TEXTS = 100_000
+"""Texts of unseen types that are kept; types behind them stay without one."""
 HIDDEN = (64, 16, 64)
 
 
@@ -37,6 +40,9 @@ class SpokenAutoencoder:
     unseen types and in all there are: 203 features, whatever the types. They are standardised (deviation + 0.1), and a
     network 203-64-16-64-203 with GELU learns to restore them from noise, as `dae` does with counts. The score is the
     Euclidean norm of the error; an event's is its type's part: the error along its direction.
+
+    A type unseen by the model has no direction, unless `with_texts` tells its text: then it has one like any other, and
+    is as odd as what it says. To a site it may be new and to the network not.
 
     Nothing in it is sized by a site's own types, so that sites can train it together (`types.Federable`), with one
     standardisation from summed moments (`get_sums`, `set_sums`).
@@ -60,12 +66,13 @@ class SpokenAutoencoder:
     """
 
     name = "spoken"
-    reads = frozenset({"template", "level"})
+    reads = frozenset({"template", "level", "text"})
     needs: Literal["usual", "labels"] = "usual"
     calibrates: Literal["folds", "holdout"] = "holdout"
     requires: tuple[str, ...] = ("torch", "onnx")
 
     _columns: Columns
+    _known: int  # types of the model; those behind are told by `with_texts`
     _direction: F64  # [d, 96]
     _mean: F64  # [f]
     _std: F64  # [f]
@@ -98,9 +105,8 @@ class SpokenAutoencoder:
         """
         denoising = _denoising()
         texts, k = context.templates.text, len(context.templates)
-        self._columns = Columns.of_rows(np.arange(k), np.empty(0, np.int64), k)
-        known = np.concatenate([embed(texts) * np.sqrt(WIDTH), signs(texts, HASHED)], axis=1)
-        self._direction = np.vstack([known, np.zeros((2, WIDTH + HASHED))])  # the rare and the unseen say nothing
+        self._columns, self._known = Columns.of_rows(np.arange(k), np.empty(0, np.int64), k), k
+        self._direction = np.vstack([_directions(texts), np.zeros((2, WIDTH + HASHED))])  # rare and unseen: nothing
         self._seed = context.seed if self.seed is None else self.seed
         self._of = -1
         self.set_sums(self._sums_of(windows))
@@ -166,16 +172,26 @@ class SpokenAutoencoder:
             event[windows.offsets[start] : windows.offsets[part[-1] + 1]] = along[some.window_of_event, column]
         return Scores(window, event)
 
+    def with_texts(self, texts: Sequence[str]) -> Self:
+        """Return a copy that knows the texts of the types unseen by the model, those of rows k and on [x]."""
+        knowing = copy(self)
+        k, silent = self._known, self._direction[-2:]
+        more = _directions(texts[:MAX_TEXTS])
+        knowing._columns = Columns.of_rows(np.arange(k + len(more)), np.empty(0, np.int64), k + len(more))  # noqa: SLF001 - its copy
+        knowing._direction = np.vstack([self._direction[:k], more, silent])  # noqa: SLF001 - the same
+        return knowing
+
     def vectors(self, windows: Windows) -> F32:
         """Return what the network sees of the windows [w, 203]."""
         return self._standardised(self._raw(windows))
 
     def state(self) -> State:
         """Return the weights, the yardsticks, and the graph derived from the weights."""
+        own = Columns.of_rows(np.arange(self._known), np.empty(0, np.int64), self._known)
         arrays: dict[str, Any] = {
-            "lookup": self._columns.lookup,
-            "row": self._columns.row,
-            "direction": self._direction,
+            "lookup": own.lookup,
+            "row": own.row,
+            "direction": np.vstack([self._direction[: self._known], self._direction[-2:]]),
             "sums": self._sums,
             **self._weights,
         }
@@ -189,7 +205,7 @@ class SpokenAutoencoder:
         self = cls(**state.meta)
         self._seed, self._of = context.seed if self.seed is None else self.seed, -1
         self._columns = Columns(a.pop("lookup"), a.pop("row"))
-        self._direction = a.pop("direction")
+        self._direction, self._known = a.pop("direction"), self._columns.k
         self.set_sums(a.pop("sums"))
         self.set_weights(a)
         self.__dict__["_session"] = runtime.session(state.graphs["error"])
@@ -246,6 +262,11 @@ class SpokenAutoencoder:
     @cached_property
     def _session(self) -> ort.InferenceSession:
         return runtime.session(self._graph())
+
+
+def _directions(texts: Sequence[str]) -> F64:
+    """Return the direction of each text [k, 96]."""
+    return np.concatenate([embed(texts) * np.sqrt(WIDTH), signs(texts, HASHED)], axis=1)
 
 
 def _denoising() -> Any:
