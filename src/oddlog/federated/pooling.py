@@ -30,9 +30,10 @@ HALF = 2_048
 GRID = 2 * HALF
 FINEST, HIGHEST = 1e-3, 1e5
 """Scores below the first are told apart evenly, above in steps of .93 %; what is beyond the second counts as it."""
-ALIKE = 0.5
+ALIKE = 0.35
 """Least 1 - JS (bits) of a site's message types from those of the others, from which on they are of one system. Sites
-that HDFS was dealt to have .89 to .99, HDFS and OpenStack and BGL .0 to .2 (no label was looked at)."""
+that HDFS was dealt to have .89 to .99, stretches of BGL .49 to .72; HDFS, OpenStack and BGL .16 to .25 (no label was
+looked at)."""
 MOST_COUNTED = 1e9
 """Largest count that a secure sum of scores holds."""
 RATE = 0.001
