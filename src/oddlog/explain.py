@@ -125,9 +125,11 @@ def oddities(windows: Windows, contributions: Mapping[str, Any] | None, usual: U
 
     """
     k = len(usual.share)
+    found: list[list[Oddity]] = [[] for _ in range(len(windows))]
+    if not len(windows):
+        return found
     counted = type_counts(windows)
     unseen = counted.filter(pl.col("template") >= k)
-    found: list[list[Oddity]] = [[] for _ in range(len(windows))]
     for window, template, n in unseen.sort("window", "n", "template", descending=[False, True, False]).iter_rows():
         found[window].append(Oddity(template, "unseen_template", n, 0, np.inf))
     known = _differences(counted, usual, len(windows)) if contributions is None else pl.DataFrame(contributions)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 
 from naive import templates as naive
 from oddlog.templates import key_of_text, mask
+from oddlog.templates.mask import Masker
 
 CORPUS = Path(__file__).parents[1] / "corpora" / "templates" / "golden.tsv"
 
@@ -197,3 +198,17 @@ def test_the_messages_given_stay_as_they_were():
     before = messages.to_list()
     mask(messages).variables()
     assert messages.to_list() == before
+
+
+@given(batches=st.lists(st.lists(MESSAGES, max_size=6), max_size=6), most=st.sampled_from([0, 3, 1_000]))
+@settings(max_examples=60, deadline=None)
+def test_one_that_remembers_masks_as_one_that_does_not(batches: list[list[str]], most: int):
+    masker = Masker(most_texts=most)
+    for batch in batches:
+        messages = pl.Series(batch, dtype=pl.String)
+        got, expected = masker.mask(messages), mask(messages)
+        for name in ("key", "inverse", "distinct_key"):
+            assert getattr(got, name).tolist() == getattr(expected, name).tolist()
+        assert got.distinct_text.to_list() == expected.distinct_text.to_list()
+        assert got.variables().to_list() == expected.variables().to_list()
+    assert len(masker._known) <= most + 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +12,10 @@ import polars as pl
 
 from oddlog.cleaning.headed import LastLine, repeats_header
 from oddlog.cleaning.redaction import redact, redact_texts
-from oddlog.cleaning.repeats import count_repeats
-from oddlog.cleaning.traces import OpenRecord, close, concat, continues, join
-from oddlog.types import RECORDS, U64, Bool, Tally
+from oddlog.cleaning.repeats import MAY_REPEAT, Said, count_repeats
+from oddlog.cleaning.together import AFTER, EARLIEST, by_source, complete, grows, last_of, opened_rows, stirring
+from oddlog.cleaning.traces import OpenRecord, concat, continues, join
+from oddlog.types import I64, RECORDS, U64, Bool, Tally
 
 MAX_QUARANTINED = 1000
 MAX_REMEMBERED = 4 << 20  # hashes of texts for `drop_duplicates`: 32 MiB
@@ -27,8 +28,6 @@ WHITE = "white space or control characters in a message normalised"
 DUPLICATE = "duplicate line dropped"
 FORGOTTEN = "text not remembered for duplicates: 4 M texts already are"
 
-_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-_AFTER = datetime(2101, 1, 1, tzinfo=UTC)
 _TWO_SPACES = 0x2020
 _WHITE_RUN = r"[\x00-\x20]+"
 
@@ -51,8 +50,12 @@ class _Memory:
     last: LastLine | None = None
     position: int = -1
     time: datetime | None = None
-    said: pl.DataFrame | None = None
+    said: Said | None = None
     texts: U64 = field(default_factory=lambda: np.empty(0, np.uint64))  # ascending
+
+
+_NEW = _Memory()  # of a source of which nothing is known; never changed
+_MANY = 5_000  # lines of one source from which on the fewest calls no longer matter
 
 
 class Cleaner:
@@ -89,28 +92,102 @@ class Cleaner:
     def push(self, records: pl.DataFrame) -> pl.DataFrame:
         """Take RECORDS with ``ok`` and found fields; return those that are complete, without ``ok``.
 
-        Rows of a source stand in the order of their lines; rows of several sources come back source by source.
+        Rows of a source stand in the order of their lines; those of several sources as they came.
         """
         if not len(records):
             return records.drop("ok")
-        source = records["source"]
-        if (source == source[0]).all():
-            return self._push(source[0], records)
-        parts = records.partition_by("source", maintain_order=True)
-        return concat([self._push(part["source"][0], part) for part in parts])
+        names, of = by_source(records["source"])
+        if len(names) == 1 and (self.drop_duplicates or len(records) > _MANY):
+            return self._push(names[0], records)
+        calm = self._calm(names, of, records)
+        parts = [self._push(names[i], records.filter(pl.Series(of == i))) for i in np.flatnonzero(~calm).tolist()]
+        if calm.all():
+            parts.append(self._push_calm(names, of, records))
+        elif calm.any():
+            chosen = calm[of]
+            parts.append(self._push_calm(names, of[chosen], records.filter(pl.Series(chosen))))
+        return concat([part for part in parts if len(part)] or parts[:1])
 
     def flush(self, sources: Collection[str] | None = None) -> pl.DataFrame:
         """Return the records that are still open, of some `sources` or of all.
 
         A source's line delivered again is still known as such.
         """
-        done = [pl.DataFrame(schema=RECORDS)]
+        opened: dict[str, OpenRecord] = {}
         for source in self._memory if sources is None else sources:
-            memory = self._memory.get(source, _Memory())
-            if memory.opened is not None:
-                rows, memory.opened, memory.last = close(memory.opened), None, None
-                done.append(self._clean(memory, rows))
-        return concat(done[1:] or done)
+            memory = self._memory.get(source)
+            if memory is not None and memory.opened is not None:
+                opened[source], memory.opened, memory.last = memory.opened, None, None
+        if not opened:
+            return pl.DataFrame(schema=RECORDS)
+        frames, which = opened_rows(list(opened.values()))
+        return self._clean_all(list(opened), which, concat(frames))
+
+    def _calm(self, names: list[str], of: I64, rows: pl.DataFrame) -> Bool:
+        """Return the sources [n] each of whose lines is a record of its own; see `together`."""
+        if self.drop_duplicates:
+            return np.zeros(len(names), np.bool_)
+        memories = [self._memory.get(name, _NEW) for name in names]
+        before = np.array([memory.position for memory in memories])
+        calm = grows(of, rows["position"].to_numpy().astype(np.int64), before)
+        calm &= np.array([not (one.in_trace or (one.last is not None and one.last.in_trace)) for one in memories])
+        stirs = stirring(rows)
+        if stirs is not None:
+            calm[of[stirs]] = False
+        return calm
+
+    def _push_calm(self, names: list[str], of: I64, rows: pl.DataFrame) -> pl.DataFrame:
+        last = last_of(of, len(names))
+        codes = np.flatnonzero(last >= 0).tolist()
+        memories = {i: self._memory.setdefault(names[i], _Memory()) for i in codes}
+        opened = {i: one.opened for i, one in memories.items() if one.opened is not None}
+        done, done_of = complete(rows, of, opened, last)
+        positions = rows["position"]
+        for i in codes:
+            memory, at = memories[i], int(last[i])
+            memory.position = int(positions[at])
+            memory.opened, memory.last = OpenRecord(rows, at, 1, 1, memory.position), LastLine(rows, at)
+        return self._clean_all(names, done_of, done)
+
+    def _clean_all(self, names: list[str], of: I64, rows: pl.DataFrame) -> pl.DataFrame:
+        """Do what `_clean` does to records [lines] of several sources, to each by itself only where that matters."""
+        alone = self._alone(names, of, rows)
+        parts = [
+            self._clean(self._memory.setdefault(names[i], _Memory()), rows.filter(pl.Series(of == i)))
+            for i in np.flatnonzero(alone).tolist()
+        ]
+        if alone.any():
+            rows, of = rows.filter(pl.Series(~alone[of])), of[~alone[of]]
+        rows = self._normalise_white(_without_ok(rows))
+        last = last_of(of, len(names))
+        columns = [rows[name] for name in ("message", "service", "level", "time")]
+        for i in np.flatnonzero(last >= 0).tolist():
+            memory = self._memory.setdefault(names[i], _Memory())
+            message, service, level, memory.time = (column[int(last[i])] for column in columns)
+            memory.said = message, service, level
+        parts.append(redact(rows, self.tally) if self.redact else rows)
+        return concat([part for part in parts if len(part)] or parts[-1:])
+
+    def _alone(self, names: list[str], of: I64, rows: pl.DataFrame) -> Bool:
+        """Return the sources [n] with a record that needs what another one of them has said, or its time."""
+        alone = np.zeros(len(names), np.bool_)
+        if self.drop_duplicates:
+            alone[of] = True
+            return alone
+        time, repeats = rows["time"], rows["message"].str.contains(MAY_REPEAT)
+        first, last = time.min(), time.max()
+        if repeats.any():
+            alone[of[repeats.fill_null(value=False).to_numpy()]] = True
+        if first is not None and not (first >= EARLIEST and last < AFTER):  # type: ignore[operator] # they are times
+            alone[of[(~time.is_between(EARLIEST, AFTER, closed="left").fill_null(value=True)).to_numpy()]] = True
+        if time.null_count():
+            without = rows["time"].is_null().to_numpy()
+            timed = np.array([self._memory.get(name, _NEW).time is not None for name in names])
+            timed[of[~without]] = True
+            lacks = np.zeros(len(names), np.bool_)
+            lacks[of[without]] = True
+            alone |= timed & lacks
+        return alone
 
     def forget(self, source: str) -> None:
         """Forget the lines of a source, because its positions begin anew: a rotated file. Flush before."""
@@ -135,7 +212,7 @@ class Cleaner:
 
     def _clean(self, memory: _Memory, rows: pl.DataFrame) -> pl.DataFrame:
         """Do what concerns whole records, each step only where a cheap test finds something to do."""
-        rows = rows.drop("ok")
+        rows = _without_ok(rows)
         if not len(rows):
             return rows
         rows = self._repair_time(memory, rows)
@@ -166,7 +243,7 @@ class Cleaner:
 
     def _repair_time(self, memory: _Memory, rows: pl.DataFrame) -> pl.DataFrame:
         time = rows["time"]
-        impossible = ~time.is_between(_EARLIEST, _AFTER, closed="left").fill_null(value=True)
+        impossible = ~time.is_between(EARLIEST, AFTER, closed="left").fill_null(value=True)
         if impossible.any():
             self._count(rows, impossible.to_numpy(), IMPOSSIBLE)
             time = time.set(impossible, None)
@@ -180,7 +257,7 @@ class Cleaner:
 
     def _normalise_white(self, rows: pl.DataFrame) -> pl.DataFrame:
         message = rows["message"]
-        if not _has_white(message):
+        if not len(rows) or not _has_white(message):
             return rows
         normal = message.str.replace_all(_WHITE_RUN, " ").str.strip_chars(" ")
         changed = (normal != message).fill_null(value=False).to_numpy()
@@ -214,6 +291,12 @@ class Cleaner:
         if chosen.any():
             at = int(np.argmax(chosen))
             self.tally.add(reason, int(chosen.sum()), example=f"{rows['source'][at]}:{rows['line'][at]}")
+
+
+def _without_ok(rows: pl.DataFrame) -> pl.DataFrame:
+    rows = rows.clone()
+    rows.drop_in_place("ok")
+    return rows
 
 
 def _has_white(message: pl.Series) -> bool:

@@ -17,7 +17,7 @@ import polars as pl
 
 from oddlog.types import I64, Bool
 
-_START = "Traceback (most recent call last)"
+START = "Traceback (most recent call last)"
 # Between two tracebacks of a chain, and inside of one.
 _INNER = r"^(?:\s|$|During handling of the above exception|The above exception was the direct cause)"
 _COLUMNS = ("ok", "time", "level", "service", "text", "message")
@@ -29,8 +29,8 @@ class LastLine:
 
     Attributes
     ----------
-    row : DataFrame
-        The line itself.
+    frame, at : DataFrame, int
+        Where the line itself stands.
     in_trace : bool
         It is part of a trace.
     own_header : bool
@@ -38,9 +38,15 @@ class LastLine:
 
     """
 
-    row: pl.DataFrame
+    frame: pl.DataFrame
+    at: int
     in_trace: bool = False
     own_header: bool = False
+
+    @property
+    def row(self) -> pl.DataFrame:
+        """The line, with what is looked at."""
+        return self.frame.slice(self.at, 1).select(_COLUMNS)
 
 
 def repeats_header(rows: pl.DataFrame, last: LastLine | None) -> tuple[Bool, LastLine]:
@@ -50,11 +56,11 @@ def repeats_header(rows: pl.DataFrame, last: LastLine | None) -> tuple[Bool, Las
     worse, but for the level and for what that one says of the request. It goes on while the header stays the same;
     where that is the header of usual lines, too, only as far as Python's traces go.
     """
-    rows = rows.select(_COLUMNS)
-    tail = rows.tail(1)
+    whole, at = rows, len(rows) - 1
     in_trace = last is not None and last.in_trace
-    if not in_trace and not rows["message"].str.contains(_START, literal=True).any():
-        return np.zeros(len(rows), np.bool_), LastLine(tail)
+    if not in_trace and not rows["message"].str.contains(START, literal=True).any():
+        return np.zeros(len(rows), np.bool_), LastLine(whole, at)
+    rows = rows.select(_COLUMNS)
     n_before = 0 if last is None else 1
     if last is not None:
         rows = pl.concat([last.row, rows])
@@ -70,7 +76,7 @@ def repeats_header(rows: pl.DataFrame, last: LastLine | None) -> tuple[Bool, Las
     owned = joins[run] & known
     inside |= owned
     continued = (inside & (run < np.arange(len(rows)))) | (joins & known)
-    return continued[n_before:], LastLine(tail, bool(inside[-1]), bool(owned[-1]))
+    return continued[n_before:], LastLine(whole, at, bool(inside[-1]), bool(owned[-1]))
 
 
 def _parts(rows: pl.DataFrame) -> pl.DataFrame:
@@ -83,7 +89,7 @@ def _parts(rows: pl.DataFrame) -> pl.DataFrame:
         # the level stands before the logger, and differs: ERROR, then TRACE
         before=split.struct.field("field_0").str.replace(r"\S+\s*$", ""),
         behind=split.struct.field("field_1"),
-        start=pl.col("message").str.starts_with(_START),
+        start=pl.col("message").str.starts_with(START),
     )
     shifted = {name: pl.col(name).shift(1) for name in ("before", "behind", "service", "time", "header")}
     alike = pl.all_horizontal([pl.col(name) == shifted[name] for name in ("before", "service", "time")])

@@ -67,6 +67,8 @@ RULES: tuple[tuple[str, str, str], ...] = (
 """Kind, regular expression, what stands in its place; in this order."""
 
 
+_ANY = "|".join(f"(?:{pattern})" for _, pattern, _ in RULES)
+"""Stands in every text that a rule changes."""
 _SECRET_FIELD = re.compile(r"(?i)^f\..*(passw(or)?d|passphrase|secret|token|api[_-]?key|authorization|credential)")
 
 
@@ -78,9 +80,16 @@ def redact(records: pl.DataFrame, tally: Tally) -> pl.DataFrame:
     hinted = records.select(pl.col("text").str.contains(_MAY_HOLD)).to_series()
     if not hinted.any():
         return records
+    columns = [name for name in records.columns if name in {"text", "message"} or name.startswith("f.")]
     at = hinted.arg_true()
     found = records[at]
-    columns = [name for name in records.columns if name in {"text", "message"} or name.startswith("f.")]
+    if not any(_SECRET_FIELD.match(name) for name in columns):
+        holds = found.select(holds=pl.any_horizontal(pl.col(columns).str.contains(_ANY).fill_null(value=False)))[
+            "holds"
+        ]
+        if not holds.any():
+            return records
+        at, found = at.filter(holds), found.filter(holds)
     for kind, pattern, instead in RULES:
         replaced = found.with_columns(pl.col(columns).str.replace_all(pattern, instead))
         _count(found, replaced, kind, tally)

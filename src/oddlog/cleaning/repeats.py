@@ -15,12 +15,14 @@ CAPPED = "count of a repeated message capped at 10,000"
 
 _INNER = r"^message repeated (\d+) times?: \[ ?(.*?) ?\]?$"
 _PREVIOUS = r"^last message (?:buffered and )?repeated (\d+) times?\.?$"
+MAY_REPEAT = r"message[\x00-\x20]+(?:buffered[\x00-\x20]+and[\x00-\x20]+)?repeated[\x00-\x20]"
+"""Stands in every message that may repeat another, also before its white space is normalised."""
 _TAKEN = ("message", "service", "level")
+Said = tuple[str | None, str | None, str | None]
+"""Message, service and level of a record."""
 
 
-def count_repeats(
-    records: pl.DataFrame, before: pl.DataFrame | None, tally: Tally
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def count_repeats(records: pl.DataFrame, before: Said | None, tally: Tally) -> tuple[pl.DataFrame, Said]:
     """Return the records with repeats as counts, and what the last of them said.
 
     ``message repeated 3 times: [ x ]`` becomes the message ``x``, counted three times; ``last message repeated
@@ -30,8 +32,8 @@ def count_repeats(
     ----------
     records : DataFrame
         At least one record of one source.
-    before : DataFrame, optional
-        What the record before them said, as returned for it: one row.
+    before : tuple, optional
+        What the record before them said, as returned for it: message, service, level.
     tally : Tally
         Takes how many repeats were counted, and capped.
 
@@ -39,7 +41,7 @@ def count_repeats(
     message = pl.col("message")
     asked = message.str.starts_with("message repeated ") | message.str.starts_with("last message ")
     if not records.select(asked.any()).item():
-        return records, records.tail(1).select(_TAKEN)
+        return records, records.select(_TAKEN).row(-1)
     return _take_previous(_take_inner(records, tally), before, tally)
 
 
@@ -53,17 +55,16 @@ def _take_inner(records: pl.DataFrame, tally: Tally) -> pl.DataFrame:
     return records.with_columns(inner.fill_null(pl.col("message")).alias("message"), times)
 
 
-def _take_previous(
-    records: pl.DataFrame, before: pl.DataFrame | None, tally: Tally
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _take_previous(records: pl.DataFrame, before: Said | None, tally: Tally) -> tuple[pl.DataFrame, Said]:
     asked = records.select(pl.col("message").str.contains(_PREVIOUS).fill_null(value=False)).to_series().to_numpy()
     asked = asked & ((np.arange(len(asked)) > 0) | (before is not None))
     own = records.select(_TAKEN)
     # row of what each record says, 0 = `before`; of several repeats in a row all say the same
     of = np.maximum.accumulate(np.where(asked, 0, np.arange(1, len(asked) + 1)))
-    said = pl.concat([own.clear(1) if before is None else before, own])[of]
+    first = pl.DataFrame([before or (None, None, None)], schema=own.schema, orient="row")
+    said = pl.concat([first, own])[of]
     if not asked.any():
-        return records, said.tail(1)
+        return records, said.row(-1)
     repeated = pl.Series(asked)
     times = _times(records, _PREVIOUS, repeated, tally)
     tally.add(PREVIOUS, int(repeated.sum()), example=_place(records, repeated))
@@ -75,7 +76,7 @@ def _take_previous(
         pl.when(repeated & unknown).then(said["level"]).otherwise("level").alias("level"),
         times,
     )
-    return records, said.tail(1)
+    return records, said.row(-1)
 
 
 def _times(records: pl.DataFrame, pattern: str, repeated: pl.Series, tally: Tally) -> pl.Series:

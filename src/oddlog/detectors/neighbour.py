@@ -178,7 +178,7 @@ class ScaledNearestNeighbour:
         step = max(1, BLOCK // max(found.columns.width, len(self._reference)))
         for start in range(0, len(found), step):
             stop = min(start + step, len(found))
-            bound = self._yardstick.lower_bound(found, start, stop, self._reference)  # [b, r]
+            bound = self._yardstick.lower_bound(found, start, stop, self._reference, self._reference_idf)  # [b, r]
             probe = _smallest(bound, PROBES)
             row = np.repeat(np.arange(start, stop), probe.shape[1])
             best = self._distance(found, row, probe.ravel()).reshape(probe.shape).min(1)

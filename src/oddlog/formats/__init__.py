@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from oddlog.formats.alike import likeness
 from oddlog.formats.detection import Detected, by_name, detect_format
-from oddlog.formats.records import parse_lines
+from oddlog.formats.records import FIELDS_KEPT, parse_lines
 from oddlog.formats.registry import FORMATS, register
 
-__all__ = ["FORMATS", "Detected", "by_name", "detect_format", "parse_lines", "register"]
+__all__ = ["FIELDS_KEPT", "FORMATS", "Detected", "by_name", "detect_format", "likeness", "parse_lines", "register"]

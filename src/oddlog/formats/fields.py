@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -132,8 +132,30 @@ def _first(columns: Sequence[str], answer: pl.Expr | None = None) -> tuple[pl.Ex
     return answer, left
 
 
-def _found(frame: pl.DataFrame, column: str, key: str, left: pl.Expr | None) -> dict[str, pl.Expr]:
-    """Return the found fields of one column, its numbers as ``n.``, its words as ``f.``, where `left` holds."""
+def _found_all(frame: pl.DataFrame, keys: Columns, left: Mapping[str, pl.Expr]) -> dict[str, pl.Expr]:
+    """Return the found fields of all columns, each where its `left` holds; of two of one name the first."""
+    looks = []
+    for column in (c for c in keys if frame.schema[c] == pl.String):
+        value = pl.when(left[column]).then(pl.col(column)) if column in left else pl.col(column)
+        number = value.str.contains(_NUMBER)
+        every = (number | (value == "") | value.is_null()).all()
+        looks += [number.any().alias(f"some {column}"), every.alias(f"every {column}")]
+    seen = frame.select(looks).row(0, named=True) if looks and len(frame) else {}
+    found: dict[str, pl.Expr] = {}
+    for column, key in keys.items():
+        mixed = seen.get(f"some {column}", False), seen.get(f"every {column}", True)
+        for name, field in _found(frame, column, key, left.get(column), mixed).items():
+            found[name] = pl.coalesce(found[name], field) if name in found else field
+    return found
+
+
+def _found(
+    frame: pl.DataFrame, column: str, key: str, left: pl.Expr | None, mixed: tuple[bool, bool]
+) -> dict[str, pl.Expr]:
+    """Return the found fields of one column, its numbers as ``n.``, its words as ``f.``, where `left` holds.
+
+    `mixed` says of a column of text whether some of its values are numbers, and whether all are.
+    """
     plain = plain_name(key)
     to = "pod" if plain in ROLES["pod"] else _RENAMED.get(plain, key[:LONGEST_NAME])
     value = pl.col(column) if left is None else pl.when(left).then(pl.col(column))
@@ -147,7 +169,7 @@ def _found(frame: pl.DataFrame, column: str, key: str, left: pl.Expr | None) -> 
     if who or dtype != pl.String:
         return {f"f.{to}": pl.when(text != "").then(text)}
     number = value.str.contains(_NUMBER)
-    some, every = frame.select(some=number.any(), every=(number | (value == "") | value.is_null()).all()).row(0)
+    some, every = mixed
     found = {}
     if some:
         found[f"n.{to}"] = pl.when(number).then(value).cast(pl.Float32, strict=False)
@@ -158,11 +180,8 @@ def _found(frame: pl.DataFrame, column: str, key: str, left: pl.Expr | None) -> 
 
 def found_fields(frame: pl.DataFrame) -> pl.DataFrame:
     """Return every column of `frame` [lines] as a found field, numbers as ``n.NAME``, words as ``f.NAME``."""
-    found: dict[str, pl.Expr] = {}
-    for key in frame.columns:
-        if not _is_nested(frame.schema[key]):
-            found |= _found(frame, key, key, None)
-    return frame.select(**found)
+    keys = {key: key for key in frame.columns if not _is_nested(frame.schema[key])}
+    return frame.select(**_found_all(frame, keys, {}))
 
 
 def assign(frame: pl.DataFrame, text: pl.Series, *, year: int) -> pl.DataFrame:
@@ -195,10 +214,7 @@ def assign(frame: pl.DataFrame, text: pl.Series, *, year: int) -> pl.DataFrame:
     pod, _ = _first(_of_role(keys, "pod"))
     service, left_parts = _first(_of_role(keys, "part"), pl.coalesce(service, service_of_pod(pod)))
     left |= left_levels | left_messages | left_hosts | left_services | left_parts
-    found: dict[str, pl.Expr] = {}
-    for column, key in keys.items():
-        for name, field in _found(frame, column, key, left.get(column)).items():
-            found[name] = pl.coalesce(found[name], field) if name in found else field
+    found = _found_all(frame, keys, left)
     empty = pl.any_horizontal([pl.col(c).is_not_null() for c in messages]) if messages else pl.lit(value=False)
     return frame.select(
         time=pl.lit(time),

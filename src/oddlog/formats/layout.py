@@ -17,7 +17,8 @@ Step = Callable[[pl.DataFrame], pl.DataFrame]
 
 def lines_of(text: pl.Series) -> pl.DataFrame:
     """Return the frame with the one column ``text`` that formats start from."""
-    return text.cast(pl.String).fill_null("").alias("text").to_frame()
+    text = text.cast(pl.String)
+    return (text.fill_null("") if text.null_count() else text).alias("text").to_frame()
 
 
 def finish(frame: pl.DataFrame) -> pl.DataFrame:
@@ -26,7 +27,8 @@ def finish(frame: pl.DataFrame) -> pl.DataFrame:
     Columns that `frame` does not have are null. A line that is not ok keeps its whole text as message and
     nothing else, so that no text is ever lost. Empty names are null.
     """
-    frame = frame.with_columns(pl.col("ok").fill_null(value=False))
+    if frame["ok"].null_count():
+        frame = frame.with_columns(pl.col("ok").fill_null(value=False))
     everything_fits = bool(frame["ok"].all())
     columns = [pl.col("ok")]
     for name, dtype in RECORD.items():

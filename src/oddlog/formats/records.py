@@ -9,6 +9,12 @@ from oddlog.formats.layout import RECORD, type_of_field
 from oddlog.types import RECORDS, Format, Tally
 
 FIELDS_KEPT = 64  # of each kind, numbers and words
+_FILLED = (
+    pl.col("ok").fill_null(value=False),
+    pl.col("level").fill_null("UNKNOWN"),
+    pl.coalesce("message", "text").alias("message"),
+)
+_WHOLE = [0, *(1 + list(RECORD).index(name) for name in ("level", "message"))]
 
 
 def parse_lines(
@@ -37,11 +43,13 @@ def parse_lines(
     """
     found = detected.format if isinstance(detected, Detected) else detected
     parsed = _bounded(found.parse(lines["text"], year=year), tally or Tally())
-    columns = [pl.col("ok").cast(pl.Boolean).fill_null(value=False)]
-    columns += [pl.col(name).cast(RECORDS[name]) for name in RECORD]
-    columns += [pl.col(c).cast(type_of_field[c[:2]]) for c in sorted(parsed.columns) if c[:2] in type_of_field]
-    records = lines.hstack(parsed.select(columns))
-    return records.with_columns(pl.col("level").fill_null("UNKNOWN"), pl.coalesce("message", "text").alias("message"))
+    columns = [parsed["ok"].cast(pl.Boolean)]
+    columns += [parsed[name].cast(RECORDS[name]) for name in RECORD]
+    columns += [parsed[c].cast(type_of_field[c[:2]]) for c in sorted(parsed.columns) if c[:2] in type_of_field]
+    records = lines.hstack(columns)
+    if not any(columns[i].null_count() for i in _WHOLE):
+        return records
+    return records.with_columns(_FILLED)
 
 
 def _bounded(parsed: pl.DataFrame, tally: Tally) -> pl.DataFrame:
@@ -55,4 +63,4 @@ def _bounded(parsed: pl.DataFrame, tally: Tally) -> pl.DataFrame:
             dropped += [name for _, name in ranked[FIELDS_KEPT:]]
     if dropped:
         tally.add(f"fields beyond {FIELDS_KEPT} of a kind, not kept", len(dropped), example=dropped[0])
-    return parsed.drop(dropped)
+    return parsed.drop(dropped) if dropped else parsed

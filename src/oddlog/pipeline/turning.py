@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
+import numpy as np
 import polars as pl
 
-from oddlog.types import Tally
+from oddlog.types import I64, Tally
 
 FEWEST_NUMBERS = 100  # values of a field before its first word: with fewer it holds both by nature, as "-" for no size
 MOST_NAMED = 16  # fields that are counted under their own name
@@ -28,26 +29,43 @@ class Turning:
 
     def __init__(self, tally: Tally, numeric: Collection[str] = ()) -> None:
         self._tally = tally
-        self._numbers = Counter(dict.fromkeys(numeric, FEWEST_NUMBERS))  # numbers that have stood in a field
+        self.numbers = Counter(dict.fromkeys(numeric, FEWEST_NUMBERS))  # numbers that have stood in a field
         self._mixed: set[str] = set()
         self._turned: set[str] = set()
 
     def note(self, records: pl.DataFrame) -> None:
         """Look at the next block of the source."""
         counted = {name[2:] for name in records.columns if name.startswith("n.")}
-        for field in sorted({*counted, *self._numbers} - self._mixed):
+        for field in sorted({*counted, *self.numbers} - self._mixed):
             numbers = records[f"n.{field}"].is_not_null() if field in counted else None
             if f"f.{field}" in records.columns:
                 self._words(field, numbers, records)
             if numbers is not None:
-                self._numbers[field] += int(numbers.sum())
+                self.numbers[field] += int(numbers.sum())
+
+    @staticmethod
+    def note_all(turnings: Sequence[Turning], of: I64, records: pl.DataFrame) -> None:
+        """Look at the next blocks of several sources at once; `of` says which of them each record is of."""
+        counted = {name[2:] for name in records.columns if name.startswith("n.")}
+        worded = {name[2:] for name in records.columns if name.startswith("f.")}
+        told = counted | set().union(*(one.numbers for one in turnings))
+        if any(records[f"f.{field}"].null_count() < len(records) for field in sorted(told & worded)):
+            for i, one in enumerate(turnings):
+                one.note(records.filter(pl.Series(of == i)))
+            return
+        for field in sorted(counted):
+            few = [i for i, one in enumerate(turnings) if one.numbers[field] < FEWEST_NUMBERS]
+            if few:
+                numbers = np.bincount(of[records[f"n.{field}"].is_not_null().to_numpy()], minlength=len(turnings))
+                for i in few:
+                    turnings[i].numbers[field] += int(numbers[i])
 
     def _words(self, field: str, numbers: pl.Series | None, records: pl.DataFrame) -> None:
         words = records[f"f.{field}"].is_not_null()
         first = words.arg_max() if words.any() else None
         if first is None:
             return
-        before = self._numbers[field] + (0 if numbers is None else int(numbers.head(first).sum()))
+        before = self.numbers[field] + (0 if numbers is None else int(numbers.head(first).sum()))
         if field not in self._turned and before < FEWEST_NUMBERS:
             self._mixed.add(field)
             return

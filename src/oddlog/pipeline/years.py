@@ -33,7 +33,7 @@ class Years:
 
     def parse(self, lines: pl.DataFrame, found: Detected) -> pl.DataFrame:
         """Return the records of the next block, as `parse_lines`."""
-        year = (self._last or self._changed).year
+        year = self.year
         records = parse_lines(lines, found, year=year)
         times = records["time"].drop_nulls()
         if not len(times):
@@ -46,6 +46,19 @@ class Years:
         self._note(lines["line"][0], year, records)
         self._last = times[-1]
         return records
+
+    @property
+    def year(self) -> int:
+        """The year that the next block is read with at first."""
+        return (self._last or self._changed).year
+
+    def goes_on(self, year: int, first: datetime) -> bool:
+        """Return whether a block read with this year, whose first time is this, goes on with what came before."""
+        return self._last is not None and year == self._last.year and not self._off_by(first)
+
+    def saw(self, last: datetime) -> None:
+        """Note the last time of a block that `goes_on`; `at` does not know of its lines."""
+        self._last = last
 
     def at(self, line: int) -> int:
         """Return the year that a line was read with, by its number."""

@@ -15,7 +15,7 @@ from typing import Any
 from oddlog.errors import ModelError
 from oddlog.pipeline.judging.closeups import as_told
 from oddlog.pipeline.learning.checkpointing import packed, unpacked
-from oddlog.pipeline.live.following import MAX_LINES, TICK_S
+from oddlog.pipeline.live.following import MAX_LINES, SETTLE_S, TICK_S, Pace
 from oddlog.pipeline.live.passing import added
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.service.models import Models
@@ -66,6 +66,7 @@ class Worker:
         self._passed: Passed | None = None  # what could not be stored yet of what went by
         self._failed = False
         self.judged = 0  # number of the last line that was judged
+        self.turned_s = 0.0  # what the last turn took, waiting left out
         self._saved_s = self._ticked_s = clock()
         if stream is not None:
             self._resume(stream)
@@ -115,29 +116,41 @@ class Worker:
 
     def _run(self) -> None:
         try:
+            pace = Pace()
             while not self._stop.is_set():
-                self.turn()
+                lines = self.turn()
+                pace.pushed(self.turned_s, lines)
+                if pause_s := pace.wait_s(lines):
+                    self._stop.wait(pause_s)
             if self.stream is not None:
                 self._save(self.stream, checkpoint=True)
         except Exception as error:  # noqa: BLE001 - whatever it is, /healthz tells it and a supervisor starts anew
             self.failure = error
             _log.exception("The worker has stopped")
 
-    def turn(self, timeout_s: float = TICK_S) -> None:
-        """Judge what has come, or wait for it; without a model, learn one from it."""
+    def turn(self, timeout_s: float = SETTLE_S) -> int:
+        """Judge what has come, or wait for it; without a model, learn one from it. Return how many lines came."""
         stream = self.stream
         if stream is None:
             self._learn(timeout_s)
-            return
+            return 0
         batch = self.spool.poll(MAX_LINES, timeout_s)
         now = self._clock()
-        stream.push(batch.lines, now)
+        odd = len(stream.push(batch.lines, now, windows=False).lines)
+        odd += len(stream.settle(now).lines)
         self.judged = batch.position
-        if now - self._ticked_s < TICK_S:
-            return
-        self._ticked_s = now
-        self._heed()
-        stream.tick(now)
+        is_due = now - self._ticked_s >= TICK_S
+        if is_due:
+            self._ticked_s = now
+            self._heed()
+            stream.tick(now)
+        if is_due or odd:
+            self._tell(stream, now)
+        self.turned_s = self._clock() - now
+        return len(batch.lines)
+
+    def _tell(self, stream: Streaming, now: float) -> None:
+        """Store what has happened to incidents, with a checkpoint from time to time."""
         told = stream.incidents(every=True)
         for one in told:
             self._untold[one.incident.id] = one

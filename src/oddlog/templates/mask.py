@@ -9,8 +9,9 @@ One cheap rule runs on every line; the dearer rules of `rules.py` run on the dis
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -30,6 +31,8 @@ from oddlog.templates.rules import (
 )
 from oddlog.types import I64, U32, U64, Bool
 
+_FEW = 2_000  # up to so many texts a dictionary is faster than Polars, whose every call costs a tenth of a millisecond
+_SHORT = 1_000  # characters of a text that is remembered with what its variables are made of
 _RADIX = 1 << 16  # up to so many groups numpy sorts by radix, ten times as fast
 
 
@@ -73,6 +76,18 @@ class Masked:
         """Return the str that stood at variable number `slot` (from 0) of `rows` [x]; null where there is none."""
         return self._extract(rows, slot)
 
+    def few_parameters(self, rows: I64, slots: Sequence[Sequence[int]]) -> list[list[str | None]]:
+        """Return what stood at the `slots` [x] of some `rows` [x]; as `parameters`, but all at once.
+
+        Made for few lines, a hundred or a thousand: a call of Polars costs as much as dozens of them.
+        """
+        found = _find(self._message.gather(rows)).to_list()
+        cheap = self._cheap_text.gather(self._cheap_inverse[rows]).to_list()
+        return [
+            [_filled(variables, _trace(text), slot) for slot in wanted]
+            for variables, text, wanted in zip(found, cheap, slots, strict=True)
+        ]
+
     def _extract(self, rows: I64 | Bool | None, slot: int | None) -> pl.Series:
         """Find the cheap variables of the messages again and put together those that a later rule joined."""
         message, cheap = self._message, self._cheap_inverse
@@ -88,6 +103,27 @@ class Masked:
         if len(shapes) <= 1:
             return _assemble(found, *next(iter(shapes), (0, ("",))), slot)
         return _by_shape(found, shape_of[cheap], list(shapes), slot)
+
+
+@lru_cache(maxsize=5_000)
+def _short_trace(text: str) -> tuple[str, ...]:
+    return trace(text)
+
+
+def _trace(text: str) -> tuple[str, ...]:
+    return _short_trace(text) if len(text) <= _SHORT else trace(text)
+
+
+def _filled(variables: list[str], sources: tuple[str, ...], slot: int) -> str | None:
+    """Return the text of one slot from the cheap variables of a line; None where there is none."""
+    if slot >= len(sources):
+        return None
+    literals = sources[slot].split(VARIABLE)
+    first = sum(source.count(VARIABLE) for source in sources[:slot])
+    filling = variables[first : first + len(literals) - 1]
+    if literals == [""] or len(filling) < len(literals) - 1:
+        return None
+    return "".join(part for pair in zip(literals, [*filling, ""], strict=True) for part in pair)
 
 
 def _find(message: pl.Series) -> pl.Series:
@@ -137,6 +173,49 @@ def mask(messages: pl.Series) -> Masked:
     return Masked(key[inverse], inverse, key, text, message, cheap_text, cheap_inverse)
 
 
+class Masker:
+    """`mask` that remembers: what the cheap rule leaves comes again and again, the dear rules need not run again.
+
+    Parameters
+    ----------
+    most_texts, most_chars : int
+        So much is remembered; beyond it everything is forgotten at once, and remembered anew.
+
+    """
+
+    def __init__(self, most_texts: int = 50_000, most_chars: int = 16 << 20) -> None:
+        self._most_texts, self._most_chars = most_texts, most_chars
+        self._known: dict[str, tuple[str, int]] = {}  # after the cheap rule → masked text, key
+        self._chars = 0
+
+    def mask(self, messages: pl.Series) -> Masked:
+        """Return what `mask` returns."""
+        message = messages.fill_null("") if messages.null_count() else messages
+        cheap_text, cheap_inverse = _distinct(message.str.replace_all(CHEAP, VARIABLE))
+        found = self._of(cheap_text)
+        place: dict[str, int] = {}
+        inverse = np.array([place.setdefault(text, len(place)) for text, _ in found], np.uint32)
+        key = np.fromiter(dict(found).values(), np.uint64, len(place))
+        inverse = inverse[cheap_inverse]
+        texts = pl.Series("text", list(place), dtype=pl.String)
+        return Masked(key[inverse], inverse, key, texts, message, cheap_text, cheap_inverse)
+
+    def _of(self, cheap: pl.Series) -> list[tuple[str, int]]:
+        """Return masked text and key of texts [v] after the cheap rule."""
+        texts: list[str] = cheap.to_list()
+        missing = [text for text in texts if text not in self._known]
+        if missing:
+            if len(self._known) > self._most_texts or self._chars > self._most_chars:
+                self._known, self._chars = {}, 0
+                missing = texts
+            masked = _mask_cheap(pl.Series("text", missing, dtype=pl.String))
+            self._known.update(
+                zip(missing, zip(masked.to_list(), key_of_text(masked).tolist(), strict=True), strict=True)
+            )
+            self._chars += 2 * sum(map(len, missing))
+        return [self._known[text] for text in texts]
+
+
 def key_of_text(text: pl.Series) -> U64:
     """Return the BLAKE2b-64 (RFC 7693, little-endian) of each masked text [u] in UTF-8."""
     digests = b"".join(hashlib.blake2b(t.encode(), digest_size=8).digest() for t in text)
@@ -145,6 +224,10 @@ def key_of_text(text: pl.Series) -> U64:
 
 def _distinct(text: pl.Series) -> tuple[pl.Series, U32]:
     """Return the distinct texts [u] in order of first appearance, and of each text [x] its place among them."""
+    if len(text) <= _FEW:
+        seen: dict[str, int] = {}
+        inverse = np.array([seen.setdefault(one, len(seen)) for one in text.to_list()], np.uint32)
+        return pl.Series("text", list(seen), dtype=pl.String), inverse
     distinct = text.unique(maintain_order=True).alias("text")
     place = distinct.to_frame().with_columns(place=pl.int_range(len(distinct), dtype=pl.UInt32, eager=True))
     joined = text.to_frame("text").join(place, on="text", how="left", maintain_order="left")

@@ -13,7 +13,7 @@ import polars as pl
 
 from oddlog.errors import InternalError
 from oddlog.templates.frames import Frames, frames
-from oddlog.templates.mask import key_of_text
+from oddlog.templates.mask import Masked, Masker, key_of_text
 from oddlog.types import I64, OVERFLOW, U32, U64, Bool, State, Templates
 
 OVERFLOW_TEXT = "(a type beyond the limit of types)"
@@ -40,6 +40,7 @@ class Matcher:
         self._unseen: dict[int, int] = {}  # unknown key → its own row
         self._unseen_key: list[int] = []
         self._unseen_text: list[str] = []
+        self._masker = Masker()
 
     @property
     def n_unseen(self) -> int:
@@ -50,6 +51,10 @@ class Matcher:
     def unseen_texts(self) -> tuple[str, ...]:
         """The masked texts of the types unseen by the model, of rows k and on."""
         return tuple(self._unseen_text)
+
+    def mask(self, messages: pl.Series) -> Masked:
+        """Return what `templates.mask` returns, the sooner the more often such messages have come."""
+        return self._masker.mask(messages)
 
     def rows(self, key: U64, text: pl.Series) -> U32:
         """Return the row of each key [x].

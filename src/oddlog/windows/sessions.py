@@ -232,6 +232,9 @@ def _by_evidence(recurring: float, lifetime: float, score: float) -> str:
     return ""
 
 
+_WITHOUT_BLANKS = pl.col("key").replace(["", "-", "null", "None"], [None] * 4)
+
+
 def parse_session(option: str) -> SessionChoice | None:
     """Read the option ``--session``; None stands for ``auto``: use `find_session`.
 
@@ -304,4 +307,4 @@ def _whole_match(expression: str) -> tuple[str, int]:
 
 def _without_blanks(keys: pl.Series) -> pl.Series:
     """Return the keys with null where a log writes that it has none."""
-    return keys.replace(["", "-", "null", "None"], [None] * 4)
+    return keys.to_frame("key").select(_WITHOUT_BLANKS)["key"]

@@ -223,7 +223,7 @@ class Windower:
         numbers = np.full((len(events), len(self._numbers)), np.nan, np.float32)
         for i, name in enumerate(self._numbers):
             if name in events.columns:
-                numbers[:, i] = events[name].cast(pl.Float32).fill_null(np.nan).to_numpy()
+                numbers[:, i] = events[name].cast(pl.Float32).to_numpy()  # null becomes NaN
         columns["numbers"] = numbers
         if self.by == "time":
             columns["lowest"] = np.empty(len(events), np.int64)

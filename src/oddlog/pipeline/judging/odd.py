@@ -38,6 +38,8 @@ class OddWindows:
         """Return the odd ones among `windows` [w], given their verdicts."""
         index, score = odd_index(verdict), verdict["score"].to_numpy()
         odd = windows.take(index)
+        if not len(index):
+            return cls(view, odd, np.empty(0), np.empty(0), [], [])
         found = view.oddities(odd)
         remarks: list[list[Remark]] = [[] for _ in found]
         silent = np.array([i for i, one in enumerate(found) if not any(o.seen for o in leading(one))], np.int64)

@@ -28,18 +28,14 @@ def line_verdicts(view: EventView, events: pl.DataFrame, words: Bool) -> pl.Data
     `words` [k + unseen] says which templates hold an alarming word.
     """
     # Lines alike in type and level have one score.
-    pair = (pl.col("template").cast(pl.UInt64) * 256 + pl.col("level")).alias("pair")
-    alike = events.select(pair, "template", "level").unique("pair", maintain_order=True)
-    template = alike["template"].to_numpy()
-    score = view.score(template, alike["level"].to_numpy(), words[np.minimum(template, len(words) - 1)])
+    pair = events["template"].to_numpy().astype(np.int64) * 256 + events["level"].to_numpy()
+    alike, of = np.unique(pair, return_inverse=True)
+    template, level = (alike >> 8).astype(np.uint32), (alike & 255).astype(np.uint8)
+    score = view.score(template, level, words[np.minimum(template, len(words) - 1)])
     p_value = view.p_value(score)
-    scored = alike.select(
-        "pair",
-        score=pl.Series(score),
-        p_value=pl.Series(p_value),
-        is_anomaly=pl.Series(view.is_anomaly(template, p_value)),
-    )
-    return events.with_columns(pair).join(scored, on="pair", how="left", maintain_order="left").drop("pair")
+    is_anomaly = view.is_anomaly(template, p_value)
+    scored = {"score": score, "p_value": p_value, "is_anomaly": is_anomaly}
+    return events.hstack([pl.Series(name, values[of]) for name, values in scored.items()])
 
 
 class LineWriter:

@@ -173,10 +173,7 @@ class View:
     def verdicts(self, windows: Windows) -> pl.DataFrame:
         """Return `types.SCORES` [w]."""
         combined, p_value = self.judge(windows)
-        times = {
-            name: pl.Series(name, time_us).replace(NO_TIME, None).cast(TIME)
-            for name, time_us in (("start", windows.start), ("end", windows.end))
-        }
+        times = {name: _times(time_us) for name, time_us in (("start", windows.start), ("end", windows.end))}
         columns = {
             "key": windows.key,
             **times,
@@ -233,6 +230,11 @@ class View:
             Known.from_state(states[f"{name}.known"]),
             meta.get("rate", USUAL_RATE),
         )
+
+
+def _times(time_us: I64) -> pl.Series:
+    times = pl.Series(time_us)
+    return (times.replace(NO_TIME, None) if (time_us == NO_TIME).any() else times).cast(TIME)
 
 
 def _knowing(member: Detector, texts: Sequence[str]) -> Detector:

@@ -12,8 +12,34 @@ from oddlog.pipeline.live.streaming import Pushed, Streaming
 from oddlog.types import LiveIncident, Source
 
 MAX_LINES = 20_000  # of a batch: about a tenth of a second's work
+ENOUGH = 5_000  # lines of a push from which on nothing is waited for
+SHARE = 3.0  # so many times what a push takes is waited for more lines …
+SHORTEST_S, LONGEST_S = 0.02, 0.1  # … but not shorter and not longer
+SETTLE_S = 0.1  # between looks at records that nothing more is awaited for
 TICK_S = 0.25  # between looks at what time alone has closed, and at incidents
 SAVE_S = 5.0  # between notes of where to resume
+
+
+class Pace:
+    """Says how long to gather lines between two pushes, so that pushes of a few lines take a share of the time only.
+
+    A push of a line costs nearly what one of a thousand does. At full load nothing is waited for: lines have gathered
+    by themselves.
+    """
+
+    def __init__(self) -> None:
+        self._cost_s = 0.0
+
+    def pushed(self, cost_s: float, lines: int) -> None:
+        """Note what a push of so many lines took."""
+        if lines:
+            self._cost_s += (min(cost_s, LONGEST_S) - self._cost_s) / 4
+
+    def wait_s(self, lines: int) -> float:
+        """Return how long to wait after a push of so many lines."""
+        if not 0 < lines < ENOUGH:
+            return 0.0
+        return min(max(SHARE * self._cost_s, SHORTEST_S), LONGEST_S) * (1 - lines / ENOUGH)
 
 
 @dataclass
@@ -37,6 +63,8 @@ class Following:
         Seconds that never go back.
     held : sequence of pl.DataFrame
         Lines that came before it began.
+    wait : callable
+        Waits so many seconds for lines to gather.
 
     """
 
@@ -47,17 +75,19 @@ class Following:
     heed: Callable[[], object] = lambda: None
     clock: Callable[[], float] = time.monotonic
     held: Sequence[pl.DataFrame] = ()
+    wait: Callable[[float], object] = time.sleep
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Go on until the source ends, or `stopped` says so."""
         ticked = saved = self.clock()
+        pace = Pace()
         for lines in self.held:
             self.tell(self.stream.push(lines, self.clock()), [])
         self.held = ()
         while not stopped():
-            batch = self.source.poll(MAX_LINES, TICK_S)
+            batch = self.source.poll(MAX_LINES, SETTLE_S)
             now = self.clock()
-            pushed = self.stream.push(batch.lines, now)
+            pushed = self.stream.push(batch.lines, now, windows=False)
             if len(pushed.lines) or len(pushed.verdicts):
                 self.tell(pushed, [])
             if now - ticked >= TICK_S:
@@ -71,6 +101,9 @@ class Following:
                 self.source.commit(batch.position)
             if getattr(self.source, "ended", False):
                 break
+            pace.pushed(self.clock() - now, len(batch.lines))
+            if pause_s := pace.wait_s(len(batch.lines)):
+                self.wait(pause_s)
         if self.save is None:
             pushed = self.stream.finish()
             self.tell(pushed, self.stream.incidents())

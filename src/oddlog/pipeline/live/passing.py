@@ -14,6 +14,8 @@ from oddlog.types import LEVELS, NO_TIME, OVERFLOW, SCORES, Passed
 MINUTE_US, DAY_US = 60_000_000, 86_400_000_000
 MOST_TYPES = 20_000  # unseen types whose text is handed over, of one `take`
 MOST_VERDICTS = 500_000  # kept while nothing can be stored
+AT_ONCE = 50_000  # events that are counted at once
+_LOOKED_AT = ["time_us", "service", "source", "template", "level", "count"]
 TOP = 1_000.0  # scores beyond a thousand times the threshold say no more
 _ERROR = LEVELS.index("ERROR")
 VERDICTS = pl.Schema({**SCORES, "view": pl.String()})
@@ -34,6 +36,8 @@ class Passing:
     def __init__(self, n_known: int, clock: Callable[[], float] = time.time) -> None:
         self._n_known, self._clock = n_known, clock
         self._told: set[int] = set()  # unseen rows whose text was handed over
+        self._events: list[pl.DataFrame] = []
+        self._n_events = 0
         self._counts: list[pl.DataFrame] = []
         self._verdicts: list[pl.DataFrame] = []
 
@@ -41,8 +45,24 @@ class Passing:
         """Take in events as `events.typed` returns them: each line once."""
         if not len(events):
             return
-        now_us = round(self._clock() * 1e6)
-        time_us = pl.when(pl.col("time_us") == NO_TIME).then(now_us).otherwise(pl.col("time_us"))
+        seen = events[_LOOKED_AT]
+        if seen["time_us"].min() == NO_TIME:
+            now_us = round(self._clock() * 1e6)
+            happened = pl.when(pl.col("time_us") == NO_TIME).then(now_us).otherwise("time_us")
+            seen = seen.with_columns(happened=happened)
+        else:
+            seen = seen.hstack([seen["time_us"].alias("happened")])
+        self._events.append(seen)
+        self._n_events += len(seen)
+        if self._n_events > AT_ONCE:
+            self._count()
+
+    def _count(self) -> None:
+        """Count the events that were taken in: many at once, since that takes hardly longer than a few."""
+        if not self._events:
+            return
+        events, self._events, self._n_events = pl.concat(self._events), [], 0
+        time_us = pl.col("happened")
         grouped = events.group_by((time_us // MINUTE_US).alias("minute"), "service", "source", "template").agg(
             pl.col("count").sum().cast(pl.Int64).alias("lines"),
             pl.col("count").filter(pl.col("level") >= _ERROR).sum().cast(pl.Int64).alias("errors"),
@@ -60,6 +80,7 @@ class Passing:
 
     def take(self, matcher: Matcher, services: Sequence[str], sources: Sequence[str]) -> Passed | None:
         """Return what went by since the last call, None for nothing."""
+        self._count()
         if not self._counts and not self._verdicts:
             return None
         counts, self._counts = self._counts, []

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from oddlog.cleaning.traces import concat
 from oddlog.errors import ModelError
 from oddlog.feedback import Answers, Standing
 from oddlog.incidents import alarming
@@ -33,7 +34,7 @@ from oddlog.pipeline.judging.detecting import reading_of
 from oddlog.pipeline.judging.detection import lines_alone
 from oddlog.pipeline.judging.verdicts import line_verdicts
 from oddlog.pipeline.judging.views import PARTIAL, View
-from oddlog.pipeline.learning.checkpointing import under, within
+from oddlog.pipeline.learning.checkpointing import under, windows_arrays, windows_of, within
 from oddlog.pipeline.live.arriving import Arriving, Place
 from oddlog.pipeline.live.passing import Passing
 from oddlog.pipeline.live.recent import MOST_BYTES, Recent
@@ -49,6 +50,7 @@ LATENESS_S = 2.0
 MOST_OPEN = 200_000
 MOST_HELD = 4_000_000
 MOST_UNSEEN = 100_000
+MOST_OVER = 50_000  # events of windows that are over and wait to be judged
 MOST_TOLD = 200  # odd lines of a push that are told one by one; all go to incidents
 HURRIED = "lateness given up for once: too many lines wait for their order"
 VERDICTS = pl.Schema({**SCORES, "view": pl.String(), "provisional": pl.Boolean()})
@@ -131,6 +133,7 @@ class Streaming:
         self._lateness_us = round(lateness_s * 1e6)
         bounds = {"lateness_us": self._lateness_us, "max_open": max_open, "max_held": max_held}
         self._windowers = [view.cut.windower(self.tally, **bounds) for view in model.views]
+        self._over: list[list[Windows]] = [[] for _ in model.views]  # windows that are to be judged
         self._recent = Recent(max_text_bytes)
         self._overlay = Overlay(_standing(answers), self._matcher)
         self._unfolding = Unfolding(model, self._matcher, self._services, self._sources, self.tally)
@@ -175,11 +178,19 @@ class Streaming:
         self._overlay = Overlay(_standing(answers), self._matcher)
         self._unfolding.stir()
 
-    def push(self, lines: pl.DataFrame, now_s: float) -> Pushed:
-        """Take LINES in order of arrival, at `now_s` of any clock that never goes back."""
+    def push(self, lines: pl.DataFrame, now_s: float, *, windows: bool = True) -> Pushed:
+        """Take LINES in order of arrival, at `now_s` of any clock that never goes back.
+
+        Without `windows`, windows that are over are judged by the next `tick`, all of them at once: that takes as long
+        as to judge one. Single lines are judged in any case.
+        """
         if len(lines):
             self._arrived_s = now_s
-        return self._judge(self._arriving.push(lines, now_s))
+        return self._judge(self._arriving.push(lines, now_s), windows=windows)
+
+    def settle(self, now_s: float) -> Pushed:
+        """Judge the lines that nothing more is awaited for; cheaper than `tick`, and may be called more often."""
+        return self._judge(self._arriving.tick(now_s), windows=False)
 
     def tick(self, now_s: float) -> Pushed:
         """Let time pass: what nothing more is awaited for is judged, windows at rest provisionally."""
@@ -228,6 +239,8 @@ class Streaming:
         for i, windower in enumerate(self._windowers):
             part = windower.state()
             arrays |= within(f"windower{i}", part.arrays)
+            if self._over[i]:
+                arrays |= within(f"over{i}", windows_arrays(Windows.concat(self._over[i])))
             windowers.append(part.meta)
         unfolding = self._unfolding.state()
         arrays |= within("unfolding", unfolding.arrays)
@@ -262,6 +275,8 @@ class Streaming:
         for i, one in enumerate(meta["windowers"]):
             windower = Windower.from_state(State(under(f"windower{i}", state.arrays), one), tally=self.tally)
             self._windowers[i] = windower
+            over = under(f"over{i}", state.arrays)
+            self._over[i] = [windows_of(over)] if over else []
             if one["numbers"] is not None:
                 self._empty[i] = pl.DataFrame(schema={**EVENTS, **dict.fromkeys(one["numbers"], pl.Float32)})
         self._unfolding.restore(State(under("unfolding", state.arrays), meta["unfolding"]))
@@ -272,27 +287,35 @@ class Streaming:
 
     # -- from records to verdicts ----------------------------------------------------------------------------
 
-    def _judge(self, frames: Iterable[pl.DataFrame], ahead_us: int | None = None) -> Pushed:
+    def _judge(self, frames: Iterable[pl.DataFrame], ahead_us: int | None = None, *, windows: bool = True) -> Pushed:
         """Return what is found in records; the watermark is set so far ahead of the last of them, if it is given."""
-        parts: list[list[pl.DataFrame]] = [[] for _ in self._windowers]
-        for records in frames:
+        pushed: list[pl.DataFrame | None] = [None] * len(self._windowers)
+        if frames := list(frames):
+            records = concat(frames)
             events = self._events(records)
             self._recent.add(records)
-            for i, (view, mine) in enumerate(zip(self.model.views, parts, strict=True)):
-                grouped = repeated(events.with_columns(group_of(records, view.name, view.cut)))
+            for i, view in enumerate(self.model.views):
+                grouped = repeated(events.hstack([group_of(records, view.name, view.cut)]))
                 # As in `detect`, the first view has every line: single lines are judged from it too.
-                mine.append(grouped if i == 0 else grouped.filter(pl.col("session").is_not_null()))
-        pushed = [_in_time(mine) for mine in parts]
+                if i and grouped["session"].null_count():
+                    grouped = grouped.filter(pl.col("session").is_not_null())
+                pushed[i] = _in_time(grouped)
         watermark_us = None if ahead_us is None or self.end_us == NO_TIME else self.end_us + ahead_us
         lines = [self._odd_lines(one) for one in pushed[:1] if one is not None]
-        verdicts = [
-            self._verdicts(view, windower, self._closed(i, windower, events, watermark_us))
-            for i, (view, windower, events) in enumerate(zip(self._views, self._windowers, pushed, strict=True))
+        for i, (windower, mine) in enumerate(zip(self._windowers, pushed, strict=True)):
+            over = self._closed(i, windower, mine, watermark_us)
+            self._over[i] += [over] if len(over) else []
+        waiting = sum(int(one.offsets[-1]) for parts in self._over for one in parts)
+        verdicts = self._judge_over() if windows or waiting > MOST_OVER else []
+        return Pushed(_stacked(verdicts, VERDICTS), _stacked(lines, ODD_LINES))
+
+    def _judge_over(self) -> list[pl.DataFrame]:
+        """Return the verdicts of the windows that are over and were not judged yet."""
+        over, self._over = self._over, [[] for _ in self._windowers]
+        return [
+            self._verdicts(view, windower, Windows.concat(parts))
+            for view, windower, parts in zip(self._views, self._windowers, over, strict=True)
         ]
-        return Pushed(
-            pl.concat([pl.DataFrame(schema=VERDICTS), *verdicts]),
-            pl.concat([pl.DataFrame(schema=ODD_LINES), *lines]),
-        )
 
     def _events(self, records: pl.DataFrame) -> pl.DataFrame:
         events, _ = typed(records, self._matcher, self._numbers, self._services, self._sources)
@@ -314,7 +337,8 @@ class Streaming:
             self._views = [view.knowing(unseen) for view in self.model.views]
 
     def _note_times(self, time_us: pl.Series) -> None:
-        timed = time_us.filter(time_us != NO_TIME).to_numpy()
+        times = time_us.to_numpy()
+        timed = times[times != NO_TIME]
         if len(timed):
             low, high = int(timed.min()), int(timed.max())
             start, end = self._span_us
@@ -361,7 +385,10 @@ class Streaming:
 
     def _odd_lines(self, events: pl.DataFrame) -> pl.DataFrame:
         """Return the odd ones among lines, as they are shown."""
-        odd = line_verdicts(self.model.events, events, self._words).filter("is_anomaly")
+        odd = line_verdicts(self.model.events, events, self._words)
+        if not odd["is_anomaly"].any():
+            return pl.DataFrame(schema=ODD_LINES)
+        odd = odd.filter("is_anomaly")
         self.odd_lines += len(odd)
         self._unfolding.add_lines(odd)
         self.tally.add(f"odd line beyond {MOST_TOLD:,} of one push, not told by itself", len(odd) - MOST_TOLD)
@@ -389,12 +416,21 @@ def _standing(answers: Answers | None) -> Standing:
     return Answers().standing() if answers is None else answers.standing()
 
 
-def _in_time(parts: list[pl.DataFrame]) -> pl.DataFrame | None:
-    """Return the events of several sources in order of time, those of one as they came; None for no part."""
-    if len(parts) < 2:  # noqa: PLR2004 - several
-        return parts[0] if parts else None
-    return pl.concat(parts).sort("time_us", maintain_order=True)
+def _in_time(events: pl.DataFrame) -> pl.DataFrame:
+    """Return the events of several sources in order of time, those of one as they came."""
+    source, time_us = events["source"].to_numpy(), events["time_us"].to_numpy()
+    if (time_us[1:] >= time_us[:-1]).all() or (source == source[:1]).all():
+        return events
+    return events[np.argsort(time_us, kind="stable")]
 
 
 def _joined(parts: list[Pushed]) -> Pushed:
-    return Pushed(pl.concat([one.verdicts for one in parts]), pl.concat([one.lines for one in parts]))
+    return Pushed(
+        _stacked([one.verdicts for one in parts], VERDICTS), _stacked([one.lines for one in parts], ODD_LINES)
+    )
+
+
+def _stacked(frames: list[pl.DataFrame], schema: pl.Schema) -> pl.DataFrame:
+    """Return frames of one schema, one below the other; most of them are empty."""
+    full = [frame for frame in frames if len(frame)]
+    return pl.concat(full) if len(full) > 1 else full[0] if full else pl.DataFrame(schema=schema)
