@@ -5,6 +5,7 @@
     reads types only         counted windows   five folds of time: fitted without each in turn, then on all
     reads more, "folds"      whole windows     the same
     reads more, "holdout"    whole windows     70 % learned from | 15 % when to stop | 15 % scored     by time
+    reads more, "crossed"    whole windows     several networks at once, each blind to its own blocks of time
 
 What costs minutes to fit is fitted once ("holdout", a class attribute `calibrates` of the detector); the price is that
 its p-values stand on the last 15 % of the windows.
@@ -122,7 +123,12 @@ def voices_of(names: Sequence[str]) -> I64:
 
 def is_held_out(name: str) -> bool:
     """Return whether a detector is fitted once and calibrated on what it was not shown."""
-    return str(getattr(plugins.load("oddlog.detectors", name), "calibrates", "folds")) == "holdout"
+    return calibrates(name) == "holdout"
+
+
+def calibrates(name: str) -> str:
+    """Return how a detector comes to scores of windows that it has not learned from, see the drawing above."""
+    return str(getattr(plugins.load("oddlog.detectors", name), "calibrates", "folds"))
 
 
 def shares(weight: F64) -> I64:
@@ -152,6 +158,8 @@ def fit_member(
     """
     new = partial(create, name, context.seed, **options)
     given = anomalous if needs_labels(name) else None
+    if trained is None and calibrates(name) == "crossed":
+        return _crossed(name, new, windows, context)
     if trained is not None or is_held_out(name):
         return _held_out(name, new, windows, context, given, trained)
     return (
@@ -173,6 +181,14 @@ def _in_folds(name: str, new: Callable[[], Detector], windows: Windows, folds: I
     early = made[-1] if made else detector
     asked = np.full(len(windows), len(made) > 0)
     return Member(name, detector, early, scores, asked, reads_counts(name), Tail.fit(scores, windows.weight))
+
+
+def _crossed(name: str, new: Callable[[], Detector], windows: Windows, context: Context) -> Member:
+    """Fit one that scores the windows that it learns from out of fold by itself (its attribute `out_of_fold`)."""
+    detector = new().fit(windows, context)
+    scores: F64 = np.asarray(detector.out_of_fold, np.float64)  # type: ignore[attr-defined]
+    tail = Tail.fit(scores, windows.weight)
+    return Member(name, detector, detector, scores, ~np.isnan(scores), reads_counts(name), tail)
 
 
 def _labelled(
