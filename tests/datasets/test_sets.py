@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from oddlog.datasets import KNOWN, prepare, read_set
+from oddlog.datasets import KNOWN, alerts, prepare, read_set, systems
 from oddlog.errors import InputError
 
 
@@ -176,3 +176,30 @@ def test_a_description_that_makes_no_sense_is_told(tmp_path: Path, content: str,
 def test_a_folder_without_logs_is_told(tmp_path: Path):
     with pytest.raises(InputError, match="holds no logs"):
         read_set(tmp_path)
+
+
+def test_systems_stand_side_by_side_thinned_with_the_labels_of_the_lines_that_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    raw = tmp_path / "raw"
+    (raw / "bgl").mkdir(parents=True)
+    texts = [f"{'KERN' if n == 3 else '-'} 1 2005.06.03 host time host RAS KERNEL INFO line {n}" for n in range(1, 7)]
+    for name in ("bgl_raw_first_10k.log.gz", "bgl_raw_shuffled_20k.log.gz"):
+        (raw / "bgl" / name).write_bytes(gzip.compress(("\n".join(texts) + "\n").encode()))
+
+    def write_other(_raw: Path, to: Path) -> None:
+        (to / "app.log").write_text("a\nb\n")
+        (to / "labels_lines.csv").write_text("source,line\napp.log,2\n")
+
+    monkeypatch.setattr(systems, "PARTS", {"bgl": (alerts.write_samples, "bgl"), "app": (write_other, "")})
+    monkeypatch.setattr(systems, "MOST_LINES", 6)
+    made = prepare("systems", raw, tmp_path / "sets")
+    assert made.sources == ("app/app.log", "bgl/test/shuffled.log", "bgl/train/first.log")
+    kept = (made.root / "bgl/test/shuffled.log").read_text().splitlines()
+    assert [line.rsplit(" ", 1)[1] for line in kept] == ["1", "3", "5"]
+    assert kept[1].startswith("- ")
+    assert rows(made.folder / "labels_lines.csv") == [
+        {"source": "bgl/test/shuffled.log", "line": "2", "label": "1", "kind": "KERN"},
+        {"source": "bgl/train/first.log", "line": "2", "label": "1", "kind": "KERN"},
+        {"source": "app/app.log", "line": "2", "label": "1", "kind": ""},
+    ]

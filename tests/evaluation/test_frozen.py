@@ -3,11 +3,21 @@
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from oddlog.evaluation import frozen
 
 
 def test_fit_ships_the_default_that_is_frozen() -> None:
-    assert frozen.shipped() == frozen.frozen(), "another default: python -m oddlog.evaluation.frozen, and say so"
+    assert frozen.differences() == [], "another default: python -m oddlog.evaluation.frozen, and say so"
+
+
+def test_a_member_an_option_or_a_constant_that_differs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frozen.joining, "GAIN", 0.5)
+    monkeypatch.setattr(frozen, "DEFAULT", ("snn",))
+    found = frozen.differences()
+    assert found[0] == "members: ['snn', 'dae', 'ocsvm', 'new-event'] frozen, ['snn'] shipped"
+    assert found[-1] == "rules.joining.GAIN: 0.02 frozen, 0.5 shipped"
 
 
 def test_the_digest_is_that_of_the_file() -> None:

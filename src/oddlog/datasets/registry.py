@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from oddlog.datasets import alerts, bgl_stream, hadoop, hdfs, nova, openstack, simulated, trainticket
+from oddlog.datasets import alerts, bgl_stream, hadoop, hdfs, nova, openstack, simulated, systems, trainticket
 from oddlog.datasets.fetching import Record, Say, Wait, fetch
 from oddlog.datasets.folders import ABOUT, About, LogSet, read_set, write_about
 from oddlog.errors import ConfigError, InputError, did_you_mean
@@ -74,6 +74,7 @@ KNOWN = {
         Known(trainticket.ABOUT, trainticket.write, "trainticket"),
         Known(simulated.SHOP, simulated.write_shop),
         Known(simulated.DATACENTRE, simulated.write_datacentre),
+        Known(systems.ABOUT, systems.write),
     )
 }
 

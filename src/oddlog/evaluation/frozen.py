@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -80,6 +80,19 @@ def frozen() -> dict[str, Any]:
     """Return what the file says."""
     read: dict[str, Any] = orjson.loads(_content())
     return read
+
+
+def differences() -> list[str]:
+    """Return what the code ships otherwise than the file says; an option that the file does not know is none."""
+    return list(_differing(frozen(), shipped(), ""))
+
+
+def _differing(said: Any, ships: Any, where: str) -> Iterator[str]:
+    if isinstance(said, dict) and isinstance(ships, dict):
+        for name, value in said.items():
+            yield from _differing(value, ships.get(name), f"{where}.{name}" if where else name)
+    elif said != ships:
+        yield f"{where}: {said} frozen, {ships} shipped"
 
 
 def digest() -> str:

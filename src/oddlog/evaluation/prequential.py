@@ -50,10 +50,12 @@ def after_answers(
     if not catalogue.timed:
         return []
     answers, told = Answers(only_later=True), []
+    calm, alarms = _parted(parts)
+    passed = _judged(calm, rows, catalogue, answers)  # an answer makes nothing odd
     first: Cases | None = None
     last = np.iinfo(np.int64).min
     while True:
-        judged = _judged(parts, rows, catalogue, answers)
+        judged = pl.concat([passed, _judged(alarms, rows, catalogue, answers)]).sort("view", "start", "key")
         cases = cases_of(judged, proportion, by_session=catalogue.by_session)
         first = first or cases
         told.append(_figures(cases, first))
@@ -61,14 +63,26 @@ def after_answers(
         if len(told) > most or not len(false):
             return told
         key, last = false["key"][0], int(false["end"][0])
-        answers.add(_usual(parts, key, last))
+        answers.add(_usual(alarms, key, last))
+
+
+def _parted(parts: list[Part]) -> tuple[list[Part], list[Part]]:
+    """Return the parts with the windows that are not odd, and with those that are."""
+    made: tuple[list[Part], list[Part]] = ([], [])
+    for part in parts:
+        odd = part.verdict["is_anomaly"].to_numpy()
+        for into, some in zip(made, (~odd, odd), strict=True):
+            index = np.flatnonzero(some)
+            into.append(replace(part, windows=part.windows.take(index), verdict=part.verdict[index]))
+    return made
 
 
 def _judged(parts: list[Part], rows: Mapping[str, I64], catalogue: Catalogue, answers: Answers) -> pl.DataFrame:
     judging, standing = Judging(catalogue, rows), answers.standing()
     for part in parts:
         overlay = Overlay(standing, part.matcher)
-        judging.add(replace(part, verdict=overlay.judge(part.view, part.windows).verdict))
+        verdict = overlay.judge(part.view, part.windows).verdict if answers.given else part.verdict
+        judging.add(replace(part, verdict=verdict))
     return judging.judged()
 
 
