@@ -11,7 +11,7 @@ from flwr.app import Error, Message
 
 from oddlog.errors import ConfigError, ModelError
 from oddlog.federated.checkpoint import NAME
-from oddlog.federated.flower import FlowerLink, _packed, note_of
+from oddlog.federated.flower import FlowerLink, note_of, packed
 from oddlog.federated.server import Federation, FederationError, Plan
 from oddlog.federated.wire import Note
 from small_federation import Sites
@@ -115,7 +115,7 @@ def test_a_bad_update_is_refused_by_name_and_the_round_goes_on(sites, update, re
         if name != "site0" or kind != "train.learn":
             return answer
         note = note_of(answer)
-        answer.content = _packed(Note(note.facts, {"update": update}), answer).content
+        answer.content = packed(Note(note.facts, {"update": update}), answer).content
         return answer
 
     sites.fate = fate
@@ -303,7 +303,7 @@ def test_one_of_five_that_turns_its_update_round_moves_the_median_little(five):
         if name != "site4" or kind != "train.learn":
             return answer
         note = note_of(answer)
-        answer.content = _packed(Note(note.facts, {"update": -3 * note.arrays["update"]}), answer).content
+        answer.content = packed(Note(note.facts, {"update": -3 * note.arrays["update"]}), answer).content
         return answer
 
     honest = federation(Sites(5), rule="median")

@@ -13,7 +13,7 @@ from oddlog.cli import (
     datasets,
     demo,
     detect,
-    federate,
+    federate_machines,
     feedback,
     fit,
     look,
@@ -43,7 +43,7 @@ app.command("serve")(serve.serve)
 app.command("backtest")(backtest.backtest)
 app.command("update")(update.update)
 app.add_typer(feedback.app, name="feedback")
-app.add_typer(federate.app, name="federate")
+app.add_typer(federate_machines.app, name="federate")
 app.command("report")(report.report)
 app.add_typer(mark.app, name="mark")
 app.add_typer(models.app, name="models")

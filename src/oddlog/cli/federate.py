@@ -38,6 +38,8 @@ def simulate(
     local_steps: Annotated[
         int, typer.Option(help="Steps of a network of each site's own, kept where it is better; 0: none is trained.")
     ] = 0,
+    target: Annotated[float, typer.Option(help="End once the sites' mean utility is as high; 0: never.")] = 0.0,
+    patience: Annotated[int, typer.Option(help="End after so many rounds without a higher one; 0: never.")] = 0,
     session: Annotated[
         str, typer.Option(help="What ties lines together: auto, none, a field, or a regex with one group.")
     ] = "auto",
@@ -71,6 +73,8 @@ def simulate(
         threshold=threshold,
         tune_steps=tune_steps,
         local_steps=local_steps,
+        target=target,
+        patience=patience,
         seed=seed,
         **options,
     )
@@ -86,51 +90,12 @@ def simulate(
             format=format,
             progress=progress,
         )
-    _tell(done.facts(), json=json)
-
-
-@app.command("keys")
-def keys(
-    site: Annotated[str, typer.Argument(help="What the site is called.")],
-    identity: Annotated[Path, typer.Option(help="File of the site's secret key; made if it is not there.")] = Path(
-        "site.key"
-    ),
-) -> None:
-    """Say a site's public key, as a line of the roster that every site is given.
-
-    [dim]Example: oddlog federate keys siteA --identity siteA.key >> roster.txt[/dim]
-    """
-    from oddlog.cli import show
-    from oddlog.errors import ConfigError
-    from oddlog.federated.deployed import identity_at
-
-    if not site or len(site.split()) != 1:
-        raise ConfigError(f"'{site}' is no name of a site.", "Write one word.")
-    with show.until_nobody_reads():
-        typer.echo(f"{site} {identity_at(identity).public.hex()}")
-
-
-@app.command("app")
-def app_(
-    folder: Annotated[Path, typer.Argument(help="Where to write the app; must not be there.")],
-    work: Annotated[Path, typer.Option(help="The server's folder for checkpoint and report.")] = Path("federation"),
-    sites: Annotated[int, typer.Option(help="So many sites are waited for.", min=2)] = 2,
-) -> None:
-    """Write the app of a federation on several machines, for Flower's `flwr run`.
-
-    [dim]Example: oddlog federate app fed-app --sites 3, then: flwr run fed-app[/dim]
-    """
-    from oddlog.cli import show
-    from oddlog.federated.bundle import write_app
-
-    write_app(folder, work, sites)
-    with show.until_nobody_reads():
-        show.console().print(f"Written to {show.plain(str(folder))}; plan and folders stand in its pyproject.toml.")
+    tell(done.facts(), json=json)
 
 
 @app.command("report")
 def report(
-    models: Annotated[Path, typer.Argument(help="Folder that oddlog federate simulate wrote.")],
+    models: Annotated[Path, typer.Argument(help="Folder of oddlog federate simulate -m, or of a server.")],
     *,
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
@@ -140,10 +105,10 @@ def report(
     """
     from oddlog.federated.history import read_report
 
-    _tell(read_report(models), json=json)
+    tell(read_report(models), json=json)
 
 
-def _tell(facts: dict[str, Any], *, json: bool) -> None:
+def tell(facts: dict[str, Any], *, json: bool) -> None:
     """Print the rounds as a table, then what each site has kept."""
     import polars as pl
 
@@ -157,11 +122,16 @@ def _tell(facts: dict[str, Any], *, json: bool) -> None:
         plan = facts["plan"]
         title = f"{plan['rounds']} rounds of {plan['steps']} steps, mode {plan['mode']}, {_rule(plan)}"
         show.print_frame(pl.DataFrame(rows), title, right=("utility", "up KB", "down KB", "seconds"))
-        kept = facts["rounds"][-1]["kept"]
-        for site, path in facts["models"].items():
-            show.console().print(f"{show.plain(site)} has kept its {_KEPT[kept[site]]}: {show.plain(path)}")
+        kept = facts["rounds"][-1]["kept"] if facts["rounds"] else {}
+        for site, what in kept.items():
+            where = f": {facts['models'][site]}" if site in facts["models"] else ""
+            show.console().print(f"{show.plain(site)} has kept its {_KEPT[what]}{show.plain(where)}")
         for site, why in facts["left_out"].items():
             show.console().print(f"{show.plain(site)} was left out: {show.plain(why)}")
+        for who, times in facts.get("turned_away", {}).items():
+            show.console().print(f"Turned away {times:,} times: {show.plain(who)}")
+        if facts.get("ended"):
+            show.console().print(f"Ended before the last round: {facts['ended']}")
 
 
 _KEPT = {

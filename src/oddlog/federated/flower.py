@@ -27,7 +27,7 @@ os.environ["FLWR_DISABLE_UPDATE_CHECK"] = "1"
 try:
     from flwr.app import ConfigRecord, Context, Message, RecordDict
     from flwr.clientapp import ClientApp
-    from flwr.common.constant import SUPERLINK_NODE_ID
+    from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
     from flwr.serverapp import Grid
     from flwr.supercore.task_identity import TaskIdentity
 except ImportError as error:
@@ -45,6 +45,18 @@ TYPES: Final[Mapping[Kind, str]] = {
     "finish": "train.finish",
 }
 """What Flower calls each kind of message."""
+UNREACHED: Final = {
+    ErrorCode.MESSAGE_UNAVAILABLE: "its answer was cut off",
+    ErrorCode.REPLY_MESSAGE_UNAVAILABLE: "no answer in time",
+    ErrorCode.NODE_UNAVAILABLE: "gone",
+}
+REFUSED: Final = {
+    "OtherVersionError": "another version of oddlog",
+    "TooLittleDataError": "too few lines or windows to learn from",
+    "InputError": "no logs that can be read",
+    "FormatError": "logs in no format that can be read",
+}
+"""What is said of refusals, by the kind of error."""
 SECONDS_LONGER = 5.0
 """A message lives so much longer than the server waits for its answer."""
 
@@ -60,7 +72,7 @@ def client_app(
 
     def handler(kind: Kind) -> Callable[[Message, Context], Message]:
         def handle(message: Message, context: Context) -> Message:
-            return _packed(_answer(kind, message, context, site_of, keep), reply_to=message)
+            return packed(_answer(kind, message, context, site_of, keep), reply_to=message)
 
         return handle
 
@@ -140,11 +152,12 @@ class FlowerLink:
         failed = dict.fromkeys(notes, f"no answer in {deadline_s:g} s")
         up = 0
         for reply in self.grid.send_and_receive(messages, timeout=deadline_s):
-            address = str(reply.metadata.src_node_id)
+            address = _answers(reply, messages)
             if address not in failed:
                 continue
             if reply.has_error():
-                failed[address] = f"failed at the site (Flower's error {reply.error.code})"
+                code = reply.error.code
+                failed[address] = UNREACHED.get(code, f"failed at the site (Flower's error {code})")
                 continue
             up += len(_content(reply))
             try:
@@ -153,7 +166,8 @@ class FlowerLink:
                 failed[address] = str(error)
                 continue
             if "refused" in note.facts:
-                failed[address] = f"refused by the site ({note.facts['refused']})"
+                kind_of = str(note.facts["refused"])
+                failed[address] = REFUSED.get(kind_of, f"refused by the site ({kind_of})")
                 continue
             came[address] = note
             del failed[address]
@@ -237,6 +251,13 @@ class InProcessGrid(Grid):
         return str(self._n)
 
 
+def _answers(reply: Message, messages: Iterable[Message]) -> str:
+    """Return the address that was asked what `reply` answers; what Flower says of a site comes from no site."""
+    number = reply.metadata.reply_to_message_id
+    asked = (str(one.metadata.dst_node_id) for one in messages if one.metadata.message_id == number)
+    return next(asked, "")
+
+
 def note_of(message: Message) -> Note:
     """Return the note in a message; what holds none is damaged."""
     return Note.read(_content(message))
@@ -256,5 +277,6 @@ def _record(content: bytes) -> RecordDict:
     return RecordDict({RECORD: ConfigRecord({NOTE: content})})
 
 
-def _packed(note: Note, reply_to: Message) -> Message:
+def packed(note: Note, reply_to: Message) -> Message:
+    """Return a note as the answer to a message."""
     return Message(_record(note.written()), reply_to=reply_to)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -84,6 +84,17 @@ class Round:
         parts += [f"without {site} ({why})" for site, why in self.dropped.items()]
         return f"round {self.number}: {'; '.join(filter(None, [*parts, self.failed])) or 'nothing'}"
 
+    @property
+    def mean_utility(self) -> float:
+        """Of all sites' updates, each as it counted; NaN where nothing was learned."""
+        if not self.counted or self.kept:
+            return float("nan")
+        if "all" in self.utility:
+            return self.utility["all"]
+        weight = {site: self.counted[site] for site in self.utility if site in self.counted}
+        total = sum(weight.values())
+        return sum(self.utility[site] * one for site, one in weight.items()) / total if total else float("nan")
+
     def facts(self) -> dict[str, Any]:
         """Return it as JSON."""
         found = asdict(self)
@@ -95,6 +106,39 @@ class Round:
         """Rebuild from what `facts` returned."""
         counted = {site: float("nan") if value is None else value for site, value in facts["counted"].items()}
         return cls(**{**facts, "counted": counted})
+
+
+def enough(history: Sequence[Round], target: float, patience: int) -> str:
+    """Return why no further round is needed, "" if one is.
+
+    Parameters
+    ----------
+    history : sequence of Round
+        Round 0 first.
+    target, patience : float, int
+        As in a plan.
+
+    Examples
+    --------
+    >>> rounds = [Round(i, {"a": 1.0}, utility={"a": value}) for i, value in enumerate((0.0, 0.7, 0.9, 0.9, 0.8))]
+    >>> enough(rounds[:3], 0.85, 0), enough(rounds[:4], 0.95, 2), enough(rounds, 0.95, 2)
+    ('utility .900 has reached the target .850', '', 'no higher utility than .900 in 2 rounds')
+
+    """
+    found = [one.mean_utility for one in history[1:]]
+    found = [value for value in found if value == value]  # noqa: PLR0124 - not NaN
+    if not found:
+        return ""
+    best = max(found)
+    if target and best >= target:
+        return f"utility {_short(best)} has reached the target {_short(target)}"
+    if patience and len(found) - 1 - found.index(best) >= patience:
+        return f"no higher utility than {_short(best)} in {patience} rounds"
+    return ""
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")
 
 
 def write_report(folder: Path, facts: Mapping[str, Any]) -> None:

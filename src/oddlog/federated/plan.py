@@ -42,6 +42,10 @@ class Plan:
         Sites that a secure sum needs at least; 0 is just above half.
     tune_steps, local_steps : int
         Of fine-tuning at the end, and of the local network that the common one is held against.
+    target : float
+        The federation ends once the sites' mean utility is as high; 0 is never.
+    patience : int
+        It ends after so many rounds without a higher utility; 0 is never.
     deadline_s : float
         How long a round waits for the sites.
     seed : int
@@ -64,6 +68,8 @@ class Plan:
     threshold: int = 0
     tune_steps: int = 0
     local_steps: int = 0
+    target: float = 0.0
+    patience: int = 0
     deadline_s: float = 600.0
     seed: int = 0
 
@@ -77,6 +83,11 @@ class Plan:
             raise ConfigError(f"Updates are not written in {self.bits} bits.", "Write 8, 4 or 2, or 0 for float32.")
         if self.rounds < 1 or self.steps < 1:
             raise ConfigError(f"{self.rounds} rounds of {self.steps} steps teach nothing.", "Write at least 1 of each.")
+        if not 0 <= self.target <= 1 or self.patience < 0:
+            raise ConfigError(
+                f"A target of {self.target} and a patience of {self.patience} rounds end nothing.",
+                "Write a utility between 0 and 1, and a number of rounds; 0 is none.",
+            )
         if self.mode == "secagg":
             blind = {"rule": self.rule != "mean", "bits": bool(self.bits), "fidelity": self.fidelity == "paper"}
             for name in (name for name, asked in blind.items() if asked):

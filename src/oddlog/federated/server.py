@@ -22,7 +22,7 @@ import numpy as np
 
 from oddlog.errors import OddlogError
 from oddlog.federated.checkpoint import Checkpoint
-from oddlog.federated.history import Asked, Round
+from oddlog.federated.history import Asked, Round, enough
 from oddlog.federated.layout import Layout
 from oddlog.federated.local import BUCKETS
 from oddlog.federated.plan import Plan
@@ -72,6 +72,12 @@ class Federation:
         Sums over all sites before learning: the histogram of message types [64], and moments.
     history : list of Round
         What happened, round 0 first.
+    names : mapping of str to str
+        The site that an address belongs to, where that is known before anybody is asked.
+    after : callable
+        Told when a round is over.
+    ended : str
+        Why there were fewer rounds than planned, if so.
     id : str
         Of this federation, by which sites tell a server that goes on from one that begins anew.
 
@@ -88,6 +94,9 @@ class Federation:
     everyone: F64 = field(default_factory=lambda: np.zeros(BUCKETS))
     history: list[Round] = field(default_factory=list)
     id: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    after: Callable[[Federation], None] = lambda _self: None
+    ended: str = ""
 
     def run(self) -> list[Round]:
         """Take all rounds that are left, and return what happened.
@@ -105,7 +114,7 @@ class Federation:
             self._begin()
         else:
             self.weights, self.everyone, self.history = kept.weights, kept.everyone, kept.history
-        while len(self.history) <= self.plan.rounds:
+        while len(self.history) <= self.plan.rounds and not self._enough():
             number = len(self.history)
             self.say(f"round {number} of {self.plan.rounds}", number)
             self.history.append(self._round(number))
@@ -117,13 +126,18 @@ class Federation:
         self._finish()
         return self.history
 
+    def _enough(self) -> bool:
+        self.ended = enough(self.history, self.plan.target, self.plan.patience)
+        return bool(self.ended)
+
     def _join(self, kept: Checkpoint | None) -> None:
         """Ask who is there; the network of most of them is that of the federation."""
         addresses = self.link.sites()
         self.id = os.urandom(8).hex() if kept is None else kept.id
         note = Note({"protocol": PROTOCOL, "federation": self.id})
         asked = self.link.ask("join", dict.fromkeys(addresses, note), self.plan.deadline_s)
-        self._joined = Round(0, up=asked.up, down=asked.down, dropped=dict(asked.failed))
+        self._joined = Round(0, up=asked.up, down=asked.down)
+        self._joined.dropped = {self.names.get(address, address): why for address, why in asked.failed.items()}
         digests = [str(note.facts["digest"]) for note in asked.came.values()]
         common = kept.digest if kept is not None else max(sorted(set(digests)), key=digests.count, default="")
         keys: set[str] = set()
@@ -135,11 +149,12 @@ class Federation:
                 else "another network"
                 if note.facts["digest"] != common
                 else "the identity of another site"
-                if site in self.address or (key and key in keys)
+                if site in self.address or (key and key in keys) or self.names.get(address, site) != site
                 else ""
             )
             if reason:
-                self._joined.dropped[f"{site} ({address})" if site in self.address else site] = reason
+                shown = self.names.get(address, site)
+                self._joined.dropped[f"{shown} ({address})" if shown in self.address else shown] = reason
                 continue
             keys.add(key)
             self.address[site] = address
@@ -259,3 +274,4 @@ class Federation:
         if self.folder is not None:
             digest = Checkpoint.digest_of(self.initial)
             Checkpoint(self.weights, self.everyone, self.history, digest, self.id).write(self.folder, self.plan)
+        self.after(self)

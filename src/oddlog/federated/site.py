@@ -36,6 +36,10 @@ EXTRAS = 2
 Finish = Callable[[Local], None]
 
 
+class OtherVersionError(RefusedError):
+    """The server's oddlog speaks otherwise than the one here."""
+
+
 @dataclass
 class Site:
     """A federated client.
@@ -82,7 +86,7 @@ class Site:
 
         """
         if asked.facts.get("protocol", PROTOCOL) != PROTOCOL:
-            raise RefusedError(
+            raise OtherVersionError(
                 f"The server speaks protocol {asked.facts['protocol']}, this site {PROTOCOL}: install one version."
             )
         return {
