@@ -50,7 +50,7 @@ MAY = {
     | {"detectors", "thresholds"},  # what `fit` ships, to be written down
     "reports": STAGES | {"types", "errors", "pipeline", "model", "evaluation"},  # the same figures of labels
     "training": {"types", "errors", "plugins", "detectors"},
-    "federated": {"types", "errors", "pipeline", "detectors", "features", "model", "plugins", "calibration"},
+    "federated": {"types", "errors", "config", "pipeline", "detectors", "features", "model", "plugins", "calibration"},
     "testing": {"types", "errors", "formats", "detectors", "sources"},
 }
 HEAVY = ("torch", "sklearn", "onnx", "onnxscript", "scipy", "pandas", "pyarrow", "flwr", "cryptography", "Crypto")

@@ -116,6 +116,7 @@ class SuperLink:
         self, roster: Mapping[str, Known], certificate: Path, key: Path, host: str = "127.0.0.1", port: int = 0
     ) -> None:
         logging.getLogger("flwr").setLevel(logging.CRITICAL)  # it logs each message, and errors that are told here
+        tls = _tls(certificate, key)
         factory = LinkStateFactory(FLWR_IN_MEMORY_DB_NAME, NoOpFederationManager(), ObjectStoreFactory())
         self.state = factory.state()
         self.name = {self._registered(known): site for site, known in roster.items()}
@@ -132,8 +133,10 @@ class SuperLink:
             log_config=None,
             log_level=logging.CRITICAL,
             lifespan="off",
+            ws="none",
+            loop="asyncio",
             timeout_graceful_shutdown=1,
-            **_tls(certificate, key),
+            **tls,
         )
         try:
             config.load()  # reads the certificate

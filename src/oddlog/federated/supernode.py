@@ -127,29 +127,34 @@ class SuperNode:
         """
         beats = threading.Thread(target=self._beat, daemon=True)
         beats.start()
-        lost = 0
         try:
-            while True:
-                try:
-                    if self._node is None:
-                        self._connect()
-                        if lost >= WORTH_TELLING:
-                            log.warning("Connected to %s again.", self.server)
-                        lost = 0
-                    if self._work(answer):
-                        return
-                    self.sleep(POLL_S)
-                except LostError as error:
-                    lost += 1
-                    log.debug("lost", exc_info=True)
-                    if lost == WORTH_TELLING:
-                        log.warning("%s does not answer (%s); it is tried until it does.", self.server, error)
-                    self.sleep(RETRY_S)
+            self._loop(answer)
         except BaseException:  # also Ctrl-C: the server need not wait for this site
             self._leave()
             raise
         finally:
             self._over.set()
+            beats.join()
+            self._client.close()
+
+    def _loop(self, answer: Callable[[Message], tuple[Message, bool]]) -> None:
+        lost = 0
+        while True:
+            try:
+                if self._node is None:
+                    self._connect()
+                if lost >= WORTH_TELLING:
+                    log.warning("Connected to %s again.", self.server)
+                if self._work(answer):
+                    return
+                lost = 0
+                self.sleep(POLL_S)
+            except LostError as error:
+                lost += 1
+                log.debug("lost", exc_info=True)
+                if lost == WORTH_TELLING:
+                    log.warning("%s does not answer (%s); it is tried until it does.", self.server, error)
+                self.sleep(RETRY_S)
 
     def _connect(self) -> None:
         asked = ActivateNodeRequest(public_key=self._public, heartbeat_interval=BEAT_S)

@@ -1,0 +1,245 @@
+"""A server and its sites over TLS in one process: who gets in, what is served, what goes wrong on the way."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import socket
+import ssl
+import threading
+import time
+
+import httpx
+import pytest
+
+pytest.importorskip("flwr", reason="extra 'federated'")
+
+from flwr.app import Context, RecordDict
+
+from oddlog.errors import ConfigError, OddlogError
+from oddlog.federated import site, supernode
+from oddlog.federated.certificate import make_certificate
+from oddlog.federated.flower import FlowerLink, client_app
+from oddlog.federated.identity import SiteKey, read_roster_lines
+from oddlog.federated.plan import Plan
+from oddlog.federated.server import Federation
+from oddlog.federated.superlink import MOST_BYTES, SERVED, SuperLink
+from oddlog.federated.supernode import NotTrustedError, SuperNode, TurnedAwayError
+from small_federation import Sites
+
+NAMES = ("site0", "site1", "site2")
+
+
+class Wire:
+    """Three sites in threads, each at the end of a TLS connection, and the server they are connected to."""
+
+    def __init__(self, folder, monkeypatch):
+        monkeypatch.setattr(supernode, "POLL_S", 0.02)
+        monkeypatch.setattr(supernode, "RETRY_S", 0.05)
+        make_certificate(["127.0.0.1"], folder / "tls", 2, dt.datetime.now(dt.UTC))
+        self.folder, self.monkeypatch = folder, monkeypatch
+        self.keys = {name: SiteKey(name, name.encode().ljust(32)) for name in (*NAMES, "stranger")}
+        self.sites = Sites(3)
+        self.roster = read_roster_lines([self.keys[name].line() for name in NAMES])
+        self.threads, self.ended, self.answered = [], {}, []
+        self.listen()
+
+    def listen(self, port=0):
+        tls = self.folder / "tls"
+        self.link = SuperLink(self.roster, tls / "server.pem", tls / "server.key", port=port).start()
+
+    def node(self, key, authority="tls"):
+        return SuperNode(self.link.address, self.folder / authority / "ca.pem", self.keys[key])
+
+    def join(self, name, *, key="", app=None):
+        node = self.node(key or name)
+        app = app or client_app(lambda _context: self.sites.sites[name])
+
+        def answer(message):
+            self.answered.append((name, message.metadata.message_type))
+            reply = app(message, Context(0, 0, {}, RecordDict(), run_config={}))
+            return reply, message.metadata.message_type == "train.finish"
+
+        def run():
+            try:
+                node.run(answer)
+                self.ended[name] = None
+            except (OddlogError, supernode.LostError) as error:
+                self.ended[name] = error
+
+        self.threads.append(threading.Thread(target=run, daemon=True))
+        self.threads[-1].start()
+
+    def federation(self, folder=None, **plan):
+        names = {str(node): site for node, site in self.link.name.items()}
+        link = FlowerLink(self.link.grid, fewest=3, wait_s=20, sleep=lambda _s: time.sleep(0.02))
+        plan = Plan(**{"rounds": 2, "steps": 20, "mode": "secagg", "deadline_s": 20.0, **plan})
+        return Federation(link, plan, folder, names=names)
+
+    def post(self, path, *, content=b"", **headers):
+        with httpx.Client(verify=ssl.create_default_context(cafile=str(self.folder / "tls" / "ca.pem"))) as client:
+            return client.post(f"https://{self.link.address}{path}", content=content, headers=headers)
+
+
+@pytest.fixture
+def wire(tmp_path, monkeypatch):
+    made = Wire(tmp_path, monkeypatch)
+    yield made
+    made.link.stop()
+
+
+def test_sites_learn_over_tls_as_they_do_in_one_process(wire):
+    for name in NAMES:
+        wire.join(name)
+    made = wire.federation()
+    history = made.run()
+    for thread in wire.threads:
+        thread.join(20)
+    assert wire.ended == dict.fromkeys(NAMES)
+    assert set(history[-1].kept) == set(NAMES)
+    assert [one.dropped for one in history] == [{}] * 4
+    sites = Sites(3)
+    plain = Federation(FlowerLink(sites.grid), made.plan)
+    plain.run()
+    assert (plain.weights == made.weights).all()
+
+
+def test_a_stranger_and_who_trusts_another_authority_do_not_get_in(wire):
+    make_certificate(["127.0.0.1"], wire.folder / "other", 2, dt.datetime.now(dt.UTC))
+    with pytest.raises(TurnedAwayError, match="does not let stranger in: its key is not in the roster"):
+        wire.node("stranger").run(None)
+    with pytest.raises(NotTrustedError, match="cannot be trusted by"):
+        wire.node("site0", "other").run(None)
+    assert [who.split(" (")[0] for who in wire.link.turned_away] == ["a stranger"]
+
+
+def test_a_server_under_another_name_than_its_certificate_is_not_trusted(wire):
+    make_certificate(["fed.example.com"], wire.folder / "named", 2, dt.datetime.now(dt.UTC))
+    wire.link.stop()
+    tls = wire.folder / "named"
+    wire.link = SuperLink(wire.roster, tls / "server.pem", tls / "server.key").start()
+    with pytest.raises(NotTrustedError, match="IP address mismatch"):
+        wire.node("site0", "named").run(None)
+
+
+def test_two_processes_with_one_identity_the_second_waits_and_is_counted(wire):
+    for name in NAMES:
+        wire.join(name)
+    until(lambda: len(wire.link.here()) == 3)
+    wire.join("twin", key="site0")
+    until(lambda: wire.link.turned_away["site0: another process is connected with this identity"])
+    history = wire.federation(rounds=1).run()
+    assert set(history[1].counted) == set(NAMES)
+    assert not [name for name, _ in wire.answered if name == "twin"]
+
+
+def test_a_site_that_calls_itself_other_than_its_key_is_left_out(wire):
+    for name in NAMES:
+        wire.join(name)
+    wire.sites.sites["site2"].name = "liar"
+    history = wire.federation(rounds=1).run()
+    assert history[0].dropped == {"site2": "the identity of another site"}
+    assert set(history[1].counted) == {"site0", "site1"}
+
+
+def test_a_site_whose_version_is_another_is_named(wire, monkeypatch):
+    answer = site.Site.answer
+
+    def older(self, kind, asked):
+        if self.name == "site1":
+            monkeypatch.setattr(site, "PROTOCOL", 0)
+        try:
+            return answer(self, kind, asked)
+        finally:
+            monkeypatch.setattr(site, "PROTOCOL", 1)
+
+    monkeypatch.setattr(site.Site, "answer", older)
+    for name in NAMES:
+        wire.join(name)
+    history = wire.federation(rounds=1).run()
+    assert history[0].dropped == {"site1": "another version of oddlog"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/control/start-run",
+        "/v1/control/register-node",
+        "/v1/control/list-nodes",
+        "/v1/runtime/acquire-task",
+        "/v1/fleet/register-node",
+        "/v1/fleet/get-fab",
+        "/docs",
+        "/",
+    ],
+)
+def test_nothing_is_served_but_what_sites_need(wire, path):
+    assert wire.post(path).status_code == 403
+    assert list(wire.link.turned_away) == ["somebody without a key: asked for what is not served"]
+
+
+def test_a_known_key_without_its_signature_gets_nothing(wire):
+    public = base64.b64encode(wire.roster["site0"].connection).decode()
+    for path in sorted(SERVED):
+        headers = {"flwr-public-key": public, "content-type": "application/x-protobuf"}
+        assert wire.post(path, **headers).status_code in {401, 415}
+
+
+def test_what_is_too_large_is_refused_before_it_is_read(wire):
+    public = base64.b64encode(wire.roster["site0"].connection).decode()
+    context = ssl.create_default_context(cafile=str(wire.folder / "tls" / "ca.pem"))
+    host, port = wire.link.address.split(":")
+    with context.wrap_socket(socket.create_connection((host, int(port))), server_hostname=host) as line:
+        head = f"POST /v1/fleet/push-object HTTP/1.1\r\nhost: x\r\nflwr-public-key: {public}\r\n"
+        line.sendall(f"{head}content-length: {MOST_BYTES + 1}\r\n\r\n".encode())
+        assert line.recv(100).startswith(b"HTTP/1.1 413")
+    assert list(wire.link.turned_away) == ["site0: sent more than 64 MiB at once"]
+
+
+def test_a_server_that_is_begun_again_finds_its_sites_and_goes_on_to_the_same_weights(wire, tmp_path):
+    whole = Federation(FlowerLink(Sites(3).grid), Plan(rounds=3, steps=20, mode="secagg"))
+    whole.run()
+    wire = Wire(tmp_path / "again", wire.monkeypatch)
+    for name in NAMES:
+        wire.join(name)
+    made = wire.federation(tmp_path / "kept", rounds=3)
+
+    class KilledError(BaseException):
+        pass
+
+    def dies(federation):
+        if len(federation.history) == 2:
+            raise KilledError
+
+    made.after = dies
+    with pytest.raises(KilledError):
+        made.run()
+    port = int(wire.link.address.rpartition(":")[2])
+    wire.link.stop()
+    wire.listen(port)
+    again = wire.federation(tmp_path / "kept", rounds=3)
+    again.run()
+    wire.link.stop()
+    assert (again.weights == whole.weights).all()
+
+
+def test_nobody_can_listen_twice_and_what_is_no_certificate_is_told(wire):
+    tls = wire.folder / "tls"
+    port = int(wire.link.address.rpartition(":")[2])
+    with pytest.raises(ConfigError, match=f"Nothing can listen at 127.0.0.1:{port}"):
+        SuperLink(wire.roster, tls / "server.pem", tls / "server.key", port=port)
+    with pytest.raises(ConfigError, match="are no certificate and its key"):
+        SuperLink(wire.roster, tls / "server.key", tls / "server.pem")
+    with pytest.raises(ConfigError, match="There is no"):
+        SuperLink(wire.roster, tls / "none.pem", tls / "server.key")
+    with pytest.raises(ConfigError, match="is no certificate of an authority"):
+        SuperNode("127.0.0.1:1", tls / "server.key", wire.keys["site0"])
+    with pytest.raises(ConfigError, match=r"is no server\. Write its name and port"):
+        SuperNode("127.0.0.1", None, wire.keys["site0"])
+
+
+def until(what):
+    end = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
