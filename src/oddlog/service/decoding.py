@@ -17,12 +17,11 @@ from typing import Any
 import orjson
 
 from oddlog.errors import OddlogError
+from oddlog.sources.entries import LONGEST_LINE, as_line, document_line, loki_line, loki_service
 
 Entries = list[tuple[str, list[str]]]
 MOST_BYTES = 16 << 20  # of a body, decompressed
-LONGEST_LINE = 64 << 10  # characters, as in files
 
-_SERVICE = ("service_name", "service", "app", "application", "job", "container", "unit")
 _LABEL = re.compile(r'\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*,?')
 # OpenTelemetry logs data model, SeverityNumber: four to a name, from 1 on
 _SEVERITIES = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
@@ -81,7 +80,7 @@ def loki_json(body: bytes) -> Entries:
         for stream in streams:
             labels = stream["stream"]
             entries = [(one[0], one[1], one[2] if len(one) > 2 else {}) for one in stream["values"]]  # noqa: PLR2004
-            found.append((_loki_source(labels), [_loki_line(labels, *entry) for entry in entries]))
+            found.append((_loki_source(labels), [loki_line(labels, *entry) for entry in entries]))
     except (KeyError, IndexError, TypeError) as error:
         raise MalformedError("A stream has no labels or values.", 'Write {"stream": {…}, "values": [[ns, line]]}.') from error  # fmt: skip # noqa: E501
     return found
@@ -100,7 +99,7 @@ def loki_protobuf(body: bytes) -> Entries:
             text = b"".join(value for number, value in fields if number == 1 and isinstance(value, bytes))
             labels = {name: _unquoted(value) for name, value in _LABEL.findall(text.decode())}
             told = [_loki_entry(value) for number, value in fields if number == 2 and isinstance(value, bytes)]  # noqa: PLR2004
-            found.append((_loki_source(labels), [_loki_line(labels, *one) for one in told]))
+            found.append((_loki_source(labels), [loki_line(labels, *one) for one in told]))
     except TooLargeError:
         raise
     except Exception as error:
@@ -125,13 +124,7 @@ def _loki_entry(entry: bytes) -> tuple[str, str, dict[str, str]]:
 
 
 def _loki_source(labels: Mapping[str, str]) -> str:
-    return f"loki/{next((labels[name] for name in _SERVICE if labels.get(name)), 'unknown')}"
-
-
-def _loki_line(labels: Mapping[str, str], time_ns: str, line: str, metadata: Mapping[str, str]) -> str:
-    service = next((labels[name] for name in _SERVICE if labels.get(name)), None)
-    told = {**labels, **metadata, "timestamp": str(time_ns)}
-    return _line(told | ({"service": service} if service else {}), line)
+    return f"loki/{loki_service(labels) or 'unknown'}"
 
 
 # -- Elasticsearch -------------------------------------------------------------------------------------------
@@ -156,7 +149,7 @@ def bulk(body: bytes, index: str) -> tuple[Entries, list[dict[str, Any]]]:
         if at + 1 >= len(rows):
             raise MalformedError("The last action has no document.", "End the body with it and a line end.")
         _object(rows[at + 1])
-        found.setdefault(f"es/{meta['_index']}", []).append(rows[at + 1].decode("utf-8", "replace").strip())
+        found.setdefault(f"es/{meta['_index']}", []).append(document_line(rows[at + 1]))
         items.append({name: meta | {"_version": 1, "result": "created", "status": 201}})
         at += 2
     return list(found.items()), items
@@ -225,7 +218,7 @@ def _otlp_line(
         told = {**{k: v for k, v in body.items() if k not in ("message", "msg")}, **told}
     else:
         message = body if isinstance(body, str) else orjson.dumps(body).decode()
-    found.setdefault(f"otlp/{service}", []).append(_line(told, str(message)))
+    found.setdefault(f"otlp/{service}", []).append(as_line(told, str(message)))
 
 
 def _severity(number: int) -> str:
@@ -285,16 +278,11 @@ def hec_events(body: bytes) -> Entries:
         else:
             message = str(event)
         name = one.get("sourcetype") or one.get("source") or "event"
-        found.setdefault(f"hec/{name}", []).append(_line(told, message))
+        found.setdefault(f"hec/{name}", []).append(as_line(told, message))
     return list(found.items())
 
 
 # -- what they share -----------------------------------------------------------------------------------------
-
-
-def _line(told: Mapping[str, Any], message: str) -> str:
-    content = {name: value for name, value in told.items() if name not in ("message", "msg", "log")}
-    return orjson.dumps({**content, "message": message.rstrip("\r\n")[:LONGEST_LINE]}, default=str).decode()
 
 
 def _object(body: bytes) -> dict[str, Any]:

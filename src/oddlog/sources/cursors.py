@@ -44,6 +44,11 @@ class Cursors:
         """Return the last place at or before a line: what lies between is to be read once more."""
         return next((one for one in reversed(self._noted) if one[0] <= line), self._noted[0])
 
+    def place(self, earliest: int | None = None) -> dict[str, Any]:
+        """Return a position as JSON: behind everything handed over, or at most before the line `earliest`."""
+        line, cursor = self.last if earliest is None else self.before(earliest - 1)
+        return {"line": line, "cursor": cursor}
+
     def forget(self, line: int) -> None:
         """Forget the places before the one that goes on behind a line that has been dealt with."""
         while len(self._noted) > 1 and self._noted[1][0] <= line:

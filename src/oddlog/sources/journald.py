@@ -96,8 +96,7 @@ class Journald:
             frame = self._take(data)
             frames.append(frame)
             n += len(frame)
-        line, cursor = self._cursors.last
-        return Batch(pl.concat([pl.DataFrame(schema=LINES), *frames]), {"line": line, "cursor": cursor})
+        return Batch(pl.concat([pl.DataFrame(schema=LINES), *frames]), self._cursors.place())
 
     def commit(self, position: Any) -> None:
         """Forget what leads to places before this one."""
@@ -107,8 +106,7 @@ class Journald:
         self, _places: Mapping[str, tuple[int, int]] | None = None, earliest: int | None = None
     ) -> dict[str, Any]:
         """Return a position to go on from; see `opening.Resumable`."""
-        line, cursor = self._cursors.last if earliest is None else self._cursors.before(earliest - 1)
-        return {"line": line, "cursor": cursor}
+        return self._cursors.place(earliest)
 
     def close(self) -> None:
         """End journalctl."""

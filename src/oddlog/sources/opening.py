@@ -4,6 +4,8 @@
 
     app.log  /var/log/app/  '*.log'       files that grow
     journald://?unit=nginx.service        the journal
+    loki+http://HOST:3100/?query={…}      Grafana Loki
+    es+http://HOST:9200/INDEX?query=…     Elasticsearch, OpenSearch
 """
 
 from __future__ import annotations
@@ -13,11 +15,20 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from oddlog.errors import ConfigError, did_you_mean
+from oddlog.sources.asking import Asked
+from oddlog.sources.elastic import Elastic
 from oddlog.sources.journald import Journald, options_of
+from oddlog.sources.loki import Loki
 from oddlog.sources.tail import Tail
 from oddlog.types import Batch, Tally
 
-LIVE = ("journald",)
+STORES: dict[str, type[Loki | Elastic]] = {
+    "loki+http": Loki,
+    "loki+https": Loki,
+    "es+http": Elastic,
+    "es+https": Elastic,
+}
+LIVE = ("journald", *STORES)
 """What a URL may begin with."""
 
 
@@ -73,7 +84,9 @@ def open_url(
     scheme = urlsplit(url).scheme
     if scheme == "journald":
         return Journald(tally, options_of(url), position=position, from_start=from_start)
-    raise ConfigError(f"'{url}' names no source.", did_you_mean(scheme, LIVE))
+    if scheme in STORES:
+        return Asked(STORES[scheme](url), tally, position=position, from_start=from_start)
+    raise ConfigError(f"'{urlsplit(url).scheme}://…' names no source.", did_you_mean(scheme, LIVE))
 
 
 def open_sources(
