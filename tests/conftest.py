@@ -44,3 +44,11 @@ def small_model(tmp_path_factory: pytest.TempPathFactory, small_log: Path) -> Pa
     folder = tmp_path_factory.mktemp("models") / "shop.model"
     oddlog.fit(small_log).save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def quick_model(tmp_path_factory: pytest.TempPathFactory, small_log: Path) -> Path:
+    """A model of the usual log with the members that learn in no time."""
+    folder = tmp_path_factory.mktemp("models") / "quick.model"
+    oddlog.fit(small_log, detectors=["snn", "new-event"]).save(folder)
+    return folder

@@ -18,7 +18,9 @@ MOST_SERVICES = 20
 
 
 def backtest(
-    paths: Annotated[list[str], typer.Argument(help="Files, globs, directories, or - for standard input.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, globs, directories, loki+URL, es+URL, or - for standard input.")
+    ],
     model: Annotated[Path, typer.Option("-m", "--model", help="A model made by oddlog fit.")],
     budget: Annotated[str, typer.Option(help="How many incidents a day you want to be told.")] = "5/day",
     since: Annotated[str, typer.Option(help="Only records from this time on: 2026-03-01 or 7d.")] = "",

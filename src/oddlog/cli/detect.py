@@ -11,7 +11,9 @@ SOMETHING_ODD = 3
 
 
 def detect(
-    paths: Annotated[list[str], typer.Argument(help="Files, globs, directories, or - for standard input.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, globs, directories, loki+URL, es+URL, or - for standard input.")
+    ],
     model: Annotated[Path, typer.Option("-m", "--model", help="A model made by oddlog fit.")],
     scores: Annotated[Path | None, typer.Option(help="Write a verdict per window to this Parquet file.")] = None,
     line_scores: Annotated[Path | None, typer.Option(help="Write a verdict per line to this Parquet file.")] = None,

@@ -9,7 +9,9 @@ import typer
 
 
 def fit(
-    paths: Annotated[list[str], typer.Argument(help="Files, globs, directories, or - for standard input.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, globs, directories, loki+URL, es+URL, or - for standard input.")
+    ],
     model: Annotated[Path, typer.Option("-m", "--model", help="Where to write the model (a folder).")],
     format: Annotated[str, typer.Option(help="Format of the lines; found per source if not given.")] = "",  # noqa: A002 - the option's name
     session: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-PATHS = typer.Argument(help="Files, globs, directories, or - for standard input.")
+PATHS = typer.Argument(help="Files, globs, directories, loki+URL, es+URL, or - for standard input.")
 
 
 def templates(

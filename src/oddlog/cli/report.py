@@ -9,7 +9,9 @@ import typer
 
 
 def report(
-    paths: Annotated[list[str], typer.Argument(help="Files, globs, directories, or - for standard input.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, globs, directories, loki+URL, es+URL, or - for standard input.")
+    ],
     model: Annotated[Path, typer.Option("-m", "--model", help="A model made by oddlog fit.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the page.")] = Path("report.html"),
     labels: Annotated[

@@ -33,7 +33,7 @@ def serve(
     ] = None,
     source: Annotated[
         list[str] | None,
-        typer.Option(help="What to follow besides: files, globs, directories, journald://; may be repeated."),
+        typer.Option(help="What to follow: files, globs, directories, journald://, loki+URL, es+URL; may be repeated."),
     ] = None,
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Also judge what a --source holds already, not only what comes now.")
@@ -77,6 +77,7 @@ def serve(
     from oddlog.service.watching import Watching
     from oddlog.service.worker import Worker
     from oddlog.sinks import parse
+    from oddlog.sources.links import Links
     from oddlog.sources.spool import Spool
     from oddlog.store import Store
     from oddlog.types import Tally
@@ -93,7 +94,13 @@ def serve(
     spool, store = Spool(data / "spool", tally, most_bytes=most_spooled << 20), Store(data / "oddlog.db")
     models = Models(opening.versions, opening.open, opening.beginning(parse_duration(learn), learn_lines))
     stream, heed = models.open() if opening.has_model else (None, lambda: None)
-    worker = Worker(spool, stream, store, sinks=[one.name for one in sinks], heed=heed, models=models)
+    worker = Worker(
+        *(spool, stream, store),
+        sinks=[one.name for one in sinks],
+        heed=heed,
+        models=models,
+        links=Links(source or ()),
+    )
     watching = Watching(worker, opening.path)
     dispatcher = Dispatcher(store, sinks)
     intakes, listening = open_intakes(spool, syslog or (), source or (), from_start=from_start)

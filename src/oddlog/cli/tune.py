@@ -9,7 +9,7 @@ import typer
 
 
 def tune(
-    paths: Annotated[list[str], typer.Argument(help="Usual logs: files, globs, directories, or - for standard input.")],
+    paths: Annotated[list[str], typer.Argument(help="Usual logs: files, globs, directories, loki+URL, es+URL, or -.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the options found (TOML).")],
     detectors: Annotated[str, typer.Option(help="Comma-separated: which detectors to search for.")] = "lstm,next-event",
     trials: Annotated[int, typer.Option(help="Settings tried in the first of three rounds.", min=1, max=1_000)] = 12,

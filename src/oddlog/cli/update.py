@@ -10,7 +10,7 @@ import typer
 
 def update(
     old: Annotated[Path, typer.Argument(metavar="MODEL", help="The model to go on from; it stays as it is.")],
-    paths: Annotated[list[str], typer.Argument(help="New logs: files, globs, directories, or - for standard input.")],
+    paths: Annotated[list[str], typer.Argument(help="New logs: files, globs, directories, loki+URL, es+URL, or -.")],
     model: Annotated[Path, typer.Option("-m", "--model", help="Where to write the new model (a folder).")],
     format: Annotated[str, typer.Option(help="Format of the lines; the model's, else found per source.")] = "",  # noqa: A002 - the option's name
     since: Annotated[str, typer.Option(help="Only records from this time on: 2026-03-01 or 7d.")] = "",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from oddlog.pipeline.live.streaming import Pushed, Streaming
     from oddlog.sources import Pipe
+    from oddlog.sources.links import Links
     from oddlog.sources.opening import Resumable
     from oddlog.types import LiveIncident, State, Tally
 
@@ -24,7 +25,9 @@ STDIN = "-"
 
 
 def watch(
-    paths: Annotated[list[str], typer.Argument(help="Files, globs, directories to follow, a URL (journald://), or -.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, globs, directories to follow, a URL (journald://, loki+http://…), or -.")
+    ],
     model: Annotated[
         Path, typer.Option("-m", "--model", help="A model made by oddlog fit; one that is not there is learned first.")
     ] = Path("oddlog.model"),
@@ -56,6 +59,7 @@ def watch(
     from oddlog.model import load
     from oddlog.pipeline.live.following import Following
     from oddlog.pipeline.live.streaming import Streaming
+    from oddlog.sources.links import Links
     from oddlog.types import Tally
 
     prepare()
@@ -76,7 +80,7 @@ def watch(
             answers, loaded = overlay.answers(model), load(model)
         assert answers is not None
         stream = Streaming(loaded, format=format, exclude=exclude, lateness_s=lateness_s, answers=answers, tally=tally)
-        telling = _Telling(model, as_json=show.wants_json(json))
+        telling = _Telling(model, Links(paths), as_json=show.wants_json(json))
         heeding = overlay.Heeding(model, answers, stream.heed)
         save = _save(source, stream, resume, noted)
         Following(source, stream, telling, save, heeding, held=held).run(asked)
@@ -169,12 +173,13 @@ class _Asked:
 class _Telling:
     """Prints what happens."""
 
-    def __init__(self, model: Path, *, as_json: bool) -> None:
-        self._model, self.as_json = model, as_json
+    def __init__(self, model: Path, links: Links, *, as_json: bool) -> None:
+        self._model, self._links, self.as_json = model, links, as_json
 
     def __call__(self, pushed: Pushed, incidents: list[LiveIncident]) -> None:
         from oddlog.cli import overlay, show
 
+        incidents = [self._links.told(one) for one in incidents]
         if incidents:
             overlay.keep(self._model, [one.incident for one in incidents if one.change in ("new", "grown")])
         if self.as_json:

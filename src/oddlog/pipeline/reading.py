@@ -23,7 +23,9 @@ from oddlog.pipeline.excluding import Exclusion
 from oddlog.pipeline.turning import Turning
 from oddlog.pipeline.years import Years
 from oddlog.sources import Places
+from oddlog.sources.fetched import Fetched
 from oddlog.sources.files import BROKEN, expand, file_changed, read_blocks
+from oddlog.sources.opening import is_store
 from oddlog.types import RECORDS, Tally
 
 SAMPLE_LINES = 1_000
@@ -79,6 +81,7 @@ class Reading:
     lines: int = 0
     places: Places = field(default_factory=Places)
     _years: dict[str, Years] = field(default_factory=dict)
+    fetched: Fetched = field(default_factory=Fetched)  # what log stores were asked for
     _spool: BinaryIO | None = None
     _told: int = 0
     _step: int = 8 << 20  # bytes of a block
@@ -179,22 +182,12 @@ class Reading:
         asked = [paths] if isinstance(paths, (str, Path)) else list(paths)
         if not asked:
             raise InputError("No file was named.", "Name files, folders or globs, or - for standard input.")
-        named: list[str | Path] = []
-        failed: list[InputError] = []
-        for path in asked:
-            try:
-                _require_name(path)
-                if len(asked) > 1:
-                    expand([path], Tally())
-            except InputError as error:
-                failed.append(error)
-            else:
-                named.append(path)
-        if not named:
+        named, brought, failed = self._named(asked)
+        if not named and not brought:
             raise failed[0]
         for one in failed:
             self._pass_over(one)
-        found = expand(named, self.tally)
+        found = [*(expand(named, self.tally) if named else []), *brought]
         unnamed = [
             InputError(f"{name!r} has a name that is no UTF-8, and is not read.", "Rename it.")
             for name in found
@@ -205,6 +198,26 @@ class Reading:
         for one in unnamed:
             self._pass_over(one)
         return [name for name in found if _is_utf8(name)]
+
+    def _named(self, asked: Sequence[str | Path]) -> tuple[list[str | Path], list[str], list[InputError]]:
+        """Return the paths that name something, the sources that log stores have brought, and what failed."""
+        named: list[str | Path] = []
+        brought: list[str] = []
+        failed: list[InputError] = []
+        for path in asked:
+            try:
+                _require_name(path)
+                if self.fetched.file(str(path)) is not None:
+                    brought.append(str(path))
+                elif is_store(str(path)):
+                    brought += self.fetched.names(str(path), self.tally)
+                else:
+                    if len(asked) > 1:
+                        expand([path], Tally())
+                    named.append(path)
+            except InputError as error:
+                failed.append(error)
+        return named, brought, failed
 
     def _pass_over(self, error: InputError) -> None:
         self.tally.add(PASSED_OVER, example=error.message)
@@ -253,7 +266,8 @@ class Reading:
 
     def _some(self, source: str, numbers: Collection[int]) -> Iterator[pl.DataFrame]:
         """Yield the lines of these numbers; of a compressed source all lines up to the last must be read for it."""
-        found = self.places.read(source, numbers, self._spool if source == STDIN else None)
+        file = self._spool if source == STDIN else self.fetched.file(source)
+        found = self.places.read(source, numbers, file)
         if found is not None:
             yield from (found,) if len(found) else ()
             return
@@ -266,7 +280,8 @@ class Reading:
                 return
 
     def close(self) -> None:
-        """Forget standard input, if it was read."""
+        """Forget standard input, if it was read, and what log stores were asked for."""
+        self.fetched.close()
         if self._spool is not None:
             self._spool.close()
             self._spool = None
@@ -274,14 +289,15 @@ class Reading:
     def anew(self) -> Reading:
         """Return a reading of the same with nothing counted yet; what stood on standard input is handed on."""
         spool, self._spool = self._spool, None
-        return replace(
-            self, tally=Tally(), formats={}, lines=0, places=Places(), _years={}, _told=MOST_TOLD + 1, _spool=spool
-        )
+        fetched, self.fetched = self.fetched, Fetched()
+        anew = replace(self, tally=Tally(), formats={}, lines=0, places=Places(), _years={}, _told=MOST_TOLD + 1)
+        anew.fetched, anew._spool = fetched, spool  # noqa: SLF001 - of its own kind
+        return anew
 
     def _blocks(self, source: str, tally: Tally) -> Iterator[pl.DataFrame]:
         """Yield a source's lines; standard input is kept in a temporary file, since it may be read again."""
         if source != STDIN:
-            return read_blocks(source, tally, block_bytes=self._step)
+            return read_blocks(source, tally, block_bytes=self._step, stdin=self.fetched.file(source))
         if self._spool is None:
             self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
             shutil.copyfileobj(sys.stdin.buffer, self._spool)

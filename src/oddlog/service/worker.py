@@ -19,6 +19,7 @@ from oddlog.pipeline.live.following import MAX_LINES, SETTLE_S, TICK_S, Pace
 from oddlog.pipeline.live.passing import added
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.service.models import Models
+from oddlog.sources.links import Links
 from oddlog.sources.spool import Spool
 from oddlog.store import Store, StoreUnavailableError
 from oddlog.types import LiveIncident, Passed, Tally
@@ -40,6 +41,8 @@ class Worker:
         Called every `TICK_S`, to look for new answers.
     models : Models, optional
         Has the first model learned, and says when another one is turned to.
+    links : Links, optional
+        Leads incidents back to the log stores that their lines came from.
     clock : callable
         Seconds that never go back.
 
@@ -54,10 +57,12 @@ class Worker:
         sinks: Sequence[str] = (),
         heed: Callable[[], object] = lambda: None,
         models: Models | None = None,
+        links: Links | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.spool, self.stream, self.store, self.models = spool, stream, store, models
         self._sinks, self._heed, self._clock = tuple(sinks), heed, clock
+        self._links = Links(()) if links is None else links
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="oddlog-worker", daemon=True)
         self.failure: Exception | None = None
@@ -153,7 +158,7 @@ class Worker:
         """Store what has happened to incidents, with a checkpoint from time to time."""
         told = stream.incidents(every=True)
         for one in told:
-            self._untold[one.incident.id] = one
+            self._untold[one.incident.id] = self._links.told(one)
         if told:
             here = {one.incident.id for one in told}
             self._near |= {id_: as_told(one) for id_, one in stream.closeups().items() if id_ in here}
@@ -173,7 +178,7 @@ class Worker:
     def _turn_to(self, models: Models, before: Streaming) -> None:
         """Go on with another model behind the last record that this one has judged; what goes on ends here."""
         position = self._resumable(before)
-        self._untold = {one.incident.id: one for one in before.abandon()}
+        self._untold = {one.incident.id: self._links.told(one) for one in before.abandon()}
         self._passed = added(self._passed, before.passed())
         self._save(before, checkpoint=False)
         if not self._untold:

@@ -53,7 +53,7 @@ def read_blocks(
     block_bytes : int
         Size of a block before it is cut behind its last line end.
     stdin : BinaryIO, optional
-        What ``-`` reads, by default the standard input of the process.
+        What is read instead of opening `source`; ``-`` reads the standard input of the process by default.
 
     Raises
     ------
@@ -128,10 +128,12 @@ class _Stream:
 
 
 def _open(source: str, stdin: BinaryIO | None) -> AbstractContextManager[BinaryIO]:
+    if stdin is not None:
+        return nullcontext(stdin)
     if source == STDIN:
-        if stdin is None and (sys.stdin is None or sys.stdin.closed):
+        if sys.stdin is None or sys.stdin.closed:
             raise InputError("Standard input is closed.", "Pipe lines into it: cat app.log | oddlog ... -")
-        return nullcontext(stdin or sys.stdin.buffer)
+        return nullcontext(sys.stdin.buffer)
     try:
         return Path(source).open("rb")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

@@ -68,6 +68,15 @@ def is_url(text: str) -> bool:
     return "://" in text and urlsplit(text).scheme.replace("+", "").isalnum()
 
 
+def is_store(text: str) -> bool:
+    """Return whether a text is the URL of a log store, which can be asked for what it holds already.
+
+    >>> is_store("es+http://127.0.0.1:9200/web"), is_store("journald://")
+    (True, False)
+    """
+    return is_url(text) and urlsplit(text).scheme in STORES
+
+
 def open_url(
     url: str, tally: Tally, *, position: Mapping[str, Any] | None = None, from_start: bool = False
 ) -> Resumable:

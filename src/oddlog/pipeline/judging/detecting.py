@@ -237,7 +237,7 @@ class _Detecting:
         found += [telling.incident(one, reading) for one in overlay.deployed.found]
         incidents, hidden = overlay.incidents(found, covered.incidents(reading))
         return Detection(
-            tuple(incidents),
+            tuple(map(reading.fetched.links.noted, incidents)),
             every,
             self.tally,
             lines=reading.lines,
