@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from made_rates import DAY, FAILED, MONDAY, SERVICES, More, count, counts, traffic
 from naive.rates import cells
@@ -137,3 +138,54 @@ def test_a_line_a_century_away_is_left_out():
     assert found.span.first == MONDAY
     assert len(found.span) == 300
     assert isinstance(found.span, Span)
+
+
+def test_lines_of_several_sources_are_counted_as_if_each_came_alone():
+    time = [1_772_438_400_000_000] * 4
+    shared = pl.DataFrame({"time_us": time, "level": [6] * 4, "service": [0] * 4, "count": [1] * 4, "type": [1] * 4})
+    records = pl.DataFrame(
+        {
+            "source": ["web", "web", "vpn", "vpn"],
+            "host": ["h"] * 4,
+            "message": ["x"] * 4,
+            "f.client": ["198.51.100.7", None, None, None],
+            "f.user": ["eve", "eve", "bob", None],
+            "n.code": [None, None, 500.0, 200.0],
+            "n.status": [503.0, 200.0, None, None],
+        }
+    )
+    alarming = pl.Series([False] * 4)
+    together, apart = Counting(Tally()), Counting(Tally())
+    together.add(records, shared, alarming)
+    for rows in (slice(0, 2), slice(2, 4)):
+        part = records[rows]
+        part = part.select(name for name in part.columns if part[name].null_count() < len(part))
+        apart.add(part, shared[rows], alarming[rows])
+    for name in ("entities", "failures", "statuses"):
+        assert_frame_equal(together.table(name), apart.table(name))
+    assert together.entities.names == apart.entities.names == ["198.51.100.7", "bob"]
+
+
+def test_what_is_forgotten_takes_its_names_with_it_and_a_state_goes_on():
+    counting = Counting(Tally())
+    for i in range(40):
+        time = [(29_540_000 + i) * 60_000_000] * 2
+        shared = pl.DataFrame(
+            {"time_us": time, "level": [6] * 2, "service": [0] * 2, "count": [1] * 2, "type": [1] * 2}
+        )
+        names = [f"198.51.100.{i}", "203.0.113.1"]
+        records = pl.DataFrame(
+            {"source": ["a"] * 2, "host": [f"h{i}", "always"], "message": [""] * 2, "f.client": names}
+        )
+        counting.add(records, shared, pl.Series([False] * 2))
+    counting.forget(29_540_030)
+    assert len(counting.table("cells")) == 10
+    assert sorted(counting.hosts.names) == sorted([*(f"h{i}" for i in range(30, 40)), "always"])
+    by_host = counting.table("hosts").group_by("host").len()
+    assert {counting.hosts.names[code]: n for code, n in by_host.iter_rows()}["always"] == 10
+    assert "198.51.100.3" not in counting.entities.names
+    again = Counting(Tally())
+    again.restore(counting.state())
+    for name in ("cells", "hosts", "failures", "entities"):
+        assert_frame_equal(again.table(name), counting.table(name))
+    assert counting.before(29_540_035).table("cells")["minute"].max() == 29_540_034

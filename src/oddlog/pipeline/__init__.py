@@ -36,6 +36,7 @@ No stage knows another; only this room knows their order. One file a leg of the 
   live/
     arriving      lines → records        a few at a time; `recent` keeps their text
     streaming     lines → verdicts       the same functions, with state between batches
+    rating        counts → verdicts      minute by minute, as the rates view judges them
     unfolding     verdicts → incidents   new, grown, over
     following     the loop               source → stream → whoever is told
     collecting    lines for a first model, and how far that is; `beginning` has it learned in the `background`

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import polars as pl
 
-from oddlog.rates import Counted, Counting, Watch, counted, rate_of
+from oddlog.rates import Before, Counted, Counting, Watch, counted, rate_of
 from oddlog.rates.counting import BUCKET, US_PER_MINUTE
 from oddlog.rates.shares import pairs
 from oddlog.rates.watch import ODD
@@ -109,7 +109,7 @@ class RatesView:
     watch: Watch
     shares: Shares | None = None
 
-    def judge(self, counting: Counting, k: int, services: Sequence[str], tally: Tally) -> Judged:
+    def judge(self, counting: Counting | Before, k: int, services: Sequence[str], tally: Tally) -> Judged:
         """Judge the counts of an input; the types of `counting` are rows of the model's `k` templates or beyond."""
 
         def rows_of(types: pl.Series) -> I64:

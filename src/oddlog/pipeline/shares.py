@@ -18,9 +18,10 @@ from oddlog.pipeline.events import EventStore
 from oddlog.pipeline.judging.rates_reasons import Stretch
 from oddlog.pipeline.judging.views import Cut
 from oddlog.pipeline.learning.gathering import Rows
+from oddlog.pipeline.rates import Judged
 from oddlog.rates import is_measure
 from oddlog.rates.counting import US_PER_MINUTE
-from oddlog.shares import Bounds, Odd, ShareCounting, Shares, steps, subject_of
+from oddlog.shares import Bounds, Odd, ShareCounting, ShareCounts, Shares, steps, subject_of
 from oddlog.shares.counting import of_events, of_windows
 from oddlog.shares.subjects import after_of
 from oddlog.types import I64, Context, Tally, Windows
@@ -106,6 +107,21 @@ def stretch_of(odd: Odd, context: Context, services: Sequence[str], hosts: Seque
         template=parts.after if 0 <= parts.after < len(context.templates) else -1,
         share=odd,
     )
+
+
+def with_shares(
+    judged: Judged,
+    shares: Shares,
+    counts: ShareCounts,
+    odd: Sequence[Odd],
+    context: Context,
+    names: tuple[Sequence[str], Sequence[str]],
+) -> Judged:
+    """Return what the rates view says with what is odd about shares; `names` are those of services and hosts."""
+    services, hosts = names
+    stretches = [stretch_of(one, context, services, hosts) for one in odd]
+    traced = (services[code] for code in counts.marked["step"]["service"].unique().to_list())
+    return judged.with_shares(shares, stretches, (number.name for number in context.numbers), traced)
 
 
 @dataclass(frozen=True)

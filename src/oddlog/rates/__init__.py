@@ -17,9 +17,9 @@
 """
 
 from oddlog.rates.choosing import counted
-from oddlog.rates.counting import Counting, is_measure
+from oddlog.rates.counting import Before, Counting, is_measure
 from oddlog.rates.limits import rate_of
 from oddlog.rates.series import Counted, Series, Span
 from oddlog.rates.watch import Watch
 
-__all__ = ["Counted", "Counting", "Series", "Span", "Watch", "counted", "is_measure", "rate_of"]
+__all__ = ["Before", "Counted", "Counting", "Series", "Span", "Watch", "counted", "is_measure", "rate_of"]

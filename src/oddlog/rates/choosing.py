@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
-from oddlog.rates.counting import BUCKET, NO_HOST, Counting
+from oddlog.rates.counting import BUCKET, NO_HOST, Before, Counting
 from oddlog.rates.series import KINDS, MINUTES_PER_DAY, MOST_MINUTES, Counted, Series, Span
 from oddlog.types import I64, Tally
 
@@ -17,7 +17,7 @@ _NAMED = ("kind", "service", "host", "name", "template")
 
 
 def counted(
-    counting: Counting,
+    counting: Counting | Before,
     rows_of: Callable[[pl.Series], I64],
     services: Sequence[str],
     tally: Tally,

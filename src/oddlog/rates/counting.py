@@ -21,7 +21,7 @@ from typing import Any
 
 import polars as pl
 
-from oddlog.types import LEVELS, NO_TIME, Tally
+from oddlog.types import LEVELS, NO_TIME, State, Tally
 
 US_PER_MINUTE = 60_000_000
 LAST_MINUTE = 200 * 525_960  # the year 2170; what is later, or before 1970, is no time but a misread number
@@ -86,7 +86,7 @@ class Names:
 
     def __init__(self, most: int, what: str, tally: Tally) -> None:
         self.names: list[str] = []
-        self._most, self._what, self._tally = most, what, tally
+        self.most, self.what, self._tally = most, what, tally
         self._code: dict[str, int] = {}
 
     def of(self, names: pl.Series) -> pl.Series:
@@ -95,14 +95,14 @@ class Names:
         for name in distinct:
             if name in self._code:
                 continue
-            if len(self.names) < self._most:
+            if len(self.names) < self.most:
                 self._code[name] = len(self.names)
                 self.names.append(name)
                 continue
-            if len(self.names) == self._most:
+            if len(self.names) == self.most:
                 self.names.append(OTHERS)
-            self._tally.add(f"{self._what} beyond {self._most:,}, counted as one", example=name)
-        codes = [self._code.get(name, self._most) for name in distinct]
+            self._tally.add(f"{self.what} beyond {self.most:,}, counted as one", example=name)
+        codes = [self._code.get(name, self.most) for name in distinct]
         return names.replace_strict(distinct, codes, default=None, return_dtype=pl.UInt32)
 
 
@@ -177,8 +177,11 @@ class Counting:
             Whether a line's type holds a word of trouble.
 
         """
-        columns = {name: records[name] for name in records.columns if name[:2] in ("n.", "f.")}
-        status = next((name for name in sorted(columns) if name[:2] == "n." and _STATUS.match(name[2:])), None)
+        columns = {name: records[name] for name in records.columns if name[:2] in ("n.", "f.") or name == "source"}
+        found = [name for name in sorted(columns) if name[:2] == "n." and _STATUS.match(name[2:])]
+        status = found[0] if found else None
+        if len(found) > 1 and "source" in columns:
+            columns[found[0]] = _of_source(records, found).alias(found[0])
         minute = pl.col("time_us") // US_PER_MINUTE
         lines = shared.select(
             minute.cast(pl.Int32, strict=False).alias("minute"),
@@ -236,10 +239,8 @@ class Counting:
         failed = (pl.col("gravity") > 0) | pl.col("alarming")
         if status is not None:
             failed |= (pl.col(status) >= FAILED_STATUS).fill_null(value=False)
-        named = self._entity_columns(lines)
-        who = pl.coalesce(named) if named else pl.lit(None, pl.String)
         bucket = (pl.col("minute") // BUCKET).alias("bucket")
-        some = lines.select(bucket, "type", "count", "message", failed=failed, entity=who)
+        some = lines.select(bucket, "type", "count", "message", failed=failed, entity=self._entity_of(lines))
         named_lines = some.drop_nulls("entity")
         by_name = named_lines.group_by("bucket", "entity").agg(n=pl.col("count").sum())
         if len(by_name):
@@ -252,14 +253,16 @@ class Counting:
         if len(failures):
             self._tables["failures"].add(failures.with_columns(self.entities.of(failures["entity"])))
 
-    def _entity_columns(self, lines: pl.DataFrame) -> list[str]:
-        if self._entity:
-            asked = [name for name in (f"f.{self._entity}", self._entity) if name in lines.columns]
-            if asked:
-                return asked
-        words = [name for name in lines.columns if name.startswith("f.")]
-        found = ((next((name for name in sorted(words) if one.match(name[2:].lower())), None)) for one in _ENTITY)
-        return [name for name in found if name is not None][:1]
+    def _entity_of(self, lines: pl.DataFrame) -> pl.Expr:
+        """Return who caused each line: the field that was asked for, else the best that its source has."""
+        asked = [name for name in (f"f.{self._entity}", self._entity) if self._entity and name in lines.columns]
+        if asked:
+            return pl.coalesce(asked)
+        words = sorted(name for name in lines.columns if name.startswith("f."))
+        found = [name for one in _ENTITY for name in words if one.match(name[2:].lower())]
+        if len(found) > 1 and "source" in lines.columns:
+            return pl.lit(_of_source(lines, found))
+        return pl.col(found[0]) if found else pl.lit(None, pl.String)
 
     def _bound(self, name: str) -> None:
         """Compact a table; if it is too long, its rarest types (or whatever is rarest) become one."""
@@ -285,3 +288,90 @@ class Counting:
     def table(self, name: str) -> pl.DataFrame:
         """Return one of the tables drawn above, compacted and sorted."""
         return self._tables[name].compact()
+
+    def before(self, minute: int) -> Before:
+        """Return the counts of the minutes before one, for whoever does not want those that are still counted."""
+        return Before(self, minute)
+
+    def forget(self, minute: int) -> None:
+        """Forget what was counted before a minute, and the names that stand nowhere any more."""
+        for table in self._tables.values():
+            frame = table.compact()
+            unit, per = _unit(frame)
+            table.set(frame.filter(pl.col(unit) >= minute // per))
+        self.entities = self._renumbered(self.entities, "entity", ("failures", "entities"))
+        self.hosts = self._renumbered(self.hosts, "host", ("hosts", "numbers"))
+
+    def _renumbered(self, names: Names, column: str, tables: tuple[str, ...]) -> Names:
+        """Return the names that some tables still hold, and number them anew there."""
+        frames = {name: self._tables[name].compact() for name in tables}
+        codes = pl.concat([frame[column] for frame in frames.values()]).unique().sort()
+        kept = codes.filter(codes < len(names.names)).to_list()
+        fresh = Names(names.most, names.what, self._tally)
+        fresh.of(pl.Series([names.names[code] for code in kept], dtype=pl.String))
+        for name, frame in frames.items():
+            new = pl.col(column).replace(kept, range(len(kept)))
+            keys = self._tables[name].keys
+            self._tables[name].set(frame.with_columns(new.cast(self._tables[name].schema[column])).sort(keys))
+        return fresh
+
+    def state(self) -> State:
+        """Return everything `restore` needs."""
+        arrays = {
+            f"{name}.{column}": series.to_numpy()
+            for name in self._tables
+            for column, series in self.table(name).to_dict().items()
+        }
+        return State(arrays, {of: getattr(self, of).names for of in ("entities", "hosts", "fields")})
+
+    def restore(self, state: State) -> None:
+        """Go on where `state` was taken; this one must be new."""
+        for name, table in self._tables.items():
+            columns = {column: state.arrays[f"{name}.{column}"] for column in table.schema}
+            table.set(pl.DataFrame(columns, schema=table.schema))
+        for of in ("entities", "hosts", "fields"):
+            getattr(self, of).of(pl.Series(state.meta[of], dtype=pl.String))
+
+
+@dataclass(frozen=True)
+class Before:
+    """The counts of a `Counting` before a minute; see `Counting.before`."""
+
+    counting: Counting
+    minute: int
+
+    @property
+    def entities(self) -> Names:
+        """Those of the counting."""
+        return self.counting.entities
+
+    @property
+    def hosts(self) -> Names:
+        """Those of the counting."""
+        return self.counting.hosts
+
+    @property
+    def fields(self) -> Names:
+        """Those of the counting."""
+        return self.counting.fields
+
+    def table(self, name: str) -> pl.DataFrame:
+        """Return one of the tables; ten minutes that are not over hold what has been counted in them until now."""
+        frame = self.counting.table(name)
+        unit, per = _unit(frame)
+        return frame.filter(pl.col(unit) * per < self.minute)
+
+
+def _of_source(lines: pl.DataFrame, columns: list[str]) -> pl.Series:
+    """Return of each line the first of some columns that its source has at all: those of another say nothing of it."""
+    has = lines.group_by("source").agg(pl.col(columns).is_not_null().any())
+    first = pl.coalesce(pl.when(name).then(pl.lit(i)) for i, name in enumerate(columns))
+    which = lines.select("source", *columns).join(
+        has.select("source", which=first), on="source", how="left", maintain_order="left"
+    )
+    value = pl.coalesce(pl.when(pl.col("which") == i).then(pl.col(name)) for i, name in enumerate(columns))
+    return which.select(value=value)["value"]
+
+
+def _unit(frame: pl.DataFrame) -> tuple[str, int]:
+    return ("bucket", BUCKET) if "bucket" in frame.columns else ("minute", 1)

@@ -11,7 +11,7 @@ import polars as pl
 
 from oddlog.shares.bounds import Bounds
 from oddlog.shares.subjects import UNSEEN, Kind, mix_of, place_of, steps, wholes_of
-from oddlog.types import I64, NO_TIME, Bool, Tally, Windows
+from oddlog.types import I64, NO_TIME, Bool, State, Tally, Windows
 
 COUNTED: tuple[Kind, ...] = ("step", "mix", "gap", "number")
 BUCKET_US = 600_000_000
@@ -137,6 +137,31 @@ class ShareCounting:
             {kind: table.compact(self._tally) for kind, table in self._marked.items()},
             {kind: table.compact(self._tally) for kind, table in self._whole.items()},
         )
+
+    def forget(self, bucket: int) -> None:
+        """Forget what was counted before some ten minutes."""
+        for table in (*self._marked.values(), *self._whole.values()):
+            kept = table.compact(self._tally).filter(pl.col("bucket") >= bucket)
+            table.parts, table.rows, table.settled = [kept], len(kept), len(kept)
+
+    def state(self) -> State:
+        """Return everything `restore` needs."""
+        counts = self.counts()
+        return State(
+            {
+                f"{what}.{kind}.{column}": series.to_numpy()
+                for what, tables in (("marked", counts.marked), ("whole", counts.whole))
+                for kind, frame in tables.items()
+                for column, series in frame.to_dict().items()
+            }
+        )
+
+    def restore(self, state: State) -> None:
+        """Go on where `state` was taken; this one must be new."""
+        for what, tables in (("marked", self._marked), ("whole", self._whole)):
+            for kind, table in tables.items():
+                columns = {column: state.arrays[f"{what}.{kind}.{column}"] for column in table.schema}
+                table.add(pl.DataFrame(columns, schema=table.schema), self._tally)
 
     def _add(self, kind: Kind, subject: I64, whole: I64, place: dict[str, np.ndarray], marked: Bool) -> None:
         timed = place["time_us"] != NO_TIME

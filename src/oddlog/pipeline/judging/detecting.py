@@ -33,7 +33,7 @@ from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.rates import NAME as RATES
 from oddlog.pipeline.rates import NOUN, Judged
 from oddlog.pipeline.reading import Reading
-from oddlog.pipeline.shares import ShareLines, stretch_of
+from oddlog.pipeline.shares import ShareLines, with_shares
 from oddlog.pipeline.watching import NumberColumns
 from oddlog.rates import Counting
 from oddlog.shares import ShareCounting
@@ -277,10 +277,8 @@ class _Detecting:
             odd = rates.shares.judge(counts)
             if writer.is_wanted:
                 self._tell_lines(ShareLines.of(rates.shares, odd, judged.odd, len(context.templates)), store, writer)
-            stretches = [stretch_of(one, context, self.services.names, self.hosts.names) for one in odd]
-            numbers = (number.name for number in context.numbers)
-            traced = (self.services.names[code] for code in counts.marked["step"]["service"].unique().to_list())
-            judged = judged.with_shares(rates.shares, stretches, numbers, traced)
+            names = (self.services.names, self.hosts.names)
+            judged = with_shares(judged, rates.shares, counts, odd, context, names)
         self.episodes = episodes_of(judged, rates.watch, context.templates, self.sampling)
         return judged
 

@@ -52,6 +52,7 @@ class _Found:
     incident: Incident
     refs: list[tuple[int, int, float]]  # source code, line, score
     order: tuple[float, float, int]
+    episode: str = ""  # the name that whoever added it has given it
 
 
 @dataclass
@@ -70,6 +71,7 @@ class Merging:
     _lines: list[pl.DataFrame] = field(default_factory=list)
     _stretches: dict[str, dict[tuple[int, int], tuple[int, int]]] = field(default_factory=dict)
     _episodes: list[_Found] = field(default_factory=list)
+    episode_of: dict[str, str] = field(default_factory=dict)  # incident id -> name of the episode it tells of
 
     def add_windows(self, odd: OddWindows) -> None:
         """Take in the odd windows of a partition."""
@@ -109,14 +111,14 @@ class Merging:
             for start, template, total, most in stretches.select("start", "template", "total", "most").iter_rows()
         }
 
-    def add_episodes(self, episodes: Sequence[Episode], judged: Judged) -> None:
-        """Take in what the rates view found."""
+    def add_episodes(self, episodes: Sequence[Episode], judged: Judged, names: Sequence[str] = ()) -> None:
+        """Take in what the rates view found; by their `names` they are known in `episode_of`."""
         templates = self.model.context.templates
-        for episode in episodes:
+        for i, episode in enumerate(episodes):
             incident = incident_of(episode, judged, templates, self.model.id)
             refs = [(one.source, one.line, self._line_score(one.template, one.level)) for one in episode.lines]
             order = (-incident.severity, -incident.score, episode.start)
-            self._episodes.append(_Found(incident, refs, order))
+            self._episodes.append(_Found(incident, refs, order, names[i] if names else ""))
 
     def _line_score(self, row: int, level: int) -> float:
         words = self.words[np.array([min(row, len(self.words) - 1)])]
@@ -148,6 +150,7 @@ class Merging:
             incident = together([one.incident for one in parts], episode.incident)
             order = parts[0].order[1:] if parts else episode.order[1:]
             merged.append(_Found(incident, refs, (-incident.severity, *order)))
+            self.episode_of[incident.id] = episode.episode
         return found + merged
 
     def _of_windows(self, odd: OddWindows, told: set[int]) -> list[_Found]:

@@ -37,11 +37,14 @@ from oddlog.pipeline.judging.views import PARTIAL, View
 from oddlog.pipeline.learning.checkpointing import under, windows_arrays, windows_of, within
 from oddlog.pipeline.live.arriving import Arriving, Place
 from oddlog.pipeline.live.passing import Passing
+from oddlog.pipeline.live.rating import Rating
 from oddlog.pipeline.live.recent import MOST_BYTES, Recent
 from oddlog.pipeline.live.unfolding import Unfolding
 from oddlog.pipeline.planning import group_of
+from oddlog.pipeline.rates import NAME as RATES
 from oddlog.pipeline.reading import SAMPLE_LINES
 from oddlog.pipeline.watching import NumberColumns
+from oddlog.rates.counting import BUCKET, US_PER_MINUTE
 from oddlog.templates import Matcher
 from oddlog.types import EVENTS, LINE_SCORES, NO_TIME, SCORES, TIME, LiveIncident, Passed, State, Tally, Windows
 from oddlog.windows import Windower
@@ -137,6 +140,7 @@ class Streaming:
         self._recent = Recent(max_text_bytes)
         self._overlay = Overlay(_standing(answers), self._matcher)
         self._unfolding = Unfolding(model, self._matcher, self._services, self._sources, self.tally)
+        self._rating = None if model.rates is None else Rating(model, self._services, self.tally)
         self._empty: dict[int, pl.DataFrame] = {}  # the events of each view, none of them
         self._span_us = (NO_TIME, NO_TIME)
         self._arrived_s = 0.0  # by the clock, when the last line came
@@ -186,7 +190,8 @@ class Streaming:
         """
         if len(lines):
             self._arrived_s = now_s
-        return self._judge(self._arriving.push(lines, now_s), windows=windows)
+        done = self._judge(self._arriving.push(lines, now_s), windows=windows)
+        return _joined([done, *self._rated(self.end_us - self._lateness_us, now_s, more=True)])
 
     def settle(self, now_s: float) -> Pushed:
         """Judge the lines that nothing more is awaited for; cheaper than `tick`, and may be called more often."""
@@ -196,7 +201,7 @@ class Streaming:
         """Let time pass: what nothing more is awaited for is judged, windows at rest provisionally."""
         passed_us = round(max(now_s - self._arrived_s, 0.0) * 1e6)
         done = self._judge(self._arriving.tick(now_s), passed_us - self._lateness_us)
-        return _joined([done, *self._at_rest()])
+        return _joined([done, *self._at_rest(), *self._rated(self.end_us + passed_us - self._lateness_us, now_s)])
 
     def finish(self) -> Pushed:
         """Judge everything, as nothing more will come for now."""
@@ -205,7 +210,8 @@ class Streaming:
             self._verdicts(view, windower, windower.flush())
             for view, windower in zip(self._views, self._windowers, strict=True)
         ]
-        return _joined([done, *(Pushed(verdicts=frame) for frame in rest)])
+        whole_us = self.end_us + US_PER_MINUTE * BUCKET
+        return _joined([done, *(Pushed(verdicts=frame) for frame in rest), *self._rated(whole_us, final=True)])
 
     def incidents(self, *, every: bool = False) -> list[LiveIncident]:
         """Return the incidents that are new or have changed since they were last asked for, most pressing first.
@@ -244,10 +250,13 @@ class Streaming:
             windowers.append(part.meta)
         unfolding = self._unfolding.state()
         arrays |= within("unfolding", unfolding.arrays)
+        rating = State() if self._rating is None else self._rating.state()
+        arrays |= within("rating", rating.arrays)
         meta = {
             "model": self.model.id,
             "windowers": windowers,
             "unfolding": unfolding.meta,
+            "rating": rating.meta,
             "unseen": self._matcher.state().meta,
             "services": self._services.names,
             "sources": self._sources.names,
@@ -279,11 +288,16 @@ class Streaming:
             self._over[i] = [windows_of(over)] if over else []
             if one["numbers"] is not None:
                 self._empty[i] = pl.DataFrame(schema={**EVENTS, **dict.fromkeys(one["numbers"], pl.Float32)})
+        if self._rating is not None and meta.get("rating"):
+            self._rating.restore(State(under("rating", state.arrays), meta["rating"]))
         self._unfolding.restore(State(under("unfolding", state.arrays), meta["unfolding"]))
         self._span_us = (meta["span"][0], meta["span"][1])
         self._arriving.resume(meta["places"])
         self.odd_lines, self.windows, self.odd_windows, self.told = meta["counts"]
         self._know_words()
+        looked = None if self._rating is None else self._rating.again()
+        if looked is not None:
+            self._unfolding.set_episodes(looked, self._overlay)
 
     # -- from records to verdicts ----------------------------------------------------------------------------
 
@@ -296,6 +310,8 @@ class Streaming:
             self._recent.add(records)
             for i, view in enumerate(self.model.views):
                 grouped = repeated(events.hstack([group_of(records, view.name, view.cut)]))
+                if i == 0 and self._rating is not None:
+                    self._rating.add_events(grouped)
                 # As in `detect`, the first view has every line: single lines are judged from it too.
                 if i and grouped["session"].null_count():
                     grouped = grouped.filter(pl.col("session").is_not_null())
@@ -318,7 +334,10 @@ class Streaming:
         ]
 
     def _events(self, records: pl.DataFrame) -> pl.DataFrame:
-        events, _ = typed(records, self._matcher, self._numbers, self._services, self._sources)
+        hosts = None if self._rating is None else self._rating.hosts
+        events, masked = typed(records, self._matcher, self._numbers, self._services, self._sources, hosts)
+        if self._rating is not None:
+            self._rating.add(records, events, masked)
         if self._passing is not None:
             self._passing.add(events)
         self._note_times(events["time_us"])
@@ -378,10 +397,26 @@ class Streaming:
         if not provisional:
             self.windows += len(windows)
             self.odd_windows += int(judged.verdict["is_anomaly"].sum())
+            if self._rating is not None and view.name == self._views[0].name and view.cut.by == "session":
+                self._rating.add_windows(windows)
             if self._passing is not None:
                 self._passing.add_verdicts(judged.verdict.with_columns(view=pl.lit(view.name)))
         self._unfolding.add_windows(view, windows, judged, provisional=provisional)
         return judged.verdict.with_columns(view=pl.lit(view.name), provisional=pl.lit(provisional)).cast(dict(VERDICTS))  # type: ignore[arg-type] # a schema is a mapping
+
+    def _rated(self, closed_us: int, now_s: float = 0.0, *, more: bool = False, final: bool = False) -> list[Pushed]:
+        """Return what counts and shares say now that all before `closed_us` has come, if a minute more is over."""
+        if self._rating is None or self.end_us == NO_TIME:
+            return []
+        minute = closed_us // US_PER_MINUTE
+        if not (final or self._rating.is_due(minute, now_s, more=more)):
+            return []
+        looked = self._rating.look(minute)
+        self._unfolding.set_episodes(looked, self._overlay)
+        told = self._rating.verdicts(looked, final=final).with_columns(
+            view=pl.lit(RATES), provisional=pl.lit(value=False)
+        )
+        return [Pushed(verdicts=told.cast(dict(VERDICTS)))]  # type: ignore[arg-type] # a schema is a mapping
 
     def _odd_lines(self, events: pl.DataFrame) -> pl.DataFrame:
         """Return the odd ones among lines, as they are shown."""

@@ -23,6 +23,8 @@ from oddlog.model import Model
 from oddlog.pipeline.events import Codes
 from oddlog.pipeline.judging.answering import Judged, Overlay
 from oddlog.pipeline.judging.closeups import Closeup, Closeups
+from oddlog.pipeline.judging.episodes import Episode
+from oddlog.pipeline.judging.episodes import incident_of as incident_of_episode
 from oddlog.pipeline.judging.merging import Merging
 from oddlog.pipeline.judging.odd import OddWindows
 from oddlog.pipeline.judging.views import View
@@ -36,7 +38,9 @@ from oddlog.pipeline.learning.checkpointing import (
     windows_of,
     within,
 )
+from oddlog.pipeline.live.rating import Looked
 from oddlog.pipeline.live.recent import Recent
+from oddlog.pipeline.rates import Judged as RatesJudged
 from oddlog.templates import Matcher
 from oddlog.types import Bool, Incident, LiveIncident, State, Tally, Windows
 
@@ -83,12 +87,29 @@ class Unfolding:
         self._pending: dict[int, str] = {}  # odd lines whose window is still open
         self._closeups: Closeups | None = None  # of the incidents as they were grouped last, by their ids there
         self._near: dict[str, str] = {}  # the id that was told -> the id there
+        self._episodes: tuple[RatesJudged, list[Episode], list[str], list[Episode]] | None = None
+        self._episode_of: dict[str, str] = {}  # id of an incident as it was grouped -> name of the episode in it
+        self._over: set[str] = set()  # names of episodes that were told as over
         self._turn = 0
         self._stirred = False
 
     def stir(self) -> None:
         """Have the incidents looked at again, because the answers have changed."""
         self._stirred = True
+
+    def set_episodes(self, looked: Looked, overlay: Overlay) -> None:
+        """Take in what the rates view says now, in place of what it said before."""
+        model = self._of[0]
+        told = [incident_of_episode(one, looked.judged, model.context.templates, model.id) for one in looked.episodes]
+        rated = overlay.rates(looked.episodes, told, looked.judged.scores)
+        names = {id(one): name for one, name in zip(looked.episodes, looked.names, strict=True)}
+        self._over &= set(looked.names)
+        shown = [one for one in rated.shown if names[id(one)] not in self._over]
+        if shown or rated.hidden or self._episodes is not None:
+            self._stirred = True
+        self._episodes = None
+        if shown or rated.hidden:
+            self._episodes = (looked.judged, shown, [names[id(one)] for one in shown], rated.hidden)
 
     def add_windows(self, view: View, windows: Windows, judged: Judged, *, provisional: bool) -> None:
         """Take in what was found of `windows`; their final verdict replaces a provisional one."""
@@ -201,6 +222,7 @@ class Unfolding:
             "pending": [[str(place), name] for place, name in self._pending.items()],
             "turn": self._turn,
             "told": told,
+            "over": sorted(self._over),
         }
         return State(arrays, meta)
 
@@ -224,6 +246,7 @@ class Unfolding:
         self._id = dict(meta["ids"])
         self._pending = {int(place): name for place, name in meta["pending"]}
         self._turn = meta["turn"]
+        self._over = set(meta.get("over", ()))
         for one in meta["told"]:
             live = LiveIncident(incident_of(one["incident"]), one["change"], one["provisional"])
             self._told[live.incident.id] = _Told(live, one["seen"], (one["weight"][0], one["weight"][1]))
@@ -247,7 +270,12 @@ class Unfolding:
             _, shown, hidden = overlay.lines(lines, usual)
             merging.add_lines(shown, Windows.concat(told))
             covered.add_lines(hidden, Windows.empty())
+        if self._episodes is not None:
+            judged, episodes, names, calm = self._episodes
+            merging.add_episodes(episodes, judged, names)
+            covered.add_episodes(calm, judged)
         found, _ = overlay.incidents(merging.incidents(recent), ())
+        self._episode_of = merging.episode_of
         return found
 
     def _tell(self, incident: Incident, now_us: int) -> LiveIncident | None:
@@ -257,9 +285,11 @@ class Unfolding:
         for name in names:
             self._id[name] = id_
         self._near[id_] = incident.id
-        provisional = self._rests_on_what_is_open(incident)
+        provisional = incident.id not in self._episode_of and self._rests_on_what_is_open(incident)
         live = LiveIncident(replace(incident, id=id_), "new", provisional)
         before = self._told.get(id_)
+        if before is not None and incident.id in self._episode_of:
+            live = replace(live, incident=_since(live.incident, before.last.incident))
         # Of what has no times nothing tells when it happened but that it has just come.
         seen_us = now_us if incident.end is None else round(incident.end.timestamp() * 1e6)
         if before is None:
@@ -281,10 +311,11 @@ class Unfolding:
         return all(_line_name((one.source, one.line)) in open_lines for one in incident.lines)
 
     def _id_of(self, incident: Incident) -> str:
-        names = [name for name in self._names(incident) if name in self._rank]
+        names = [name for name in self._names(incident) if name in self._rank or name.startswith("e:")]
         known = sorted({self._id[name] for name in names if name in self._id}, key=lambda i: (i not in self._told, i))
         if known:
             return known[0]
+        names = [name for name in names if name in self._rank]
         if not names:
             return incident.id
         source, line = self._first[min(names, key=self._rank.__getitem__)]
@@ -293,6 +324,9 @@ class Unfolding:
 
     def _names(self, incident: Incident) -> list[str]:
         """Return what may have told of an incident."""
+        if incident.id in self._episode_of:
+            windows = (key for key in incident.keys if any((view, key) in self._open_keys for view in self._views()))
+            return [f"e:{self._episode_of[incident.id]}", *(f"w:{key}" for key in windows)]
         if incident.n_windows:
             return [*(f"w:{key}" for key in incident.keys), *(f"t:{key}" for key in incident.new_types)]
         return [f"p:{incident.pattern}", *(f"t:{key}" for key in incident.new_types)]
@@ -314,8 +348,17 @@ class Unfolding:
         types = {name.removeprefix("t:") for name in names if name.startswith("t:")}
         patterns = {name.removeprefix("p:") for name in names if name.startswith("p:")}
         self._drop_types(types, patterns)
+        self._end_episodes({name.removeprefix("e:") for name in names if name.startswith("e:")})
         self._forget(names)
         return [replace(self._told.pop(id_).last, change="over", notable=True) for id_ in sorted(over)]
+
+    def _end_episodes(self, gone: set[str]) -> None:
+        """Let go of episodes that are over; the counts they were found in are still there."""
+        self._over |= gone
+        if self._episodes is not None:
+            judged, episodes, names, calm = self._episodes
+            kept = [(one, name) for one, name in zip(episodes, names, strict=True) if name not in gone]
+            self._episodes = (judged, [one for one, _ in kept], [name for _, name in kept], calm)
 
     def _drop(self, view: str, keys: set[str]) -> None:
         """Let go of the windows of these keys."""
@@ -387,6 +430,12 @@ def _is_weightier(incident: Incident, weight: tuple[float, int]) -> bool:
 
 def _differs(one: LiveIncident, last: LiveIncident) -> bool:
     return (one.provisional, one.incident.answer) != (last.provisional, last.incident.answer)
+
+
+def _since(incident: Incident, before: Incident) -> Incident:
+    """Return an incident of counts with its first beginning, also when the counts of then are forgotten."""
+    starts = [one.start for one in (incident, before) if one.start is not None]
+    return replace(incident, start=min(starts, default=None))
 
 
 def _size(incident: Incident) -> tuple[object, ...]:
