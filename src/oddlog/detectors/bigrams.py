@@ -29,7 +29,7 @@ class SeenBigrams:
 
     Notes
     -----
-    Landauer, Skopik and Wurzenberger, FSE 2024, section 4 (doi 10.1145/3660768): n-grams with n = 2, after Forrest,
+    Landauer, Skopik and Wurzenberger, FSE 2024 (doi 10.1145/3660768): n-grams with n = 2, after Forrest,
     Hofmeyr, Somayaji and Longstaff, "A sense of self for Unix processes", IEEE S&P 1996
     (doi 10.1109/SECPRI.1996.502675). At most `MAX_PAIRS` pairs are kept.
 
@@ -39,6 +39,7 @@ class SeenBigrams:
     reads = frozenset({"template", "order"})
     needs: Literal["usual", "labels"] = "usual"
     requires: tuple[str, ...] = ()
+    verdict_above: float | None = 0.0
 
     _known: Bool  # [k] which types usual windows hold
     _pairs: I64  # [x] ascending

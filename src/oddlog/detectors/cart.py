@@ -35,7 +35,7 @@ class DecisionTree:
     Notes
     -----
     Breiman, Friedman, Olshen and Stone, "Classification and regression trees", 1984; on logs: Chen, Zheng, Lloyd,
-    Jordan and Brewer, "Failure diagnosis using decision trees", ICAC 2004, section 3 (doi 10.1109/ICAC.2004.1301345).
+    Jordan and Brewer, "Failure diagnosis using decision trees", ICAC 2004 (doi 10.1109/ICAC.2004.1301345).
     The book prunes by cross-validation; here the price of a leaf is fixed at `PRICE`, for the tree is fitted six times
     already. Fitted by scikit-learn, at most `MAX_LEAVES` leaves; scoring needs numpy only.
 

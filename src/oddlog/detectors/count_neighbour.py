@@ -33,7 +33,7 @@ class CountNeighbour:
     Notes
     -----
     Landauer, Skopik and Wurzenberger, "A critical review of common log data sets used for evaluation of sequence-based
-    anomaly detection techniques", FSE 2024, section 4 (doi 10.1145/3660768), and the code published with it. There a
+    anomaly detection techniques", FSE 2024 (doi 10.1145/3660768), and the code published with it. There a
     window with an unseen type is reported whatever its distance, and the type's weight is 1; here it has the weight of
     a type that one window holds, and the distance alone decides (`new-event` is the other half). No variant `paper`:
     distances are the paper's wherever all types are known. At most `MAX_REFERENCES` distinct windows are kept.

@@ -34,17 +34,18 @@ class DeepLog(Ranked):
     Du, Li, Zheng and Srikumar, "DeepLog: Anomaly detection and diagnosis from system logs through deep learning",
     CCS 2017 (doi 10.1145/3133956.3134015). Its two models:
 
-    - Message types (section 3.1): LSTM of 2 layers of 64, the last h = 10 types in, the next one out, usual if it is
-      one of the g = 9 likeliest. Ours differs: a learned embedding in place of one-hot, whole windows in place of
-      the last h, marks of begin and end, the likelihood in place of the rank (without the end, a session that was
-      cut off looks usual). ``paper=True`` keeps all four as published. Where the paper is silent, on the first h
-      events of a session: their shorter history is looked at.
-    - Parameter values (section 3.2): there an LSTM for each message type foretells its next vector of values, and
-      an error outside of a confidence interval (98 to 99.9 %) of validation errors is odd. Here, also with
-      ``paper=True``, ranges for each type and number (`values.ParameterValues`) stand in for these networks, since
-      most types have too few values to train one; -ln p of a value is compared with that of a type, and with
-      ``paper=True`` a value's score is above 1 outside of the 99.9 % interval. Only where logs hold numbers.
-    - Workflows (section 4) and updates by answers (section 3.3) are the whole tool's (`explain`, `feedback`).
+    - Message types: LSTM of 2 layers of 64, the last h = 10 types in, the next one out, usual if it is one of the g = 9
+      likeliest. Ours differs: a learned embedding in place of one-hot, whole windows in place of the last h, marks of
+      begin and end, the likelihood in place of the rank (without the end, a session that was cut off looks usual).
+      ``paper=True`` keeps all four as published. Where the paper is silent, on the first h events of a session: their
+      shorter history is looked at.
+    - Parameter values: there an LSTM for each message type foretells its next vector of values, and an error outside of
+      a high confidence interval of validation errors (taken as normal) is odd. Here, also with ``paper=True``, ranges
+      for each type and number (`values.ParameterValues`) stand in for these networks: their history runs on from
+      session to session, so that the score of a window would hang on what was scored before it, and most types have
+      too few values to train one. -ln p of a value is compared with that of a type, and with ``paper=True`` a value's
+      score is above 1 outside of the 99.9 % interval. Only where logs hold numbers.
+    - Workflows and updates by answers are the whole tool's (`explain`, `feedback`).
 
     """
 

@@ -61,11 +61,11 @@ class Ganfl(Trained):
 
     Notes
     -----
-    GANFL (the second paper): its local model embeds the template's text "BERT-style", fuses it with numbers and
-    time, and encodes the sequence; layers, sizes and heads are not given. Chosen here: the frozen text encoder of
+    GANFL (the second paper): its local model embeds the template's text "BERT-style", fuses it with numbers and time,
+    and encodes the sequence; layers, sizes and heads are not given. Chosen here: the frozen text encoder of
     `features.text`, one causal and one bidirectional pass of the same transformer (Vaswani et al. 2017, arXiv
-    1706.03762), hidden events and the hypersphere of LogBERT (Guo, Yuan and Wu, IJCNN 2021, section III, equations 4
-    to 7, arXiv 2103.04475), and a likelihood over the site's own types in place of an output per type.
+    1706.03762), hidden events and the hypersphere of LogBERT (Guo, Yuan and Wu, IJCNN 2021, arXiv 2103.04475), and a
+    likelihood over the site's own types in place of an output per type.
 
     Sites that learn together: `prepare` learns what stays at a site, then `get_weights`, `set_weights` and `train`.
 

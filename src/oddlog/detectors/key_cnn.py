@@ -32,8 +32,8 @@ class KeyCnn(Classifier):
 
     Notes
     -----
-    Lu, Wei, Li and Wang, "Detecting anomaly in big data system logs using convolutional neural network", DASC 2018,
-    section III (doi 10.1109/DASC/PiCom/DataCom/CyberSciTec.2018.00037): a codebook of types ("logkey2vec"), kernels of
+    Lu, Wei, Li and Wang, "Detecting anomaly in big data system logs using convolutional neural network", DASC 2018
+    (doi 10.1109/DASC/PiCom/DataCom/CyberSciTec.2018.00037): a codebook of types ("logkey2vec"), kernels of
     3, 4 and 5 types side by side, leaky ReLU, the highest of each channel, dropout, one dense layer. Departures: one
     log odds in place of two softmax outputs (the same function), masks in place of zeros up to the longest session,
     32 wide in place of 128, both kinds weigh the same. Nothing else differs, so there is no ``paper`` form.

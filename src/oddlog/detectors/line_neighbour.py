@@ -31,7 +31,7 @@ class LineNeighbour:
     Notes
     -----
     After the 1-nearest-neighbour of Yu et al., "Deep learning or classical machine learning? An empirical study on
-    log-based anomaly detection" (LightAD), ICSE 2024, section 4 (doi 10.1145/3597503.3623308), which shows that lines
+    log-based anomaly detection" (LightAD), ICSE 2024 (doi 10.1145/3597503.3623308), which shows that lines
     repeat between training and test so often that the nearest one decides. There the neighbours carry labels; here
     only usual ones are known and the distance is the score. Stored are one distance for each type of the model and
     the vectors of at most `MAX_TEXTS` usual texts. Of types unseen by the model the text is what `detect` tells; a

@@ -31,12 +31,12 @@ class LogAnomaly(Ranked):
     Notes
     -----
     Meng et al., "LogAnomaly: Unsupervised detection of sequential and quantitative anomalies in unstructured logs",
-    IJCAI 2019 (doi 10.24963/ijcai.2019/658). As there: templates as vectors (section 3.2), both inputs (section
-    3.3), a type that training did not meet stands for the one with the nearest text (section 3.4; here from a
-    cosine of .8 on, with ``paper=True`` always). Chosen here: `features.text` in place of template2vec, whose lists
-    of synonyms and antonyms were made by hand; the widths (section 4 trains 128 units, here 64). ``paper=True``
-    scores by rank on the last `history` events and knows no end; without it scores are likelihoods over whole
-    windows with marks of begin and end. A type beyond the model's table has no text, it is unseen to both.
+    IJCAI 2019 (doi 10.24963/ijcai.2019/658). As there: templates as vectors, both inputs, a type that training did not
+    meet stands for the one with the nearest text (here from a cosine of .8 on, with ``paper=True`` always). Chosen
+    here: `features.text` in place of template2vec, which learns synonyms and antonyms apart (dLCE); the widths (64).
+    Known from those who repeat it; the paper was not at hand. ``paper=True`` scores by rank on the last `history`
+    events and knows no end; without it scores are likelihoods over whole windows with marks of begin and end. A type
+    beyond the model's table has no text, it is unseen to both.
 
     """
 

@@ -42,7 +42,7 @@ class LogCluster:
     Notes
     -----
     Lin, Zhang, Lou, Zhang and Chen, "Log clustering based problem identification for online service systems", ICSE
-    2016 (companion), section 3 (doi 10.1145/2889160.2889232). The half that is for new types is the paper's contrast
+    2016 (companion, doi 10.1145/2889160.2889232). The half that is for new types is the paper's contrast
     between test and production. The paper clusters all windows; here at most `MAX_ROWS` distinct ones.
 
     """

@@ -33,12 +33,12 @@ class LogRobust(Classifier):
     Notes
     -----
     Zhang et al., "Robust log-based anomaly detection on unstable log data", ESEC/FSE 2019 (doi
-    10.1145/3338906.3338931): vectors of texts (section 4.2), LSTMs forth and back whose steps are weighed by tanh of a
-    dense layer and summed (section 4.3). Chosen here: `features.text` in place of FastText vectors weighed by TF-IDF
-    (nothing is downloaded; digits and variables, which TF-IDF plays down, are left out), one layer of 32 units in place
-    of 128. A type that training did not meet has the vector of its text; one beyond the model's table has none. The sum
-    grows with the length of a window, as in the paper. Scores are the same function as its softmax, so there is no
-    ``paper`` form.
+    10.1145/3338906.3338931): vectors of texts, LSTMs forth and back whose steps are weighed by tanh of a dense layer
+    and summed. Known from those who repeat it; the paper was not at hand. Chosen here: `features.text` in place of
+    FastText vectors weighed by TF-IDF (nothing is downloaded; digits and variables, which TF-IDF plays down, are left
+    out), one layer of 32 units in place of 128. A type that training did not meet has the vector of its text; one
+    beyond the model's table has none. The sum grows with the length of a window, as in the paper. Scores are the same
+    function as its softmax, so there is no ``paper`` form.
 
     """
 

@@ -46,12 +46,13 @@ class Logsy(Trained):
 
     Notes
     -----
-    Nedelkoski et al., "Self-attentive classification-based anomaly detection in unstructured logs", ICDM 2020, sections
-    III-B to III-D (arXiv 2008.09340). Chosen here: the other systems are those of `oddlog.datasets.simulate`, whose
-    message types stand in ``auxiliary.txt`` (those that the system's own logs hold too are left out), in place of other
-    public logs; types in place of lines, since equal words give equal scores; words hashed in place of a vocabulary.
-    Where training holds two systems of the same kind, their words are alike and little is told apart. A type unseen by
-    the model scores as the middle one of the other systems, unless `with_texts` tells its text.
+    Nedelkoski et al., "Self-attentive classification-based anomaly detection in unstructured logs", ICDM 2020 (arXiv
+    2008.09340). No literal form, for its other logs are not to be had here. Chosen here: the other systems are those of
+    `oddlog.datasets.simulate`, whose message types stand in ``auxiliary.txt`` (those that the system's own logs hold
+    too are left out), in place of other public logs; types in place of lines, since equal words give equal scores;
+    words hashed in place of a vocabulary. Where training holds two systems of the same kind, their words are alike and
+    little is told apart. A type unseen by the model scores as the middle one of the other systems, unless `with_texts`
+    tells its text.
 
     """
 

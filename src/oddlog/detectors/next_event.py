@@ -87,7 +87,7 @@ class NextEvent(Trained):
 
     Notes
     -----
-    Du, Li, Zheng and Srikumar, "DeepLog", CCS 2017, section 3.1 (doi 10.1145/3133956.3134015), with marks of begin
+    Du, Li, Zheng and Srikumar, "DeepLog", CCS 2017 (doi 10.1145/3133956.3134015), with marks of begin
     and end and the likelihood instead of a rank among the first g. Windows longer than 256 events are cut into
     pieces, each of which sees the 32 events before its first.
 

@@ -13,7 +13,7 @@ from oddlog.features.counts import Columns, Counts, counts, document_frequency
 from oddlog.types import F64, I8, Context, Scores, State, Windows
 
 VARIANCE = 0.95
-"""Share of the variance that the kept components hold (Xu et al., section 5.2)."""
+"""Share of the variance that the kept components hold (Xu et al.)."""
 ALPHA = 0.001
 """False-alarm rate of the paper's own threshold."""
 BLOCK = 1 << 20
@@ -42,11 +42,11 @@ class PrincipalComponents:
 
     Notes
     -----
-    Xu, Huang, Fox, Patterson and Jordan, "Detecting large-scale system problems by mining console logs", SOSP 2009,
-    sections 4 and 5 (doi 10.1145/1629575.1629587). Q: Jackson and Mudholkar, "Control procedures for residuals
-    associated with principal component analysis", Technometrics 21, 1979 (doi 10.1080/00401706.1979.10489779). The
-    paper analyses the log that it learns from, and so does not say what to do with types met later: here they share a
-    column of their own, which no component holds.
+    Xu, Huang, Fox, Patterson and Jordan, "Detecting large-scale system problems by mining console logs", SOSP 2009 (doi
+    10.1145/1629575.1629587). Q: Jackson and Mudholkar, "Control procedures for residuals associated with principal
+    component analysis", Technometrics 21, 1979 (doi 10.1080/00401706.1979.10489779). The paper analyses the log that it
+    learns from, and so does not say what to do with types met later: here they share a column of their own, which no
+    component holds.
 
     """
 
@@ -63,6 +63,11 @@ class PrincipalComponents:
 
     def __init__(self, *, paper: bool = False) -> None:
         self.paper = paper
+
+    @property
+    def verdict_above(self) -> float:
+        """The score above which the paper calls a window odd: its threshold Q, once fitted."""
+        return self.limit
 
     def fit(
         self,
@@ -142,7 +147,7 @@ class PrincipalComponents:
 def q_statistic(rest: F64, alpha: float) -> float:
     """Return the squared prediction error that normally distributed rows exceed at rate `alpha`.
 
-    `rest` [x] are the variances of the components that are left out; see equation 2 of Xu et al.
+    `rest` [x] are the variances of the components that are left out; after Jackson and Mudholkar 1979.
 
     >>> round(q_statistic(np.ones(10), 0.001), 1)  # the chi-square distribution's 99.9 % quantile is 29.6
     29.5

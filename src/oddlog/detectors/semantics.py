@@ -14,7 +14,7 @@ ALIKE = 0.8
 def approximated(columns: Columns, vectors: F32, least: float) -> Columns:
     """Give types that training does not hold the slot of the type with the nearest text, at a cosine of `least`.
 
-    Meng et al., "LogAnomaly", IJCAI 2019, section 3.4: a template not met in training is taken for its nearest.
+    Meng et al., "LogAnomaly", IJCAI 2019: a template not met in training is taken for its nearest.
 
     Parameters
     ----------

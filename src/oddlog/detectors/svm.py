@@ -27,7 +27,7 @@ class SupportVectorMachine:
     Notes
     -----
     Cortes and Vapnik, "Support-vector networks", Machine Learning 20, 1995, section 4 (doi 10.1007/BF00994018); on
-    logs: Liang, Zhang, Xiong and Sahoo, "Failure prediction in IBM BlueGene/L event logs", ICDM 2007, section 5
+    logs: Liang, Zhang, Xiong and Sahoo, "Failure prediction in IBM BlueGene/L event logs", ICDM 2007
     (doi 10.1109/ICDM.2007.46), whose windows hold counts too, and which names no C or gamma. Fitted by scikit-learn
     (libsvm) on at most `MAX_ROWS` distinct windows; scoring needs numpy only.
 

@@ -59,7 +59,7 @@ class ParameterValues:
     Notes
     -----
     The model of parameter values next to one of the order of events: Du, Li, Zheng and Srikumar, "DeepLog", CCS
-    2017, section 3.2 (doi 10.1145/3133956.3134015), with ranges in place of a network per type: they need no more
+    2017 (doi 10.1145/3133956.3134015), with ranges in place of a network per type: they need no more
     than 20 values, and say what is usual. The variance between windows is that of a random effect, by moments.
 
     """

@@ -22,7 +22,7 @@ LEAK = 0.01
 class KeyCnn(nn.Module):
     """Embedding, three convolutions side by side, the highest of each channel, one dense layer.
 
-    Lu et al., "Detecting anomaly in big data system logs using convolutional neural network", DASC 2018, section III
+    Lu et al., "Detecting anomaly in big data system logs using convolutional neural network", DASC 2018
     (doi 10.1109/DASC/PiCom/DataCom/CyberSciTec.2018.00037).
     """
 
@@ -48,8 +48,8 @@ class KeyCnn(nn.Module):
 class AttentiveLstm(nn.Module):
     """LSTMs forth and back on vectors of texts, a weight for each step, one dense layer on the weighted sum.
 
-    Zhang et al., "Robust log-based anomaly detection on unstable log data" (LogRobust), ESEC/FSE 2019, section 4.3,
-    equations 4 and 5 (doi 10.1145/3338906.3338931).
+    Zhang et al., "Robust log-based anomaly detection on unstable log data" (LogRobust), ESEC/FSE 2019
+    (doi 10.1145/3338906.3338931).
     """
 
     def __init__(self, vectors: F32, width: int) -> None:

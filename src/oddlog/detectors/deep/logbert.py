@@ -21,8 +21,8 @@ PATTERN = 4
 class MaskedKeys(nn.Module):
     """Embedding, transformer, a choice among the types for each step, and the centre of the first step's vectors.
 
-    Guo, Yuan and Wu, "LogBERT", IJCNN 2021, section III (arXiv 2103.04475). The centre is a weight: the gradient of the
-    hypersphere's term leads it to the mean, to which the paper sets it after each epoch.
+    Guo, Yuan and Wu, "LogBERT", IJCNN 2021 (arXiv 2103.04475). The centre is a weight: the gradient of the
+    hypersphere's term leads it to the mean, which the paper takes.
     """
 
     def __init__(self, inputs: int, outputs: int, width: int, layers: int, longest: int) -> None:

@@ -23,7 +23,7 @@ class TextDistance(nn.Module):
     """Embedding of words, transformer, squared length of what it makes of the step before the first word.
 
     Nedelkoski, Bogatinovski, Acker, Cardoso and Kao, "Self-attentive classification-based anomaly detection in
-    unstructured logs" (Logsy), ICDM 2020, section III (arXiv 2008.09340).
+    unstructured logs" (Logsy), ICDM 2020 (arXiv 2008.09340).
     """
 
     def __init__(self, words: int, width: int, layers: int, longest: int) -> None:
@@ -41,7 +41,7 @@ class TextDistance(nn.Module):
 def loss(model: nn.Module, batch: Batch, noise: torch.Generator | None) -> Tensor:
     """Return the loss of tokens [b, s], lengths [b], and which texts are of other systems [b] (1 or 0).
 
-    Equation 8: the system's own texts are drawn to the centre, others cost -ln(1 - exp(-distance)).
+    The system's own texts are drawn to the centre, others cost -ln(1 - exp(-distance)).
     """
     tokens, lengths, other = batch
     if noise is not None:

@@ -16,7 +16,7 @@ KERNEL = 5
 class NextEvent(nn.Module):
     """Embedding, LSTM and a choice among the types: how likely each is to come next.
 
-    Du, Li, Zheng and Srikumar, "DeepLog", CCS 2017, section 3.1 (doi 10.1145/3133956.3134015); marks for begin and
+    Du, Li, Zheng and Srikumar, "DeepLog", CCS 2017 (doi 10.1145/3133956.3134015); marks for begin and
     end, and log-likelihoods instead of a rank, are ours.
     """
 
@@ -37,7 +37,7 @@ class NextEvent(nn.Module):
 class TextsAndCounts(nn.Module):
     """Two LSTMs, on the vectors of what came and on how often each type stands among the last `counted` events.
 
-    Meng et al., "LogAnomaly", IJCAI 2019, section 3.3 (doi 10.24963/ijcai.2019/658).
+    Meng et al., "LogAnomaly", IJCAI 2019 (doi 10.24963/ijcai.2019/658).
     """
 
     def __init__(self, outputs: int, vectors: F32, width: int, layers: int, counted: int) -> None:
