@@ -196,7 +196,7 @@ def test_above_one_none_of_the_g_likeliest_came(name: str):
 
 def test_logbert_s_paper_counts_hidden_types_that_are_none_of_the_g_likeliest():
     learned = windows([[0, 1, 2, 3, 4, 5]] * 60)
-    fitted = rival("logbert", paper=True, g=1, r=2, steps=200).fit(learned, context())
+    fitted = rival("logbert", paper=True, g=1, r=2, hidden=0.5, steps=200).fit(learned, context())
     usual, odd, unseen = fitted.score(windows([[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [9] * 12])).window
     assert usual == 0
     assert 1 < odd < unseen

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oddlog.detectors.next_event import MAX_TYPES
 from oddlog.detectors.ranked import Ranked
 from oddlog.detectors.semantics import ALIKE, approximated
+from oddlog.detectors.tokened import MAX_TYPES
 from oddlog.features.counts import Columns, choose_columns
 from oddlog.features.text import vectors_of
 from oddlog.types import F32, Context, Windows

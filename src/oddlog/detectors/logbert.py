@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,9 +11,7 @@ import numpy as np
 
 from oddlog.detectors.sequences import (
     Pieces,
-    alike,
     batches,
-    distinct_pieces,
     ended,
     grid,
     mean_of_top,
@@ -21,13 +19,11 @@ from oddlog.detectors.sequences import (
     spread,
     with_ends,
 )
-from oddlog.detectors.trained import Drawn, Trained
-from oddlog.features.counts import Columns, choose_columns
+from oddlog.detectors.tokened import MAX_TYPES, MAX_VALIDATION, MAX_WINDOWS, Tokened
+from oddlog.features.counts import choose_columns
 from oddlog.features.hashing import mix
 from oddlog.types import F32, F64, I64, Bool, Context, Scores, Windows
 
-MAX_TYPES = 1_024
-MAX_WINDOWS, MAX_VALIDATION = 20_000, 2_500
 MAX_STEPS, WARM = 120, 24
 LONGEST = MAX_STEPS + 2
 MAX_CELLS, MAX_LOGITS = 1 << 14, 1 << 22
@@ -36,7 +32,7 @@ PATTERN = 4
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class LogBert(Trained):
+class LogBert(Tokened):
     """How little a type is expected among those around it, and how far a window lies from the usual ones.
 
     A transformer reads a window's types, both ways, and tells those that are hidden; a second term draws what it makes
@@ -72,7 +68,8 @@ class LogBert(Trained):
     """
 
     name = "logbert"
-    reads = frozenset({"template", "order"})
+    cut = (MAX_STEPS, WARM)
+    marks = 2
     search: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "width": (32, 48, 64),
         "layers": (1, 2, 3),
@@ -90,8 +87,6 @@ class LogBert(Trained):
     layers: int = 2
     rate: float = 2e-3
     batch: int = 64
-
-    _columns: Columns = field(init=False)
 
     def _learn(self, usual: Windows, validation: Windows, context: Context, seed: int) -> None:
         from oddlog.detectors.deep import logbert  # noqa: PLC0415 - of the extra
@@ -123,35 +118,13 @@ class LogBert(Trained):
             window = mean_of_top(*with_ends(event, end, distinct), 1) + self.sphere * far
         return Scores(window[inverse], spread(event, distinct, inverse, windows))
 
-    def _arrays(self) -> dict[str, Any]:
-        return {"lookup": self._columns.lookup, "row": self._columns.row}
-
-    def _take(self, arrays: Mapping[str, Any], meta: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002
-        self._columns = Columns(arrays["lookup"], arrays["row"])
-
-    @property
-    def _end(self) -> int:
-        """The token of the end; behind it come the step before the first (DIST) and what hides."""
-        return self._columns.width
-
     @property
     def _mask(self) -> int:
+        """The token of what is hidden, behind the end and the step before the first (DIST)."""
         return self._columns.width + 2
 
-    def _alike(self, windows: Windows) -> tuple[I64, I64]:
-        """Return the first of the windows alike in tokens and end, and each window's place among them."""
-        return alike(self._columns.of(windows.template), windows.offsets, ended(windows).astype(np.int64))
-
-    def _examples(self, windows: Windows, most: int, seed: int) -> Drawn:
-        """Return lengths, weights and what loads the tensors of the distinct windows' pieces."""
-        import torch  # noqa: PLC0415 - of the extra
-
-        distinct, found, weight = distinct_pieces(windows, *self._alike(windows), most, seed, (MAX_STEPS, WARM))
-
-        def load(index: I64) -> tuple[torch.Tensor, ...]:
-            return tuple(torch.from_numpy(array) for array in self._batch(distinct, found.take(index))[:3])
-
-        return found.length + 2, weight, load
+    def _tensors(self, windows: Windows, part: Pieces) -> tuple[Any, ...]:
+        return self._batch(windows, part)[:3]
 
     def _batch(self, windows: Windows, part: Pieces) -> tuple[I64, I64, Bool, Bool, I64]:
         """Return tokens [b, s], real steps [b], which may be hidden [b, s], which are events [b, s - 2], and which."""

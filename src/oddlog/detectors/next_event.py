@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,9 +12,7 @@ import numpy as np
 from oddlog.detectors.sequences import (
     MAX_CELLS,
     Pieces,
-    alike,
     batches,
-    distinct_pieces,
     ended,
     grid,
     mean_of_top,
@@ -22,19 +20,13 @@ from oddlog.detectors.sequences import (
     spread,
     with_ends,
 )
-from oddlog.detectors.trained import Drawn, Trained
+from oddlog.detectors.tokened import MAX_TYPES, MAX_VALIDATION, MAX_WINDOWS, Tokened
 from oddlog.features.counts import RARE, UNSEEN, Columns, choose_columns
 from oddlog.types import F32, F64, I64, U32, Context, Scores, Windows
 
 if TYPE_CHECKING:
     from torch import nn
 
-MAX_TYPES = 1_024
-"""Types the network tells apart; the rest, the rarest, share one slot."""
-MAX_WINDOWS = 20_000
-"""Distinct windows that are learned from."""
-MAX_VALIDATION = 2_500
-"""Distinct windows that decide when to stop."""
 MAX_STEPS = 256
 """Events a network sees at once; longer windows are cut into pieces."""
 WARM = 32
@@ -68,7 +60,7 @@ class Expectations:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class NextEvent(Trained):
+class NextEvent(Tokened):
     """How little a network that has read a window so far expects what comes next.
 
     Each event is a token (its type; one slot for the rarest types, one for unseen ones), with a mark before the
@@ -94,7 +86,8 @@ class NextEvent(Trained):
     """
 
     name = "next-event"
-    reads = frozenset({"template", "order"})
+    cut = (MAX_STEPS, WARM)
+    marks = 1
     search: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "embedding": (16, 32, 64),
         "width": (32, 64, 96, 128),
@@ -111,8 +104,6 @@ class NextEvent(Trained):
     layers: int = 1
     steps: int = 1_500
     top: int = 1
-
-    _columns: Columns = field(init=False)
 
     def _learn(self, usual: Windows, validation: Windows, context: Context, seed: int) -> None:
         from oddlog.detectors.deep import next_event  # noqa: PLC0415 - of the extra: scoring needs none
@@ -174,36 +165,13 @@ class NextEvent(Trained):
         found = self._expected(windows, window, worst, at_end)
         return Expectations(window, np.where(at_end, -1, windows.offsets[window] + worst), *found)
 
-    def _arrays(self) -> dict[str, Any]:
-        return {"lookup": self._columns.lookup, "row": self._columns.row}
-
-    def _take(self, arrays: Mapping[str, Any], meta: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002
-        self._columns = Columns(arrays["lookup"], arrays["row"])
-
-    @property
-    def _end(self) -> int:
-        return self._columns.width
-
     @property
     def _begin(self) -> int:
         return self._columns.width + 1
 
-    def _alike(self, windows: Windows) -> tuple[I64, I64]:
-        """Return the first of the windows alike in tokens and end, and each window's place among them."""
-        return alike(self._columns.of(windows.template), windows.offsets, ended(windows).astype(np.int64))
-
-    def _examples(self, windows: Windows, most: int, seed: int) -> Drawn:
-        """Return lengths, weights and what loads the tensors of the distinct windows' pieces."""
-        import torch  # noqa: PLC0415 - of the extra
-
-        distinct, found, weight = distinct_pieces(windows, *self._alike(windows), most, seed, (MAX_STEPS, WARM))
-
-        def load(index: I64) -> tuple[torch.Tensor, ...]:
-            tokens, targets, scored = self._batch(distinct, found.take(index))
-            share = scored / np.maximum(scored.sum(1, keepdims=True), 1)
-            return torch.from_numpy(tokens), torch.from_numpy(targets), torch.from_numpy(share.astype(np.float32))
-
-        return found.length + 1, weight, load
+    def _tensors(self, windows: Windows, part: Pieces) -> tuple[Any, ...]:
+        tokens, targets, scored = self._batch(windows, part)
+        return tokens, targets, (scored / np.maximum(scored.sum(1, keepdims=True), 1)).astype(np.float32)
 
     def _batch(self, windows: Windows, part: Pieces) -> tuple[I64, I64, Any]:
         """Return tokens, targets and which steps count of each piece, all [b, t].

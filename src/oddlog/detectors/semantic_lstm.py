@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from oddlog.detectors.next_event import MAX_TYPES
 from oddlog.detectors.ranked import Ranked
 from oddlog.detectors.semantics import ALIKE, approximated, clustered
+from oddlog.detectors.tokened import MAX_TYPES
 from oddlog.features.counts import Columns, choose_columns
 from oddlog.features.text import vectors_of
 from oddlog.types import Context, Windows
