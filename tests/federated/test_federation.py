@@ -254,6 +254,16 @@ def test_a_site_with_another_network_is_left_out(sites):
     assert history[0].dropped == {"site2": "another network"}
 
 
+def test_a_site_without_the_shared_secret_is_named_and_gets_the_common_network_all_the_same(sites):
+    for name in ("site0", "site1"):
+        sites.sites[name].shared = b"s" * 32
+    history = federation(sites, patterns=True, rounds=1).run()
+    assert history[-1].dropped == {"site2": "patterns: it was given no shared secret"}
+    assert set(history[-1].kept) == {"site0", "site1", "site2"}
+    assert "snn" in sites.sites["site0"].local.together
+    assert sites.sites["site2"].local.together == {}
+
+
 def test_one_site_alone_is_no_federation():
     with pytest.raises(FederationError, match="1 sites can learn together, at least 2 must"):
         federation(Sites(1)).run()

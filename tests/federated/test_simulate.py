@@ -61,6 +61,16 @@ def test_with_few_sessions_of_its_own_a_site_goes_by_the_common_network_and_the_
     assert model.detect(odd_log).scores["is_anomaly"].sum() > 0
 
 
+def test_sites_that_show_each_other_usual_windows_have_count_members_of_all_of_them(three, tmp_path):
+    done = simulate(three, tmp_path / "fed.models", Plan(**SMALL, patterns=True), detectors=["snn", "new-event"])
+    members = {one.name: one for one in oddlog.load(done.models["alpha"]).views[0].members}
+    assert sorted(members) == ["new-event", "snn", "spoken"]
+    alone = oddlog.fit(three[0], detectors=["snn"]).views[0].members[0]
+    held = [detector.state().arrays["weight"].sum() for detector in (members["snn"], alone)]
+    assert held[0] > 2 * held[1]
+    assert done.history[-1].dropped == {}
+
+
 def test_an_empty_site_and_one_of_twenty_lines_are_left_out_and_the_others_go_on(three, tmp_path):
     (tmp_path / "empty").mkdir()
     short = write(tmp_path / "short", 9, lines=4)
@@ -90,7 +100,10 @@ def test_where_there_is_no_report_it_is_told(tmp_path):
         read_report(tmp_path)
 
 
-@pytest.mark.parametrize("plan", [{"mode": "secagg"}, {"mode": "visible"}, {"mode": "visible", "bits": 8}])
+@pytest.mark.parametrize(
+    "plan",
+    [{"mode": "secagg"}, {"mode": "visible"}, {"mode": "visible", "bits": 8}, {"mode": "secagg", "patterns": True}],
+)
 def test_users_hosts_and_secrets_without_digits_are_in_no_byte_that_leaves_a_site(tmp_path, monkeypatch, plan):
     user, host, secret = NAMES
     said = [

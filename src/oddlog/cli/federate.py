@@ -47,6 +47,9 @@ def simulate(
     format: Annotated[str, typer.Option(help="Format of the lines; found per source if not given.")] = "",  # noqa: A002 - the option's name
     seed: Annotated[int, typer.Option(help="Same logs and seed, same models.", min=0, max=2**32 - 1)] = 0,
     *,
+    patterns: Annotated[
+        bool, typer.Option("--patterns", help="Sites show each other their usual windows, sealed from the server.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what happened as JSON.")] = False,
 ) -> None:
     """Run a whole federation on this machine: from folders of raw logs to a model for each site.
@@ -75,6 +78,7 @@ def simulate(
         local_steps=local_steps,
         target=target,
         patience=patience,
+        patterns=patterns,
         seed=seed,
         **options,
     )

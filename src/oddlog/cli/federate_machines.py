@@ -46,6 +46,9 @@ def site(
     roster: Annotated[
         Path | None, typer.Option(help="The roster; with it, the server cannot make sites up in secure sums.")
     ] = None,
+    shared: Annotated[
+        Path | None, typer.Option(help="Secret of all sites, to show them usual windows; hexadecimal, 32 bytes.")
+    ] = None,
     model: Annotated[Path | None, typer.Option("-m", "--model", help="Where to write the model; NAME.model.")] = None,
     work: Annotated[Path | None, typer.Option(help="What it must know between messages, secret; NAME.work.")] = None,
     detector: Annotated[str, typer.Option(help="What the sites train together; the same everywhere.")] = "spoken",
@@ -64,7 +67,7 @@ def site(
     import polars as pl  # noqa: F401 - before `prepare`, see there
 
     from oddlog.cli import prepare, show
-    from oddlog.federated.identity import SiteKey, read_roster
+    from oddlog.federated.identity import SiteKey, read_roster, read_shared
     from oddlog.federated.running import Taking, take_part
 
     prepare()
@@ -77,6 +80,7 @@ def site(
         [name.strip() for name in detectors.split(",") if name.strip()] or None,
         {"session": session, "window": window, "format": format},
         read_roster(roster) if roster is not None else {},
+        read_shared(shared) if shared is not None else b"",
         seed,
     )
     take_part(server, authority, key, taking, _lines(f"{key.name}: "))

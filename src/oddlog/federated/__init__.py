@@ -7,7 +7,8 @@
     visible       a round whose updates the server sees, `summing` one of which it sees the sum
     flower        server and site as Flower's apps, and a Grid that runs both in this process
     simulate      both, from folders of raw logs to a model for each site
-    deployed      both under SuperLink and SuperNodes; `bundle` writes what `flwr run` sends
+    running       both on several machines: `superlink` listens over TLS, `supernode` connects; `identity`,
+                  `certificate`, `settings` of the server, and its `status`
     wire          what is sent, as bytes
     site          what a site answers
     local         what a site does by itself: windows, training, utility, the network it keeps
@@ -16,6 +17,7 @@
     quality       how good a site's update is: utility, share of the data, closeness; who counts how much
     aggregation   updates [c, p] → one: weighted mean, median, trimmed mean; FedProx's pull
     pooling       usual scores of all sites, counted; whose tail a site's threshold comes from
+    patterns      usual windows of all sites at each of them, opt-in; sealed from the server
     gate          which updates are let in: shape, numbers, size, round; refusals named and counted
     quantise      updates in few bytes, what rounding takes away is sent later
     wgan          rare windows that a generator draws, where an ablation says they help

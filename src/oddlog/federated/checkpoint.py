@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from oddlog.federated.plan import Plan
 
 NAME = "federation.safetensors"
-FREE = frozenset({"rounds", "target", "patience", "deadline_s", "tune_steps", "local_steps"})
+FREE = frozenset({"rounds", "target", "patience", "patterns", "deadline_s", "tune_steps", "local_steps"})
 """What of a plan may differ from that of the checkpoint: more rounds can be taken."""
 
 

@@ -42,6 +42,7 @@ TYPES: Final[Mapping[Kind, str]] = {
     "share": "query.share",
     "unmask": "query.unmask",
     "calibrate": "query.calibrate",
+    "patterns": "query.patterns",
     "finish": "train.finish",
 }
 """What Flower calls each kind of message."""
@@ -51,6 +52,7 @@ UNREACHED: Final = {
     ErrorCode.NODE_UNAVAILABLE: "gone",
 }
 REFUSED: Final = {
+    "NoSecretError": "it was given no shared secret",
     "OtherVersionError": "another version of oddlog",
     "TooLittleDataError": "too few lines or windows to learn from",
     "InputError": "no logs that can be read",

@@ -186,6 +186,17 @@ def signing_keys(roster: Mapping[str, Known]) -> dict[str, bytes]:
     return {name: known.signing for name, known in roster.items()}
 
 
+def read_shared(path: Path) -> bytes:
+    """Return the secret of all sites in a file: 32 bytes in hexadecimal."""
+    try:
+        secret = bytes.fromhex(path.read_text(encoding="utf-8").strip())
+    except (OSError, ValueError):
+        secret = b""
+    if len(secret) != KEY_BYTES:
+        raise ConfigError(f"{path} holds no secret of 32 bytes.", f"Make one: openssl rand -hex 32 > {path}")
+    return secret
+
+
 def write_secret(path: Path, content: bytes) -> None:
     """Write a file that only its user may read, aside first and then renamed."""
     aside = path.with_name(f"{path.name}.aside")

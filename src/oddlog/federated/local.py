@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
 from typing import Any, cast
@@ -55,6 +55,8 @@ class Local:
         Of the site: its own templates.
     pool : Pool, optional
         Usual scores of all sites by the network that is set, once they are known.
+    together : mapping of Detector
+        Members that read counts, fitted to the usual windows of all sites, where these show them.
 
     """
 
@@ -64,6 +66,7 @@ class Local:
     held: Windows
     context: Context
     pool: Pool | None = None
+    together: Mapping[str, Detector] = field(default_factory=dict)
 
     @classmethod
     def of(cls, paths: str | Path | Sequence[str | Path], name: str, *, seed: int = 0, **reading: Any) -> Local:
@@ -168,6 +171,12 @@ class Local:
         if self.pool is None or not self.pool.decides():
             return self.detector
         return Calibrated(self.detector, self.pool.tail, self.pool.n_usual)
+
+    def members(self, chosen: Sequence[str] | None) -> dict[str, Detector | Calibrated]:
+        """Return the members that were trained together, of those that a verdict is to have (None: the default)."""
+        wanted = detectors.DEFAULT if chosen is None else chosen
+        together = {name: one for name, one in self.together.items() if name in wanted}
+        return {self.detector.name: self.for_fit, **together}
 
     def set_sums(self, everyone: F64) -> None:
         """Take over the sums of all sites [s]."""

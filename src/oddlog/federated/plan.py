@@ -48,6 +48,8 @@ class Plan:
         It ends after so many rounds without a higher utility; 0 is never.
     deadline_s : float
         How long a round waits for the sites.
+    patterns : bool
+        Whether sites show each other their usual windows in the end, sealed under a secret that the server lacks.
     seed : int
         Same logs, seed and plan, same networks.
 
@@ -71,6 +73,7 @@ class Plan:
     target: float = 0.0
     patience: int = 0
     deadline_s: float = 600.0
+    patterns: bool = False
     seed: int = 0
 
     def checked(self) -> Plan:

@@ -153,6 +153,8 @@ class Taking:
         ``session window format``, as of `oddlog.fit`.
     roster : mapping of Known
         The sites it sums with; if empty nobody's signature is asked for.
+    shared : bytes
+        Secret of all sites under which they show each other usual windows; if empty this one shows none.
 
     """
 
@@ -163,6 +165,7 @@ class Taking:
     detectors: Sequence[str] | None
     reading: dict[str, str]
     roster: dict[str, Known]
+    shared: bytes = b""
     seed: int = 0
 
 
@@ -191,6 +194,7 @@ def take_part(server: str, authority: Path | None, key: SiteKey, taking: Taking,
     except UserError as error:
         failed.append(error)
     site = Site(key.name, make, key.signing, signing_keys(taking.roster), partial(_finished, taking, say))
+    site.shared = taking.shared
     recall(site, taking.work)
     app = client_app(lambda _context: site, lambda one, _context: keep(one, taking.work))
 
@@ -210,7 +214,7 @@ def take_part(server: str, authority: Path | None, key: SiteKey, taking: Taking,
 
 def _finished(taking: Taking, say: Say, local: Local) -> None:
     """Make the site's own model with the network it has kept."""
-    trained = {local.detector.name: local.for_fit}
+    trained = local.members(taking.detectors)
     options: dict[str, Any] = {**taking.reading, "detectors": taking.detectors, "seed": taking.seed}
     pipeline.fit(taking.logs, **options, trained=trained, progress=say).save(taking.model)
 

@@ -29,7 +29,7 @@ from oddlog.federated.plan import Plan
 from oddlog.federated.pooling import GRID, MOST_COUNTED
 from oddlog.federated.secagg import Ring
 from oddlog.federated.secagg.server import TooFewSitesError
-from oddlog.federated.site import EXTRAS, Kind
+from oddlog.federated.site import BOX, EXTRAS, Kind
 from oddlog.federated.summing import BOUND, secure_sum
 from oddlog.federated.visible import FEWEST, combined
 from oddlog.federated.wire import PROTOCOL, Note
@@ -227,6 +227,9 @@ class Federation:
         last = Round(len(self.history))
         arrays: dict[str, Any] = {"weights": self.weights, "initial": self.initial, "everyone": self.everyone}
         arrays["pool"] = self._pooled(last)
+        if plan.patterns:
+            asked = self._ask("patterns", dict.fromkeys(self.address, Note({"round": last.number})), last)
+            arrays |= {f"{BOX}{site}": note.arrays["box"] for site, note in asked.items() if "box" in note.arrays}
         notes = {one: Note(facts, arrays) for one in self.address}
         for site, note in sorted(self._ask("finish", notes, last).items()):
             last.kept[site] = str(note.facts["kept"])

@@ -133,6 +133,8 @@ def _plan(path: Path, table: dict[str, Any]) -> Plan:
         one = _PLAN[name]
         if name == "deadline":
             options[one.name] = parse_duration(_text(path, name, value))
+        elif isinstance(one.default, bool):
+            options[one.name] = _switch(path, name, value)
         elif isinstance(one.default, str):
             options[one.name] = _text(path, name, value)
         else:
@@ -143,6 +145,12 @@ def _plan(path: Path, table: dict[str, Any]) -> Plan:
 def _text(path: Path, name: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{path}: {name} = {value!r} is no text.", 'Write it in quotes: "…"')
+    return value
+
+
+def _switch(path: Path, name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{path}: {name} = {value!r} is neither true nor false.", "Write it without quotes.")
     return value
 
 

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from oddlog.federated.history import REPORT, Round, write_report
 from oddlog.federated.local import Local
 from oddlog.federated.plan import Plan
 from oddlog.federated.secagg import Identity
+from oddlog.federated.secagg.keys import KEY_BYTES
 from oddlog.federated.server import Federation
 from oddlog.federated.site import Finish, Site
 from oddlog.model import check_destination
@@ -123,8 +125,9 @@ def simulate(
         finish = _finishing(path, folder / name, detectors, plan.seed, _told(name, say), reading)
         made[name] = Site(name, _given(local), identities[name], finish=finish)
     roster = {name: identities[name].public for name in made}
+    shared = os.urandom(KEY_BYTES) if plan.patterns else b""
     for site in made.values():
-        site.roster = roster
+        site.roster, site.shared = roster, shared
     nodes = {FIRST_NODE + i: {"site": name} for i, name in enumerate(made)}
     grid = InProcessGrid(client_app(lambda context: made[str(context.node_config["site"])]), nodes)
     history = Federation(FlowerLink(grid), plan, folder / SERVER, say).run()
@@ -153,7 +156,7 @@ def _finishing(
     """Return what makes a site's own model of the network it has kept."""
 
     def finish(local: Local) -> None:
-        trained = {local.detector.name: local.for_fit}
+        trained = local.members(detectors)
         options: dict[str, Any] = {**reading, "detectors": detectors, "seed": seed, "trained": trained}
         pipeline.fit(path, progress=say, **options).save(folder)
 

@@ -7,6 +7,7 @@
     learn       the update, in clear or masked, and how good it is               (every round)
     advertise, share, unmask                                                     (secure sums, around those two)
     calibrate   usual scores by the common network, counted; in clear or masked      (the end)
+    patterns    its usual windows for the other sites, sealed: the server cannot read them (opt-in)
     finish      which network was kept; the site's own model is made             (the end)
 """
 
@@ -22,6 +23,7 @@ import numpy as np
 
 from oddlog.federated.aggregation import clipped
 from oddlog.federated.local import BUCKETS, Local
+from oddlog.federated.patterns import Patterns, fitted_together
 from oddlog.federated.quality import Q_MAX, SHARES, Fidelity, Quality, unscaled_weight
 from oddlog.federated.quantise import Bits, Feedback
 from oddlog.federated.secagg import Identity, Party, Ring
@@ -30,10 +32,16 @@ from oddlog.federated.secagg.site import RefusedError
 from oddlog.federated.wire import PROTOCOL, Note, as_array
 from oddlog.types import F32, F64
 
-Kind = Literal["join", "begin", "learn", "advertise", "share", "unmask", "calibrate", "finish"]
+Kind = Literal["join", "begin", "learn", "advertise", "share", "unmask", "calibrate", "patterns", "finish"]
 EXTRAS = 2
 """Numbers in front of a masked update: the weight itself, and the weight times the utility."""
+BOX = "patterns/"
+"""In front of a site's name: what it has sealed for the others."""
 Finish = Callable[[Local], None]
+
+
+class NoSecretError(RefusedError):
+    """A site was asked for what only goes out under a secret that it was not given."""
 
 
 class OtherVersionError(RefusedError):
@@ -64,6 +72,7 @@ class Site:
     identity: Identity | None = None
     roster: Mapping[str, bytes] = field(default_factory=dict)
     finish: Finish | None = None
+    shared: bytes = b""  # secret of all sites, which the server lacks; with it they show each other usual windows
     federation: str = ""  # the one that `owed` and `summed` are of
     parties: dict[str, Party] = field(default_factory=dict)  # by session; the last one only
     owed: dict[int, F32] = field(default_factory=dict)  # by round: what quantisation owed when it began
@@ -97,6 +106,7 @@ class Site:
             "share": self._share,
             "unmask": self._unmask,
             "calibrate": self._calibrate,
+            "patterns": self._patterns,
             "finish": self._finish,
         }[kind](asked)
 
@@ -187,6 +197,27 @@ class Site:
         count = self.local.counted(asked.arrays["weights"].astype(np.float32))
         return self._masked(asked, count) if asked.facts.get("secure") else Note({}, {"count": count})
 
+    def _patterns(self, _asked: Note) -> Note:
+        """Send the distinct windows that were learned from, as only the other sites can read them."""
+        if not self.shared:
+            raise NoSecretError(f"{self.name} was given no secret to show other sites its usual windows under.")
+        found = Patterns.of_windows(self.local.learned, self.local.context, self.shared)
+        return Note({}, {"box": as_array(found.sealed(self.shared, self.federation, self.name))})
+
+    def _learn_patterns(self, asked: Note) -> None:
+        """Fit the members that read counts to the windows of all sites."""
+        boxes = {name.removeprefix(BOX): asked.bytes_of(name) for name in asked.arrays if name.startswith(BOX)}
+        others = {
+            site: found
+            for site, box in boxes.items()
+            if site != self.name and (found := Patterns.unsealed(box, self.shared, self.federation, site)) is not None
+        }
+        if others:
+            local = self.local
+            local.together = fitted_together(
+                local.learned, local.context, others, self.shared, int(asked.facts["seed"])
+            )
+
     def _finish(self, asked: Note) -> Note:
         """Choose among the common network, that fine-tuned here, and what stands in `local_steps`; make the model."""
         common, steps = asked.arrays["weights"].astype(np.float32), int(asked.facts["tune_steps"])
@@ -202,6 +233,8 @@ class Site:
         self.local.set_vector(found[kept])
         pool = asked.arrays["pool"] if kept == "common" and "pool" in asked.arrays else np.empty(0)
         self.local.set_pool(pool, asked.arrays["everyone"])  # of the common network: no other's scores are like these
+        if self.shared:
+            self._learn_patterns(asked)
         if self.finish is not None:
             self.finish(self.local)
         if asked.facts["secure"]:
