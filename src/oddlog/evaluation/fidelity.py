@@ -21,7 +21,7 @@ import polars as pl
 
 from oddlog.datasets import LogSet
 from oddlog.evaluation.catalogue import Catalogue, write_rows
-from oddlog.evaluation.cells import Cell, learn
+from oddlog.evaluation.cells import Cell, learn, needs_labels
 from oddlog.evaluation.judging import Judging
 from oddlog.evaluation.metrics import counted, oracle, roc_auc
 from oddlog.evaluation.protocols import split
@@ -160,7 +160,8 @@ def _row(claim: Claim, ours: dict[str, Any] | None) -> str:
     told = [_number((ours or {}).get(name)) for name in ("literal", "held_out", "oracle", "roc_auc")]
     said = verdict(claim, ours)
     published = _number(claim.f1) + (" (quoted)" if claim.checked == "quoted" else "")
-    cells = [claim.method, claim.by, published, *told, f"{claim.set}, `{claim.protocol}`, `{claim.detector}`"]
+    method = f"{claim.method} (labels)" if needs_labels(claim.detector) else claim.method
+    cells = [method, claim.by, published, *told, f"{claim.set}, `{claim.protocol}`, `{claim.detector}`"]
     return f"| {' | '.join(cells)} | {f'**{said}**' if said == 'not reproduced' else said} |"
 
 

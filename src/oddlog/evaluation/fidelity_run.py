@@ -21,7 +21,9 @@ of HDFS, samples of BGL; *development* sets). More than .03 apart is **not repro
 published* is the verdict of the paper's own rule (a rank beyond g, mean + 3 standard deviations, an odds above 0);
 *held-out* that of the product, whose threshold comes from usual sessions alone; *oracle* the best threshold in
 hindsight, no result. One seed. Rows of one method and protocol are one measurement, set beside several published
-figures. *Not verified*: no public source with the figure could be read, so none is shown.
+figures. *Not verified*: no public source with the figure could be read, so none is shown. *(labels)*: it learned from
+labels of both kinds; no other saw one. Docstrings name sections and equations of papers on logs only where their text
+could be read.
 
 Printed by `oddlog bench fidelity --data ../shared/data`. {versions}.
 """
