@@ -8,9 +8,37 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from oddlog.pipeline.live.beginning import Beginning
+    from oddlog.pipeline.live.gate import Gate
     from oddlog.pipeline.live.streaming import Streaming
     from oddlog.pipeline.live.versions import Versions
     from oddlog.types import Tally
+
+
+class Told:
+    """What of the incidents is told, as the command line says.
+
+    Parameters
+    ----------
+    budget : str
+        "5/day"; empty for no budget.
+    rules : Path or None
+        A file of rules and maintenance windows.
+
+    """
+
+    def __init__(self, budget: str, rules: Path | None) -> None:
+        from oddlog.config import parse_false_alarms
+        from oddlog.pipeline.live.rules import RuleBook, load
+
+        self._per_day = parse_false_alarms(budget, "--budget") if budget else None
+        self.rules: RuleBook = load(rules) if rules is not None else RuleBook()
+
+    def gate(self) -> Gate:
+        """Return a new gate."""
+        from oddlog.pipeline.live.budget import Budget
+        from oddlog.pipeline.live.gate import Gate
+
+        return Gate(None if self._per_day is None else Budget(self._per_day), self.rules.maintenance)
 
 
 class Opening:
@@ -24,10 +52,14 @@ class Opening:
         What the service keeps.
     exclude, lateness_s, tally
         Of the streams.
+    told : Told
+        What is told, and by which rules.
 
     """
 
-    def __init__(self, model: Path | None, data: Path, exclude: str, lateness_s: float, tally: Tally) -> None:
+    def __init__(
+        self, model: Path | None, data: Path, exclude: str, lateness_s: float, tally: Tally, told: Told
+    ) -> None:
         from oddlog.model import require_model
         from oddlog.pipeline.live.versions import Versions
 
@@ -35,7 +67,7 @@ class Opening:
             require_model(model)
         self.versions: Versions = Versions(data / "models")
         self._model, self._data = model, data
-        self._exclude, self._lateness_s, self._tally = exclude, lateness_s, tally
+        self._exclude, self._lateness_s, self._tally, self._told = exclude, lateness_s, tally, told
 
     @property
     def has_model(self) -> bool:
@@ -63,6 +95,8 @@ class Opening:
             answers=answers,
             tally=self._tally,
             passing=Passing(len(loaded.context.templates)),
+            rules=self._told.rules,
+            gate=self._told.gate(),
         )
         return stream, overlay.Heeding(path, answers, stream.heed)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+SHADOW = ", sending nothing: it is a shadow."
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -48,10 +49,16 @@ def serve(
     most_spooled: Annotated[
         int, typer.Option("--most-spooled", help="MiB of lines kept that are not judged yet.", min=1)
     ] = 1_024,
+    budget: Annotated[str, typer.Option(help="Tell at most so many incidents a day, the most pressing: 5/day.")] = "",
+    rules: Annotated[
+        Path | None, typer.Option(help="TOML file of rules (never, always, limit) and maintenance windows.")
+    ] = None,
     learn: Annotated[str, typer.Option(help="With no model yet: of how long a time to learn one.")] = "3h",
     learn_lines: Annotated[
         int, typer.Option("--learn-lines", help="With no model yet: of how many lines to learn one.", min=1)
     ] = 10_000,
+    *,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Judge and keep everything, send nothing.")] = False,
 ) -> None:
     """Take lines over HTTP (JSON, Loki, OTLP, Elasticsearch _bulk, Splunk HEC) and syslog, judge them, keep incidents.
 
@@ -87,10 +94,10 @@ def serve(
         raise ConfigError(
             f"Whoever reaches {host} could push lines and read incidents.", "Give --token, or listen at 127.0.0.1."
         )
-    sinks = [parse(text) for text in sink or ()]
+    sinks = [] if shadow else [parse(text) for text in sink or ()]
     prepare()
     tally = Tally()
-    opening = beginning.Opening(model, data, exclude, parse_duration(lateness), tally)
+    opening = beginning.Opening(model, data, exclude, parse_duration(lateness), tally, beginning.Told(budget, rules))
     spool, store = Spool(data / "spool", tally, most_bytes=most_spooled << 20), Store(data / "oddlog.db")
     models = Models(opening.versions, opening.open, opening.beginning(parse_duration(learn), learn_lines))
     stream, heed = models.open() if opening.has_model else (None, lambda: None)
@@ -108,7 +115,9 @@ def serve(
     threads: list[Intake | Worker | Dispatcher] = [*intakes, worker, dispatcher]
     for one in reversed(threads):
         one.start()
-    show.tell_notes([f"Listening at {', '.join(places)}; keeping lines and incidents in {data}."])
+    show.tell_notes(
+        [f"Listening at {', '.join(places)}; keeping lines and incidents in {data}.{SHADOW if shadow else ''}"]
+    )
     try:
         parts = [partial(one.install, watching=watching) for one in (reading, pages)]
         app = make_app(worker, token=token, intakes=intakes, parts=parts)

@@ -38,6 +38,10 @@ def watch(
     exclude: Annotated[str, typer.Option(help="SQL condition for records to leave out, besides the model's.")] = "",
     format: Annotated[str, typer.Option(help="Format of the lines; found per source if not given.")] = "",  # noqa: A002 - the option's name
     lateness: Annotated[str, typer.Option(help="How long to wait for lines that come out of order.")] = "2s",
+    budget: Annotated[str, typer.Option(help="Tell at most so many incidents a day, the most pressing: 5/day.")] = "",
+    rules: Annotated[
+        Path | None, typer.Option(help="TOML file of rules (never, always, limit) and maintenance windows.")
+    ] = None,
     learn: Annotated[str, typer.Option(help="With no model yet: of how long a time to learn one.")] = "3h",
     learn_lines: Annotated[
         int, typer.Option("--learn-lines", help="With no model yet: of how many lines to learn one.", min=1)
@@ -54,7 +58,7 @@ def watch(
 
     [dim]Example: oddlog watch app.log -m app.model[/dim]
     """
-    from oddlog.cli import overlay, prepare, show
+    from oddlog.cli import beginning, overlay, prepare, show
     from oddlog.config import parse_duration
     from oddlog.model import load
     from oddlog.pipeline.live.following import Following
@@ -63,6 +67,7 @@ def watch(
     from oddlog.types import Tally
 
     prepare()
+    told = beginning.Told(budget, rules)
     tally, lateness_s, learn_s = Tally(), parse_duration(lateness), parse_duration(learn)
     _require_sense(paths, resume)
     is_first = not model.exists()
@@ -79,7 +84,16 @@ def watch(
                 return  # it was ended before
             answers, loaded = overlay.answers(model), load(model)
         assert answers is not None
-        stream = Streaming(loaded, format=format, exclude=exclude, lateness_s=lateness_s, answers=answers, tally=tally)
+        stream = Streaming(
+            loaded,
+            format=format,
+            exclude=exclude,
+            lateness_s=lateness_s,
+            answers=answers,
+            tally=tally,
+            rules=told.rules,
+            gate=told.gate(),
+        )
         telling = _Telling(model, Links(paths), as_json=show.wants_json(json))
         heeding = overlay.Heeding(model, answers, stream.heed)
         save = _save(source, stream, resume, noted)

@@ -41,7 +41,8 @@ No stage knows another; only this room knows their order. One file a leg of the 
     following     the loop               source → stream → whoever is told
     collecting    lines for a first model, and how far that is; `beginning` has it learned in the `background`
     versions      models beside each other, one of which judges
-    budget        at most so many a day  the most pressing
+    rules         lines that must never, or always, come; limits
+    gate          what is told           no more than a `budget` holds, nothing in maintenance
 """
 
 from oddlog.pipeline.judging.detecting import detect

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,11 @@ from oddlog.pipeline.judging.verdicts import line_verdicts
 from oddlog.pipeline.judging.views import PARTIAL, View
 from oddlog.pipeline.learning.checkpointing import under, windows_arrays, windows_of, within
 from oddlog.pipeline.live.arriving import Arriving, Place
+from oddlog.pipeline.live.gate import Gate
 from oddlog.pipeline.live.passing import Passing
 from oddlog.pipeline.live.rating import Rating
 from oddlog.pipeline.live.recent import MOST_BYTES, Recent
+from oddlog.pipeline.live.rules import RuleBook, Rules
 from oddlog.pipeline.live.unfolding import Unfolding
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.rates import NAME as RATES
@@ -46,7 +49,19 @@ from oddlog.pipeline.reading import SAMPLE_LINES
 from oddlog.pipeline.watching import NumberColumns
 from oddlog.rates.counting import BUCKET, US_PER_MINUTE
 from oddlog.templates import Matcher
-from oddlog.types import EVENTS, LINE_SCORES, NO_TIME, SCORES, TIME, LiveIncident, Passed, State, Tally, Windows
+from oddlog.types import (
+    EVENTS,
+    LINE_SCORES,
+    NO_TIME,
+    SCORES,
+    TIME,
+    LiveIncident,
+    Passed,
+    State,
+    Tally,
+    Windows,
+    to_datetime,
+)
 from oddlog.windows import Windower
 
 LATENESS_S = 2.0
@@ -102,6 +117,10 @@ class Streaming:
         Takes what was cleaned, cut, late, or let go.
     passing : Passing, optional
         Counts what goes by, for `passed`.
+    rules : RuleBook, optional
+        Traditional rules, whose incidents come in the same list.
+    gate : Gate, optional
+        What of the incidents is told; those held back are not notable.
 
     """
 
@@ -120,9 +139,14 @@ class Streaming:
         answers: Answers | None = None,
         tally: Tally | None = None,
         passing: Passing | None = None,
+        rules: RuleBook | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.model = model
         self._passing = passing
+        self._rules = Rules(rules or RuleBook())
+        self._gate = gate or Gate()
+        self._now_us = NO_TIME  # event time that has been reached
         self.tally = tally or Tally()
         self._numbers = NumberColumns(model.context.numbers)
         reading = reading_of(model, self.tally, format, exclude, known_numbers=self._numbers.fields)
@@ -191,6 +215,7 @@ class Streaming:
         if len(lines):
             self._arrived_s = now_s
         done = self._judge(self._arriving.push(lines, now_s), windows=windows)
+        self._now_us = max(self._now_us, self.end_us)
         return _joined([done, *self._rated(self.end_us - self._lateness_us, now_s, more=True)])
 
     def settle(self, now_s: float) -> Pushed:
@@ -201,6 +226,8 @@ class Streaming:
         """Let time pass: what nothing more is awaited for is judged, windows at rest provisionally."""
         passed_us = round(max(now_s - self._arrived_s, 0.0) * 1e6)
         done = self._judge(self._arriving.tick(now_s), passed_us - self._lateness_us)
+        if self.end_us != NO_TIME:
+            self._now_us = max(self._now_us, self.end_us + passed_us)
         return _joined([done, *self._at_rest(), *self._rated(self.end_us + passed_us - self._lateness_us, now_s)])
 
     def finish(self) -> Pushed:
@@ -219,6 +246,10 @@ class Streaming:
         Those that have changed a little are only returned if `every` change is asked for.
         """
         changed = self._unfolding.changed(self._overlay, self._words, self._recent, self.end_us)
+        ruled = self._rules.changed(self._now_us, self.model.id)
+        changed += [one for one in ruled if one.change == "over" or self._overlay.incidents([one.incident], ())[0]]
+        now = to_datetime(self._now_us) or datetime.now(UTC)
+        changed = [self._gate.through(one, now) for one in changed]
         self.told += sum(one.change == "new" for one in changed)
         return [one for one in changed if every or one.notable]
 
@@ -257,6 +288,8 @@ class Streaming:
             "windowers": windowers,
             "unfolding": unfolding.meta,
             "rating": rating.meta,
+            "rules": self._rules.state().meta,
+            "gate": self._gate.state(),
             "unseen": self._matcher.state().meta,
             "services": self._services.names,
             "sources": self._sources.names,
@@ -295,6 +328,10 @@ class Streaming:
         self._arriving.resume(meta["places"])
         self.odd_lines, self.windows, self.odd_windows, self.told = meta["counts"]
         self._know_words()
+        if meta.get("gate"):
+            self._gate.restore(meta["gate"])
+        if meta.get("rules"):
+            self._rules.restore(State(meta=meta["rules"]))
         looked = None if self._rating is None else self._rating.again()
         if looked is not None:
             self._unfolding.set_episodes(looked, self._overlay)
@@ -338,6 +375,7 @@ class Streaming:
         events, masked = typed(records, self._matcher, self._numbers, self._services, self._sources, hosts)
         if self._rating is not None:
             self._rating.add(records, events, masked)
+        self._rules.add(records)
         if self._passing is not None:
             self._passing.add(events)
         self._note_times(events["time_us"])

@@ -1,0 +1,94 @@
+"""What of the incidents is told to sinks: not what a maintenance window covers, and no more than a budget holds.
+
+All of them are kept and shown; one that is held back says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from oddlog.pipeline.live.budget import Budget
+from oddlog.pipeline.live.rules import Maintenance
+from oddlog.types import LiveIncident
+
+MOST_TOLD = 10_000
+
+
+@dataclass
+class Gate:
+    """Decides what is told.
+
+    Attributes
+    ----------
+    budget : Budget or None
+        At most so many a day.
+    maintenance : sequence of Maintenance
+        When nothing is told of some services.
+    held : int
+        Incidents that were held back.
+
+    """
+
+    budget: Budget | None = None
+    maintenance: Sequence[Maintenance] = ()
+    held: int = 0
+    _told: dict[str, None] = field(default_factory=dict)
+    _held: dict[str, None] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.budget is not None or bool(self.maintenance)
+
+    def through(self, live: LiveIncident, now: datetime) -> LiveIncident:
+        """Return the incident as it is to be stored: not `notable` if it is held back, with the reason in its notes.
+
+        `now` is the time of an incident that has none.
+        """
+        incident = live.incident
+        if not self:
+            return live
+        if incident.id in self._told:
+            return live
+        if live.change in ("over", "withdrawn"):
+            return replace(live, notable=False)  # nobody was told that it began
+        why = self._why_not(live, incident.start or now)
+        if not why:
+            self._told[incident.id] = None
+            _bound(self._told)
+            return replace(live, change="new", notable=True)  # to whoever is told
+        if incident.id not in self._held:
+            self._held[incident.id] = None
+            _bound(self._held)
+            self.held += 1
+        return replace(live, notable=False, incident=replace(incident, notes=(*incident.notes, why)))
+
+    def _why_not(self, live: LiveIncident, at: datetime) -> str:
+        incident = live.incident
+        named = next((one.name for one in self.maintenance if one.holds(at.astimezone(UTC), incident.services)), "")
+        if named:
+            return f"not told: {named}"
+        end = incident.end or at
+        if self.budget is not None and not self.budget.lets(
+            incident.id, incident.severity, round(end.timestamp() * 1e6)
+        ):
+            return f"not told: the budget of {self.budget.per_day:g} a day is spent on what is more pressing"
+        return ""
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` needs."""
+        budget = None if self.budget is None else self.budget.state()
+        return {"budget": budget, "told": list(self._told), "held": list(self._held), "n_held": self.held}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        if self.budget is not None and state["budget"] is not None:
+            self.budget.restore(state["budget"])
+        self._told, self._held = dict.fromkeys(state["told"]), dict.fromkeys(state["held"])
+        self.held = state["n_held"]
+
+
+def _bound(known: dict[str, None]) -> None:
+    while len(known) > MOST_TOLD:
+        del known[next(iter(known))]

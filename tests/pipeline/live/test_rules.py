@@ -1,0 +1,232 @@
+"""Rules and maintenance windows: what a file may say, when a rule is broken, what is told of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import oddlog
+from made_incidents import incident
+from oddlog.errors import ConfigError
+from oddlog.pipeline.learning.checkpointing import packed, unpacked
+from oddlog.pipeline.live.budget import Budget
+from oddlog.pipeline.live.gate import Gate
+from oddlog.pipeline.live.rules import Maintenance, Rule, RuleBook, Rules, load
+from oddlog.pipeline.live.streaming import Streaming
+from oddlog.sources import read_blocks
+from oddlog.types import LEVEL, TIME, LiveIncident, Tally
+
+START = datetime(2026, 3, 2, 8, tzinfo=UTC)
+MINUTE_US = 60_000_000
+BOOK = """
+[[never]]
+name = "out of memory"
+match = "OutOfMemory(Error)?"
+level = "critical"
+
+[[always]]
+match = "backup finished"
+every = "2h"
+
+[[limit]]
+name = "log-ins"
+match = "login failed"
+service = "auth"
+most = 3
+within = "5min"
+
+[[limit]]
+name = "alive"
+service = "web"
+least = 1
+within = "10min"
+
+[[maintenance]]
+name = "release night"
+service = "payments"
+days = ["sat"]
+from = "22:00"
+to = "02:00"
+
+[[maintenance]]
+from = 2026-03-09T22:00:00Z
+to = 2026-03-10T02:00:00Z
+"""
+
+
+def us(minute: float) -> int:
+    return round(START.timestamp() * 1e6) + round(minute * MINUTE_US)
+
+
+def lines(*found: tuple[float, str, str]) -> pl.DataFrame:
+    n = len(found)
+    return pl.DataFrame(
+        {
+            "source": ["app.log"] * n,
+            "line": range(1, n + 1),
+            "time": [us(minute) for minute, _, _ in found],
+            "level": ["INFO"] * n,
+            "service": [service for _, service, _ in found],
+            "text": [f"raw {message}" for _, _, message in found],
+            "message": [message for _, _, message in found],
+        },
+        schema_overrides={"level": LEVEL, "line": pl.UInt64},
+    ).with_columns(pl.col("time").cast(TIME))
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> RuleBook:
+    (tmp_path / "rules.toml").write_text(BOOK)
+    return load(tmp_path / "rules.toml")
+
+
+def of(rules: Rules, minute: float) -> list[tuple[str, str]]:
+    return [(one.change, one.incident.key) for one in rules.changed(us(minute), "m")]
+
+
+def test_a_file_says_what_rules_there_are(book: RuleBook):
+    assert [(one.kind, one.name) for one in book.rules] == [
+        ("never", "out of memory"),
+        ("always", "always 1"),
+        ("limit", "log-ins"),
+        ("limit", "alive"),
+    ]
+    assert [one.name for one in book.maintenance] == ["release night", "maintenance 2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[nevr]]\nmatch='x'", "Did you mean 'never'"),
+        ("[[never]]\nmach='x'", "Did you mean 'match'"),
+        ("[[never]]\n", "matches nothing"),
+        ("[[never]]\nmatch='('", "no regular expression"),
+        ("[[never]]\nmatch='x'\nlevel='bad'", "the level BAD"),
+        ("[[always]]\nmatch='x'", "does not say how long"),
+        ("[[limit]]\nwithin='5min'", "needs one of 'most' and 'least'"),
+        ("[[limit]]\nwithin='5min'\nmost=-1", "no number of lines"),
+        ("[[maintenance]]\nfrom='late'\nto='later'", "names no time"),
+        ("[[never]]\nname='a'\nmatch='x'\n[[never]]\nname='a'\nmatch='y'", "two rules called 'a'"),
+        ("never", "are not TOML"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_what_to_write(text: str, said: str, tmp_path: Path):
+    (tmp_path / "rules.toml").write_text(text)
+    with pytest.raises(ConfigError, match=said.replace("(", r"\(")):
+        load(tmp_path / "rules.toml")
+
+
+def test_a_line_that_must_never_come_is_told_with_its_lines_and_is_over_after_an_hour(book: RuleBook):
+    rules = Rules(RuleBook(book.rules[:1]))
+    rules.add(lines((0, "pay", "ok"), (1, "pay", "java.lang.OutOfMemoryError: heap")))
+    (new,) = rules.changed(us(1), "m")
+    told = new.incident
+    assert (new.change, told.services, told.severity) == ("new", ("pay",), 60.0)
+    assert told.reasons[0].text == "must never come: “OutOfMemory(Error)?” (1 line)"
+    assert told.lines[0].text == "raw java.lang.OutOfMemoryError: heap"
+    assert of(rules, 2) == []
+    rules.add(lines((3, "pay", "OutOfMemory"), (4, "pay", "OutOfMemory")))
+    assert of(rules, 5) == [("grown", "rule out of memory")]
+    assert of(rules, 70) == [("over", "rule out of memory")]
+    rules.add(lines((80, "pay", "OutOfMemory")))
+    (again,) = rules.changed(us(80), "m")
+    assert again.incident.id != told.id
+
+
+def test_one_that_came_and_went_while_much_was_caught_up_with_is_told_all_the_same(book: RuleBook):
+    rules = Rules(RuleBook(book.rules[:3]))
+    storm = [(100 + i / 10, "auth", "login failed for eve") for i in range(9)]
+    rules.add(lines((0, "db", "backup finished"), (1, "pay", "OutOfMemory"), *storm, (200, "db", "backup finished")))
+    assert of(rules, 300) == [("new", "rule out of memory"), ("new", "rule always 1"), ("new", "rule log-ins")]
+    assert of(rules, 301) == [("over", "rule out of memory"), ("over", "rule always 1"), ("over", "rule log-ins")]
+
+
+def test_a_line_that_must_come_is_missed_in_time_and_the_rule_mended_when_it_comes(book: RuleBook):
+    rules = Rules(RuleBook(book.rules[1:2]))
+    rules.add(lines((0, "web", "hello")))
+    assert of(rules, 119) == []
+    (new,) = rules.changed(us(130), "m")
+    assert new.incident.reasons[0].text == "must come every 120 min: “backup finished”, not seen for 130 min"
+    rules.add(lines((140, "db", "backup finished: 3 GB")))
+    assert of(rules, 141) == [("over", "rule always 1")]
+    assert of(rules, 200) == []
+
+
+def test_too_many_and_too_few_in_a_time_of_one_service_only(book: RuleBook):
+    rules = Rules(RuleBook(book.rules[2:]))
+    tries = [(i, "auth", "login failed for bob") for i in range(3)]
+    rules.add(lines((0, "web", "GET /"), *tries, (3, "web", "login failed")))
+    assert of(rules, 4) == []
+    rules.add(lines((4, "auth", "login failed for eve")))
+    (new,) = rules.changed(us(4), "m")
+    assert new.incident.reasons[0].text == "4 of “login failed” of auth in 5 min, at most 3 are allowed"
+    assert of(rules, 20) == [("over", "rule log-ins"), ("new", "rule alive")]
+
+
+def test_rules_go_on_from_their_state_and_tell_nothing_twice(book: RuleBook):
+    one = Rules(book)
+    one.add(lines((0, "web", "GET /"), (1, "pay", "OutOfMemory")))
+    told = one.changed(us(1), "m")
+    other = Rules(book)
+    other.restore(unpacked(packed(one.state())))
+    assert of(other, 2) == []
+    assert [(o.change, o.incident.id) for o in other.changed(us(62), "m") if "memory" in o.incident.key] == [
+        ("over", told[0].incident.id)
+    ]
+
+
+def test_a_maintenance_window_covers_its_service_past_midnight():
+    saturday = datetime(2026, 3, 7, 23, tzinfo=UTC)
+    weekly = Maintenance("m", "payments", days=("sat",), from_minute=22 * 60, to_minute=2 * 60)
+    assert weekly.holds(saturday, ["web", "payments"])
+    assert weekly.holds(saturday + timedelta(hours=2), ["payments"])
+    assert not weekly.holds(saturday + timedelta(hours=4), ["payments"])
+    assert not weekly.holds(saturday - timedelta(hours=24), ["payments"])
+    assert not weekly.holds(saturday, ["web"])
+
+
+def live(id_: str, change: str = "new", **changed: object) -> LiveIncident:
+    return LiveIncident(incident(id_, **changed), change, provisional=False)
+
+
+def test_what_is_held_back_is_kept_with_the_reason_and_told_when_it_has_grown_enough():
+    gate = Gate(Budget(1))
+    assert gate.through(live("a", severity=5.0), START).notable
+    held = gate.through(live("b", severity=4.0), START)
+    assert not held.notable
+    assert held.incident.notes == ("not told: the budget of 1 a day is spent on what is more pressing",)
+    assert not gate.through(live("b", "over", severity=4.0), START).notable
+    grown = gate.through(live("b", "grown", severity=40.0), START)
+    assert (grown.change, grown.notable, grown.incident.notes) == ("new", True, ())
+    assert gate.through(live("b", "over", severity=40.0), START).notable
+    again = Gate(Budget(1))
+    again.restore(gate.state())
+    assert not again.through(live("c", severity=39.0), START).notable
+    assert (gate.held, again.held) == (1, 2)
+
+
+def test_a_maintenance_window_holds_back_what_begins_in_it():
+    gate = Gate(maintenance=[Maintenance("night", "", START, START + timedelta(hours=1))])
+    assert gate.through(live("a", start=START), START).incident.notes == ("not told: night",)
+    assert gate.through(live("b", start=START + timedelta(hours=2)), START).notable
+    assert not Gate()
+
+
+def test_a_rule_stands_in_the_list_of_a_stream(quick_stream_model: oddlog.Model, odd_log: Path):
+    rule = Rule("never", "no carrier", "carrier refused")
+    stream = Streaming(quick_stream_model, sample_lines=50, rules=RuleBook((rule,)))
+    stream.push(pl.concat(list(read_blocks(str(odd_log), Tally()))), 0.0)
+    stream.tick(0.5)
+    told = {one.incident.key: one for one in stream.incidents()}
+    assert told["rule no carrier"].incident.reasons[0].kind == "rule"
+    other = Streaming(quick_stream_model, rules=RuleBook((rule,)))
+    other.restore(unpacked(packed(stream.state())))
+    assert [one.incident.key for one in other.incidents() if one.change == "new"] == []
+
+
+@pytest.fixture(scope="module")
+def quick_stream_model(small_log: Path) -> oddlog.Model:
+    return oddlog.fit(small_log, detectors=["new-event"])
