@@ -35,6 +35,17 @@ def test_sites_learn_more_together_than_the_untrained_network_knows(sites):
     assert set(history[4].kept.values()) <= {"common", "tuned", "local"}
 
 
+def test_a_round_knows_bytes_loss_and_quality_of_each_site_where_the_server_sees_them(sites):
+    visible, secure = federation(sites).run()[1], federation(Sites(), mode="secagg").run()[1]
+    names = ["site0", "site1", "site2"]
+    for one in (visible, secure):
+        assert sorted(one.bytes) == names
+        assert [sum(sent[way] for sent in one.bytes.values()) for way in (0, 1)] == [one.up, one.down]
+    assert sorted(visible.loss) == sorted(visible.quality) == sorted(visible.utility) == names
+    assert visible.loss["site0"] > 0
+    assert (secure.loss, secure.quality, list(secure.utility)) == ({}, {}, ["all"])
+
+
 def test_the_same_seed_gives_the_same_weights(sites):
     one, other = federation(sites), federation(Sites())
     one.run()

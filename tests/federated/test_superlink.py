@@ -160,6 +160,34 @@ def test_a_site_whose_version_is_another_is_named(wire, monkeypatch):
     assert history[0].dropped == {"site1": "another version of oddlog"}
 
 
+def test_a_site_that_dies_in_a_round_is_named_and_takes_part_again_once_it_is_back(wire):
+    class KilledError(OddlogError):
+        pass
+
+    app = client_app(lambda _context: wire.sites.sites["site1"])
+
+    def dies(message, context):
+        if message.metadata.message_type == "train.learn":
+            raise KilledError("killed")
+        return app(message, context)
+
+    for name in NAMES:
+        wire.join(name, app=dies if name == "site1" else None)
+    back = []
+
+    def after(federation):
+        if len(federation.history) == 2 and not back:
+            back.append(wire.join("site1"))
+            until(lambda: len(wire.link.here()) == 3)
+
+    made = wire.federation(rounds=2, mode="visible")
+    made.after = after
+    history = made.run()
+    assert history[1].dropped == {"site1": "learn: gone"}
+    assert set(history[1].counted) == {"site0", "site2"}
+    assert set(history[2].counted) == set(NAMES)
+
+
 @pytest.mark.parametrize(
     "path",
     [

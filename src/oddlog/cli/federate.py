@@ -101,6 +101,7 @@ def simulate(
 def report(
     models: Annotated[Path, typer.Argument(help="Folder of oddlog federate simulate -m, or of a server.")],
     *,
+    sites: Annotated[bool, typer.Option("--sites", help="A line for each site in each round.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Say what happened in a federation: who counted how much, who dropped out, bytes, seconds, what was kept.
@@ -109,10 +110,10 @@ def report(
     """
     from oddlog.federated.history import read_report
 
-    tell(read_report(models), json=json)
+    tell(read_report(models), json=json, sites=sites)
 
 
-def tell(facts: dict[str, Any], *, json: bool) -> None:
+def tell(facts: dict[str, Any], *, json: bool, sites: bool = False) -> None:
     """Print the rounds as a table, then what each site has kept."""
     import polars as pl
 
@@ -122,22 +123,27 @@ def tell(facts: dict[str, Any], *, json: bool) -> None:
         if show.wants_json(json):
             show.print_json(facts)
             return
-        rows = [_row(one) for one in facts["rounds"]]
         plan = facts["plan"]
+        rows = [row for one in facts["rounds"] for row in (_by_site(one) if sites else [_row(one)])]
         title = f"{plan['rounds']} rounds of {plan['steps']} steps, mode {plan['mode']}, {_rule(plan)}"
-        show.print_frame(pl.DataFrame(rows), title, right=("utility", "up KB", "down KB", "seconds"))
+        show.print_frame(pl.DataFrame(rows), title, right=_RIGHT)
         kept = facts["rounds"][-1]["kept"] if facts["rounds"] else {}
         for site, what in kept.items():
             where = f": {facts['models'][site]}" if site in facts["models"] else ""
-            show.console().print(f"{show.plain(site)} has kept its {_KEPT[what]}{show.plain(where)}")
+            which = _KEPT.get(what, "network, and does not say which")
+            show.console().print(f"{show.plain(site)} has kept its {which}{show.plain(where)}")
         for site, why in facts["left_out"].items():
             show.console().print(f"{show.plain(site)} was left out: {show.plain(why)}")
         for who, times in facts.get("turned_away", {}).items():
             show.console().print(f"Turned away {times:,} times: {show.plain(who)}")
+        if plan.get("epsilon"):
+            promise = f"epsilon {plan['epsilon']:g} at delta {plan['delta']:g}"
+            show.console().print(f"Privacy of each window at each site, all rounds together: {promise}")
         if facts.get("ended"):
             show.console().print(f"Ended before the last round: {facts['ended']}")
 
 
+_RIGHT = ("quality", "utility", "weight", "loss", "up KB", "down KB", "seconds")
 _KEPT = {
     "common": "share of the common network as it is",
     "tuned": "share of the common network, fine-tuned there",
@@ -165,3 +171,28 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
         "seconds": f"{one['seconds']:.1f}",
         "not in it": dropped or one["failed"],
     }
+
+
+def _by_site(one: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each site of a round: what the server knows of it."""
+    names = sorted({*one["counted"], *one["dropped"], *one.get("bytes", {})})
+    return [
+        {
+            "round": "end" if one["kept"] else str(one["number"]),
+            "site": site,
+            **{name: _short(one.get(name, {}).get(site)) for name in ("quality", "utility")},
+            "weight": _short(one["counted"].get(site)),
+            "loss": _short(one.get("loss", {}).get(site)),
+            **{f"{way} KB": f"{sent / 1e3:,.1f}" for way, sent in _sent(one, site).items()},
+            "not in it": one["dropped"].get(site, ""),
+        }
+        for site in names
+    ]
+
+
+def _sent(one: dict[str, Any], site: str) -> dict[str, int]:
+    return dict(zip(("up", "down"), one.get("bytes", {}).get(site, (0, 0)), strict=True))
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

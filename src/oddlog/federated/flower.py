@@ -152,7 +152,7 @@ class FlowerLink:
         ]
         came: dict[str, Note] = {}
         failed = dict.fromkeys(notes, f"no answer in {deadline_s:g} s")
-        up = 0
+        up: dict[str, int] = {}
         for reply in self.grid.send_and_receive(messages, timeout=deadline_s):
             address = _answers(reply, messages)
             if address not in failed:
@@ -161,7 +161,7 @@ class FlowerLink:
                 code = reply.error.code
                 failed[address] = UNREACHED.get(code, f"failed at the site (Flower's error {code})")
                 continue
-            up += len(_content(reply))
+            up[address] = len(_content(reply))
             try:
                 note = note_of(reply)
             except DamagedNoteError as error:
@@ -173,7 +173,8 @@ class FlowerLink:
                 continue
             came[address] = note
             del failed[address]
-        return Asked(came, failed, up, sum(map(len, written.values())), self.clock() - begun)
+        down = {address: len(content) for address, content in written.items()}
+        return Asked(came, failed, sum(up.values()), sum(down.values()), self.clock() - begun, up, down)
 
 
 class InProcessGrid(Grid):

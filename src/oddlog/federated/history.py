@@ -27,6 +27,8 @@ class Asked:
         Why others did not answer, by address.
     up, down : int
         Bytes that the sites sent, and were sent, before TLS.
+    up_by, down_by : mapping of int
+        The same by address.
     seconds : float
         Until the last answer.
 
@@ -37,6 +39,8 @@ class Asked:
     up: int = 0
     down: int = 0
     seconds: float = 0.0
+    up_by: Mapping[str, int] = field(default_factory=dict)
+    down_by: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -49,6 +53,10 @@ class Round:
         How much each site's update counted; NaN where only the sites know.
     quality, utility : mapping of float
         Of each site's update; in mode secagg the weighted mean of all as "all".
+    loss : mapping of float
+        Mean score of each site's usual validation windows after its update; nothing in mode secagg.
+    bytes : mapping of pair of int
+        That each site sent, and was sent.
     dropped : mapping of str
         Why a site is not in it.
     refused : mapping of int
@@ -66,6 +74,8 @@ class Round:
     counted: dict[str, float] = field(default_factory=dict)
     quality: dict[str, float] = field(default_factory=dict)
     utility: dict[str, float] = field(default_factory=dict)
+    loss: dict[str, float] = field(default_factory=dict)
+    bytes: dict[str, list[int]] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     kept: dict[str, str] = field(default_factory=dict)
@@ -94,6 +104,16 @@ class Round:
         weight = {site: self.counted[site] for site in self.utility if site in self.counted}
         total = sum(weight.values())
         return sum(self.utility[site] * one for site, one in weight.items()) / total if total else float("nan")
+
+    def add(self, asked: Asked, name: Mapping[str, str]) -> None:
+        """Add bytes and seconds of what was asked, given the site of each address."""
+        self.up += asked.up
+        self.down += asked.down
+        self.seconds += asked.seconds
+        for address in {*asked.up_by, *asked.down_by}:
+            one = self.bytes.setdefault(name.get(address, address), [0, 0])
+            one[0] += asked.up_by.get(address, 0)
+            one[1] += asked.down_by.get(address, 0)
 
     def facts(self) -> dict[str, Any]:
         """Return it as JSON."""

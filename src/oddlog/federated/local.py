@@ -132,6 +132,14 @@ class Local:
         ]
         return float(np.mean(found)) if found else 0.5
 
+    def loss(self, vector: F32) -> float:
+        """Return the mean score of usual validation windows by weights [p]; NaN without any."""
+        self.set_vector(vector)
+        every = max(1, len(self.judged) // MOST_JUDGED)
+        usual = self.judged.take(np.arange(0, len(self.judged), every))
+        score = np.nan_to_num(self.detector.score(usual).window, nan=0.0)
+        return float(np.average(score, weights=usual.weight)) if len(usual) else float("nan")
+
     def histogram(self) -> F64:
         """Return how often each bucket of message types is met, scaled so that it sums to the windows [64]."""
         windows = self.learned

@@ -136,7 +136,8 @@ class Federation:
         self.id = os.urandom(8).hex() if kept is None else kept.id
         note = Note({"protocol": PROTOCOL, "federation": self.id})
         asked = self.link.ask("join", dict.fromkeys(addresses, note), self.plan.deadline_s)
-        self._joined = Round(0, up=asked.up, down=asked.down)
+        self._joined = Round(0)
+        self._joined.add(asked, self.names or {one: str(note.facts["site"]) for one, note in asked.came.items()})
         self._joined.dropped = {self.names.get(address, address): why for address, why in asked.failed.items()}
         digests = [str(note.facts["digest"]) for note in asked.came.values()]
         common = kept.digest if kept is not None else max(sorted(set(digests)), key=digests.count, default="")
@@ -266,9 +267,7 @@ class Federation:
         deadline_s = self.plan.deadline_s * (FINISHING if kind == "finish" else 1)
         asked = self.link.ask(kind, {self.address[site]: note for site, note in notes.items()}, deadline_s)
         name = {address: site for site, address in self.address.items()}
-        this.up += asked.up
-        this.down += asked.down
-        this.seconds += asked.seconds
+        this.add(asked, name)
         for address, reason in asked.failed.items():
             this.dropped.setdefault(name[address], f"{kind}: {reason}")
         return {name[address]: note for address, note in asked.came.items()}

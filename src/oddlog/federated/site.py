@@ -167,6 +167,7 @@ class Site:
             "round": number,
             "utility": quality.utility,
             "share": quality.share,
+            "loss": self.local.loss(begun + update),
             "closeness": quality.closeness,
             "divergence": quality.divergence,
         }

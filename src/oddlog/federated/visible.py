@@ -50,6 +50,8 @@ def combined(answers: Mapping[str, Note], plan: Plan, size: int, this: Round, si
     weight = weights([quality[site] for site in updates], plan)
     this.counted = dict(zip(updates, weight.tolist(), strict=True))
     this.quality = {site: quality[site].score(plan.fidelity) for site in updates}
+    told = {site: answers[site].facts.get("loss") for site in updates}
+    this.loss = {site: float(loss) for site, loss in told.items() if loss is not None}
     this.utility = {site: quality[site].utility for site in updates}
     return aggregate(np.stack(list(updates.values())), weight, plan.rule, plan.trim)
 
