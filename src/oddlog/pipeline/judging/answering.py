@@ -25,6 +25,7 @@ import polars as pl
 from oddlog.feedback.answers import Answer, Standing, answered, apply
 from oddlog.incidents import pattern_of
 from oddlog.pipeline.judging.episodes import Episode
+from oddlog.pipeline.judging.newcomers import Newcomers
 from oddlog.pipeline.judging.odd import OddWindows, odd_index, patterns_of
 from oddlog.pipeline.judging.since_deploy import SinceDeploy
 from oddlog.pipeline.judging.views import View
@@ -32,7 +33,7 @@ from oddlog.pipeline.learning.known import Known
 from oddlog.templates import Matcher
 from oddlog.types import I8, I64, OVERFLOW, Bool, Incident, Windows, to_datetime
 
-SHOWN, USUAL, MUTED, DEPLOYED = range(4)  # what becomes of an odd window or line
+SHOWN, USUAL, MUTED, DEPLOYED, LEARNING = range(5)  # what becomes of an odd window or line
 _BECOMES = {"usual": USUAL, "mute": MUTED}
 
 
@@ -86,15 +87,18 @@ class Overlay:
         Of this run.
     deployed : SinceDeploy
         What deployments brought, which is told in their incidents.
+    newcomers : Newcomers or None
+        Services that are new, and not odd: live only.
 
     """
 
     standing: Standing
     matcher: Matcher
     deployed: SinceDeploy = field(default_factory=SinceDeploy)
+    newcomers: Newcomers | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.standing or self.deployed.found)
+        return bool(self.standing or self.deployed.found or self.newcomers)
 
     def answered(self, row: int) -> bool:
         """Return whether somebody has called a type never seen in training usual, or muted it."""
@@ -110,7 +114,7 @@ class Overlay:
         odd, index, verdict = self._odd(view, windows, verdict)
         becomes = self._becomes(odd)
         still = verdict["is_anomaly"].to_numpy().copy()
-        still[index[becomes == USUAL]] = False
+        still[index[(becomes == USUAL) | (becomes == LEARNING)]] = False
         shown, hidden, odd_still, usual, deployed = (
             odd.take(np.flatnonzero(mask))
             for mask in (
@@ -216,7 +220,9 @@ class Overlay:
         """
         becomes = np.full(len(windows), SHOWN)
         excuse = self._excuses(windows.template, windows.end[windows.window_of_event])
-        for kind in (USUAL, MUTED, DEPLOYED):
+        if self.newcomers:
+            excuse[(excuse == SHOWN) & self.newcomers.excuses(windows.service, windows.template)] = LEARNING
+        for kind in (USUAL, MUTED, DEPLOYED, LEARNING):
             out = (excuse != SHOWN) & (excuse <= kind)
             holds = np.zeros(len(windows), np.bool_)
             holds[windows.window_of_event[out & (excuse == kind)]] = True

@@ -33,6 +33,7 @@ from oddlog.pipeline.judging.answering import Overlay
 from oddlog.pipeline.judging.closeups import Closeup
 from oddlog.pipeline.judging.detecting import reading_of
 from oddlog.pipeline.judging.detection import lines_alone
+from oddlog.pipeline.judging.newcomers import Newcomers
 from oddlog.pipeline.judging.verdicts import line_verdicts
 from oddlog.pipeline.judging.views import PARTIAL, View
 from oddlog.pipeline.learning.checkpointing import under, windows_arrays, windows_of, within
@@ -162,7 +163,8 @@ class Streaming:
         self._windowers = [view.cut.windower(self.tally, **bounds) for view in model.views]
         self._over: list[list[Windows]] = [[] for _ in model.views]  # windows that are to be judged
         self._recent = Recent(max_text_bytes)
-        self._overlay = Overlay(_standing(answers), self._matcher)
+        self._newcomers = Newcomers(model, self._services, self.tally)
+        self._overlay = Overlay(_standing(answers), self._matcher, newcomers=self._newcomers)
         self._unfolding = Unfolding(model, self._matcher, self._services, self._sources, self.tally)
         self._rating = None if model.rates is None else Rating(model, self._services, self.tally)
         self._empty: dict[int, pl.DataFrame] = {}  # the events of each view, none of them
@@ -203,7 +205,7 @@ class Streaming:
 
     def heed(self, answers: Answers) -> None:
         """Judge from now on by these answers."""
-        self._overlay = Overlay(_standing(answers), self._matcher)
+        self._overlay = Overlay(_standing(answers), self._matcher, newcomers=self._newcomers)
         self._unfolding.stir()
 
     def push(self, lines: pl.DataFrame, now_s: float, *, windows: bool = True) -> Pushed:
@@ -246,7 +248,7 @@ class Streaming:
         Those that have changed a little are only returned if `every` change is asked for.
         """
         changed = self._unfolding.changed(self._overlay, self._words, self._recent, self.end_us)
-        ruled = self._rules.changed(self._now_us, self.model.id)
+        ruled = [*self._rules.changed(self._now_us, self.model.id), *self._newcomers.changed()]
         changed += [one for one in ruled if one.change == "over" or self._overlay.incidents([one.incident], ())[0]]
         now = to_datetime(self._now_us) or datetime.now(UTC)
         changed = [self._gate.through(one, now) for one in changed]
@@ -290,6 +292,7 @@ class Streaming:
             "rating": rating.meta,
             "rules": self._rules.state().meta,
             "gate": self._gate.state(),
+            "newcomers": self._newcomers.state(),
             "unseen": self._matcher.state().meta,
             "services": self._services.names,
             "sources": self._sources.names,
@@ -328,6 +331,8 @@ class Streaming:
         self._arriving.resume(meta["places"])
         self.odd_lines, self.windows, self.odd_windows, self.told = meta["counts"]
         self._know_words()
+        if meta.get("newcomers"):
+            self._newcomers.restore(meta["newcomers"])
         if meta.get("gate"):
             self._gate.restore(meta["gate"])
         if meta.get("rules"):
@@ -376,6 +381,7 @@ class Streaming:
         if self._rating is not None:
             self._rating.add(records, events, masked)
         self._rules.add(records)
+        self._newcomers.add(events)
         if self._passing is not None:
             self._passing.add(events)
         self._note_times(events["time_us"])
@@ -462,6 +468,8 @@ class Streaming:
         if not odd["is_anomaly"].any():
             return pl.DataFrame(schema=ODD_LINES)
         odd = odd.filter("is_anomaly")
+        if self._newcomers:
+            odd = odd.filter(~pl.Series(self._newcomers.excuses(odd["service"].to_numpy(), odd["template"].to_numpy())))
         self.odd_lines += len(odd)
         self._unfolding.add_lines(odd)
         self.tally.add(f"odd line beyond {MOST_TOLD:,} of one push, not told by itself", len(odd) - MOST_TOLD)
