@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hmac
 from collections import Counter as Counts
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from oddlog.errors import MissingExtraError
 from oddlog.service import decoding
 from oddlog.service.decoding import MOST_BYTES, MalformedError, TooLargeError
 from oddlog.service.intakes import Intake
+from oddlog.service.limits import Rate, TooFastError
 from oddlog.service.worker import Worker
 from oddlog.sources.spool import SpoolFullError
 
@@ -86,7 +86,7 @@ def _of(worker: Worker, what: str) -> float:
 def make_app(
     worker: Worker,
     *,
-    token: str = "",
+    rate: Rate | None = None,
     intakes: Sequence[Intake] = (),
     parts: Sequence[Callable[[FastAPI], object]] = (),
 ) -> FastAPI:
@@ -96,8 +96,8 @@ def make_app(
     ----------
     worker : Worker
         Judges what is pushed; started by whoever runs the application.
-    token : str
-        What every request must bring (``Authorization: Bearer …``, ``Splunk …``), but health; empty for none.
+    rate : Rate, optional
+        How many lines a second are taken over HTTP.
     intakes : sequence of Intake
         What else brings lines, for `/metrics` and `/readyz`; started by whoever runs the application.
     parts : sequence of callable
@@ -105,25 +105,18 @@ def make_app(
 
     """
     app = FastAPI(title="oddlog", version=__version__, docs_url=None, redoc_url=None)
-    _Endpoints(worker, token, intakes).install(app)
+    _Endpoints(worker, rate or Rate(), intakes).install(app)
     for install in parts:
         install(app)
     return app
 
 
 class _Endpoints:
-    def __init__(self, worker: Worker, token: str, intakes: Sequence[Intake]) -> None:
-        self._worker, self._token, self._metrics = worker, token, Metrics(worker, intakes)
+    def __init__(self, worker: Worker, rate: Rate, intakes: Sequence[Intake]) -> None:
+        self._worker, self._rate, self._metrics = worker, rate, Metrics(worker, intakes)
         self._intakes = intakes
 
     def install(self, app: FastAPI) -> None:
-        @app.middleware("http")
-        async def allowed(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-            open_to_all = request.url.path in ("/healthz", "/readyz", "/services/collector/health")
-            return (
-                await go_on(request) if open_to_all or self._allowed(request) else _refusal(401, "A token is needed.")
-            )
-
         for path, methods, handler in (
             ("/v1/lines", ["POST"], self.lines),
             ("/loki/api/v1/push", ["POST"], self.loki),
@@ -146,10 +139,6 @@ class _Endpoints:
         )
         for path, read in reads:
             app.add_api_route(path, read, methods=["GET"], response_model=None, tags=["read"])
-
-    def _allowed(self, request: Request) -> bool:
-        said = token_in(request.headers.get("authorization", ""))
-        return not self._token or hmac.compare_digest(said.encode(), self._token.encode())
 
     # -- push ------------------------------------------------------------------------------------------------
 
@@ -213,6 +202,8 @@ class _Endpoints:
             return self._refused(endpoint, "malformed", _refusal(400, str(error)))
         except TooLargeError as error:
             return self._refused(endpoint, "too large", _refusal(413, str(error)))
+        except TooFastError as error:
+            return self._refused(endpoint, "too fast", _refusal(429, str(error), retry_s=error.retry_after_s))
         except SpoolFullError as error:
             return self._refused(endpoint, "full", _refusal(429, str(error), retry_s=error.retry_after_s))
         except OSError as error:
@@ -222,7 +213,9 @@ class _Endpoints:
         return n
 
     def _keep(self, body: bytes, encoding: str, decode: Callable[[bytes], decoding.Entries]) -> int:
-        return self._worker.spool.append(decode(decoding.inflated(body, encoding)))
+        entries = decode(decoding.inflated(body, encoding))
+        self._rate.take(sum(len(texts) for _, texts in entries))
+        return self._worker.spool.append(entries)
 
     def _refused(self, endpoint: str, reason: str, response: Response) -> Response:
         self._metrics.refused.labels(endpoint, reason).inc()

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from oddlog.errors import SinkRefusedError, SinkUnavailableError
+from oddlog.sinks import guard
 from oddlog.sinks.told import ENDED, as_json, details, summary
 from oddlog.types import LiveIncident
 
@@ -42,19 +43,29 @@ class WebhookSink:
         Where to.
     clock : callable
         Returns the time.
+    internal : bool
+        Whether it may be at an address inside, that only this machine or network reaches; see `guard`.
 
     """
 
     kind = "webhook"
 
-    def __init__(self, url: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, url: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC), *, internal: bool = True
+    ) -> None:
         parts = urlsplit(url)
         # The path of a webhook is often its secret: it is not told, but tells two of them apart.
         host = parts.netloc.rpartition("@")[2]
         own = hashlib.blake2b(url.encode(), digest_size=4).hexdigest()
         self.name = f"{self.kind}+{parts.scheme}://{host}{f'/…{own}' if parts.path.strip('/') or parts.query else ''}"
         self._url, self._clock = url, clock
-        self._opener = urllib.request.build_opener(_NoRedirects)
+        allowed = self.guarded_by()
+        self._opener = urllib.request.build_opener(_NoRedirects) if internal else guard.opener(allowed, _NoRedirects())
+
+    @staticmethod
+    def guarded_by() -> guard.Allowed:
+        """Return what says which addresses may be connected to."""
+        return guard.is_outside
 
     @property
     def url(self) -> str:
@@ -107,6 +118,11 @@ class AlertmanagerSink(WebhookSink):
     """POSTs incidents to Prometheus' Alertmanager (API v2); one that is over is resolved."""
 
     kind = "alertmanager"
+
+    @staticmethod
+    def guarded_by() -> guard.Allowed:
+        """Return what says which addresses may be connected to: an Alertmanager is inside as a rule."""
+        return guard.is_anywhere
 
     @property
     def url(self) -> str:

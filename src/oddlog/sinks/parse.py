@@ -16,8 +16,8 @@ _BY_URL: dict[str, type[WebhookSink]] = {
 }
 
 
-def parse(text: str) -> Sink:
-    """Return the sink that a text names.
+def parse(text: str, *, internal: bool = True) -> Sink:
+    """Return the sink that a text names; webhooks at addresses inside are refused unless `internal` allows them.
 
     >>> parse("alertmanager+http://127.0.0.1:9093").name
     'alertmanager+http://127.0.0.1:9093'
@@ -37,4 +37,4 @@ def parse(text: str) -> Sink:
         )
     if kind not in _BY_URL:
         raise ConfigError(f"There is no sink called '{kind}'.", did_you_mean(kind, [*_BY_URL, "file"]))
-    return _BY_URL[kind](url)
+    return _BY_URL[kind](url, internal=internal)

@@ -11,10 +11,11 @@ from oddlog.store.incidents import Incidents
 from oddlog.store.letters import Letters, letter
 from oddlog.store.passed import Passing
 from oddlog.store.tables import checkpoint as _checkpoint
+from oddlog.store.tokens import Tokens
 from oddlog.types import LiveIncident, Passed
 
 
-class Store(Incidents, Letters, Passing):
+class Store(Incidents, Letters, Passing, Tokens):
     """Keeps incidents, letters, what went by, and checkpoints; see `engine.Database` for its parameters."""
 
     def save(
