@@ -140,10 +140,10 @@ def test_what_went_by_is_added_up(store: Store):
     assert store.first_seen(["ab", "none"]) == {"ab": now * 60.0}
     (source,) = store.sources()
     assert (source["lines"], source["event"], source["arrived"]) == (17, (now + 1) * 60.0, AT.timestamp())
-    number, frame = store.scored()
-    assert frame["key"].to_list() == ["a", "a", "a"]
-    store.forget_scored(number)
-    assert store.scored() == (0, None)
+    part = store.scored()
+    assert (part.windows["key"].to_list(), part.n) == (["a", "a", "a"], 3)
+    store.forget_scored(part.last)
+    assert store.scored() is None
 
 
 def test_what_is_old_is_forgotten_but_never_what_goes_on(store: Store, clock: Clock):

@@ -22,6 +22,7 @@ from oddlog.cli import (
     report,
     serve,
     simulate,
+    token,
     tune,
     update,
     watch,
@@ -47,6 +48,7 @@ app.add_typer(federate_machines.app, name="federate")
 app.command("report")(report.report)
 app.add_typer(mark.app, name="mark")
 app.add_typer(models.app, name="models")
+app.add_typer(token.app, name="token")
 app.add_typer(bench.app, name="bench")
 app.add_typer(datasets.app, name="datasets")
 app.command("templates")(look.templates)

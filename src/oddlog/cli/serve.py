@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,8 @@ import typer
 
 SHADOW = ", sending nothing: it is a shadow."
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_NAMES = ("127.0.0.1", "[::1]", "localhost")  # as a browser writes them
+MOST_AT_ONCE = 1_000  # requests and connections; further ones are answered 503
 
 
 def serve(
@@ -25,7 +28,9 @@ def serve(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(help="Port to listen at.", min=0, max=65_535)] = 8514,
-    token: Annotated[str, typer.Option(help="What every request must bring; needed to listen beyond loopback.")] = "",
+    token: Annotated[
+        str, typer.Option(help="One token for everything; better: oddlog token create, one for each who asks.")
+    ] = "",
     exclude: Annotated[str, typer.Option(help="SQL condition for records to leave out, besides the model's.")] = "",
     lateness: Annotated[str, typer.Option(help="How long to wait for lines that come out of order.")] = "2s",
     sink: Annotated[
@@ -57,75 +62,111 @@ def serve(
     learn_lines: Annotated[
         int, typer.Option("--learn-lines", help="With no model yet: of how many lines to learn one.", min=1)
     ] = 10_000,
-    *,
+    store: Annotated[str, typer.Option(help="postgresql://USER:PASSWORD@HOST/NAME instead of SQLite in --data.")] = "",
+    keep: Annotated[str, typer.Option(help="For how long incidents and history are kept; 0 for ever.")] = "90d",
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Take secrets out of lines before they are kept anywhere.")
+    ] = False,
+    most_rate: Annotated[
+        float, typer.Option("--most-rate", help="Lines a second taken over HTTP, of each tenant; 0 for any.", min=0)
+    ] = 0.0,
+    tenant: Annotated[
+        list[str] | None,
+        typer.Option(help="A further tenant, NAME or NAME=MODEL: its own lines, model, page; may be repeated."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", help="Certificate (PEM), to be reached by TLS.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its key (PEM).")] = None,
+    tls_clients: Annotated[
+        Path | None, typer.Option("--tls-clients", help="Authority (PEM) whose certificates clients must bring.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", help="A further name it is called by while no token is needed; may be repeated."),
+    ] = None,
+    allow_internal: Annotated[
+        bool, typer.Option("--allow-internal", help="Let webhooks be at addresses inside, such as 127.0.0.1.")
+    ] = False,
+    without_tokens: Annotated[
+        bool, typer.Option("--without-tokens", help="Listen beyond loopback with no token: whoever comes may do all.")
+    ] = False,
     shadow: Annotated[bool, typer.Option("--shadow", help="Judge and keep everything, send nothing.")] = False,
 ) -> None:
     """Take lines over HTTP (JSON, Loki, OTLP, Elasticsearch _bulk, Splunk HEC) and syslog, judge them, keep incidents.
 
-    Without a model it learns one from what is pushed first, and says how far it is.
+    What is odd is shown at the same address. Without a model it learns one from what is pushed first.
 
     [dim]Example: oddlog serve --data /var/lib/oddlog --learn 3h[/dim]
     """
-    from functools import partial
-
-    from oddlog.cli import StoppedError, beginning, prepare, show
+    from oddlog.cli import StoppedError, prepare, show
+    from oddlog.cli.beginning import Told
+    from oddlog.cli.serving import Options, Tenant, tenants_of, tls_options
     from oddlog.config import parse_duration
-    from oddlog.errors import ConfigError, MissingExtraError
+    from oddlog.errors import MissingExtraError
 
     try:
         import uvicorn
     except ImportError as error:
         raise MissingExtraError("oddlog serve", "service") from error
-    from oddlog.service import reading
-    from oddlog.service.api import make_app
-    from oddlog.service.dispatching import Dispatcher
-    from oddlog.service.intakes import Intake, open_intakes
-    from oddlog.service.models import Models
-    from oddlog.service.watching import Watching
-    from oddlog.service.worker import Worker
+    from oddlog.service.gate import Gate
+    from oddlog.service.intakes import open_intakes
     from oddlog.sinks import parse
     from oddlog.sources.links import Links
-    from oddlog.sources.spool import Spool
-    from oddlog.store import Store
-    from oddlog.types import Tally
-    from oddlog.web import pages
+    from oddlog.web.pages import sign_in
 
-    if host not in LOOPBACK and not token:
-        raise ConfigError(
-            f"Whoever reaches {host} could push lines and read incidents.", "Give --token, or listen at 127.0.0.1."
-        )
-    sinks = [] if shadow else [parse(text) for text in sink or ()]
+    tls = tls_options(tls_cert, tls_key, tls_clients)
+    sinks = [] if shadow else [parse(text, internal=allow_internal) for text in sink or ()]
+    further = tenants_of(tenant or (), data)
+    options = Options(
+        exclude, parse_duration(lateness), most_spooled << 20, parse_duration(learn), learn_lines, most_rate,
+        parse_duration(keep) if keep != "0" else 0.0, redact, store, Told(budget, rules),
+    )  # fmt: skip
     prepare()
-    tally = Tally()
-    opening = beginning.Opening(model, data, exclude, parse_duration(lateness), tally, beginning.Told(budget, rules))
-    spool, store = Spool(data / "spool", tally, most_bytes=most_spooled << 20), Store(data / "oddlog.db")
-    models = Models(opening.versions, opening.open, opening.beginning(parse_duration(learn), learn_lines))
-    stream, heed = models.open() if opening.has_model else (None, lambda: None)
-    worker = Worker(
-        *(spool, stream, store),
-        sinks=[one.name for one in sinks],
-        heed=heed,
-        models=models,
-        links=Links(source or ()),
-    )
-    watching = Watching(worker, opening.path)
-    dispatcher = Dispatcher(store, sinks)
-    intakes, listening = open_intakes(spool, syslog or (), source or (), from_start=from_start)
-    places = [f"http://{host}:{port}", *listening]
-    threads: list[Intake | Worker | Dispatcher] = [*intakes, worker, dispatcher]
-    for one in reversed(threads):
-        one.start()
-    show.tell_notes(
-        [f"Listening at {', '.join(places)}; keeping lines and incidents in {data}.{SHADOW if shadow else ''}"]
-    )
+    brought = partial(open_intakes, syslog=syslog or (), sources=source or (), from_start=from_start)
+    tenants = {"": Tenant("", model, data, options, sinks, brought, Links(source or ()))}
+    tenants |= {name: Tenant(name, own, folder, options) for name, own, folder in further}
+    main = tenants[""]
     try:
-        parts = [partial(one.install, watching=watching) for one in (reading, pages)]
-        app = make_app(worker, token=token, intakes=intakes, parts=parts)
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, ws="none")
+        is_open = _may_be_open(host, token, without_tokens=without_tokens, has_tokens=main.store.has_tokens())
+        gate = Gate(
+            {name: one.app for name, one in tenants.items()}, main.store, sign_in,
+            token=token, is_open=is_open, is_secure=bool(tls),
+            hosts=() if host not in LOOPBACK else (*_NAMES, *(allow_host or ())),
+        )  # fmt: skip
+        for one in tenants.values():
+            one.start()
+        places = [f"http{'s' if tls else ''}://{host}:{port}", *main.places]
+        show.tell_notes(
+            [f"Listening at {', '.join(places)}; keeping lines and incidents in {data}.{SHADOW if shadow else ''}"]
+        )
+        uvicorn.run(
+            gate, host=host, port=port, log_level="warning", access_log=False, ws="none",
+            limit_concurrency=MOST_AT_ONCE, timeout_keep_alive=30, server_header=False, **tls,
+        )  # fmt: skip
     except StoppedError:
         pass  # somebody wants it to end: that is how it ends
     finally:
-        for one in threads:
+        for one in tenants.values():
             one.stop()
-        store.close()
-        spool.close()
+
+
+def _may_be_open(host: str, token: str, *, without_tokens: bool, has_tokens: bool) -> bool:
+    """Return whether nobody needs a token.
+
+    Raises
+    ------
+    ConfigError
+        If others could come in, and nobody has said that they may.
+
+    """
+    from oddlog.errors import ConfigError
+
+    if host in LOOPBACK or without_tokens:
+        return True
+    if not token and not has_tokens:
+        raise ConfigError(
+            f"Whoever reaches {host} could push lines and read incidents.",
+            "Make one first: oddlog token create NAME --scope ingest. Or listen at 127.0.0.1, or say --without-tokens.",
+        )
+    return False

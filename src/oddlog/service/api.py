@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections import Counter as Counts
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -23,6 +24,7 @@ try:
     from fastapi import FastAPI, Query, Request
     from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import JSONResponse, PlainTextResponse, Response
+    from fastapi.routing import APIRoute
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 except ImportError as error:
@@ -33,7 +35,6 @@ MOST_SHOWN = 1_000
 _ELASTIC = {"X-Elastic-Product": "Elasticsearch"}  # its clients refuse to talk to anything that does not say so
 _ELASTIC_VERSION = "8.15.0"  # what its clients are told, so that they speak to it as they know
 _RETRY_S = 5
-_OPEN = ("/healthz", "/readyz", "/services/collector/health")
 
 
 class Metrics:
@@ -104,11 +105,16 @@ def make_app(
         Add what else there is to read: `reading.install`, the page.
 
     """
-    app = FastAPI(title="oddlog", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="oddlog", version=__version__, docs_url=None, redoc_url=None, generate_unique_id_function=_name)
     _Endpoints(worker, rate or Rate(), intakes).install(app)
     for install in parts:
         install(app)
     return app
+
+
+def _name(route: APIRoute) -> str:
+    """Return what OpenAPI calls an endpoint: no two are called alike."""
+    return "_".join([*sorted(route.methods), *re.findall(r"\w+", route.path_format)]).lower()
 
 
 class _Endpoints:
@@ -128,7 +134,8 @@ class _Endpoints:
             ("/services/collector/event/1.0", ["POST"], self.hec),
             ("/services/collector/raw", ["POST"], self.hec_raw),
         ):
-            app.add_api_route(path, handler, methods=methods, response_model=None, tags=["push"])
+            for method in methods:
+                app.add_api_route(path, handler, methods=[method], response_model=None, tags=["push"])
         reads: tuple[tuple[str, Callable[..., Awaitable[Response]]], ...] = (
             ("/", self.root),
             ("/services/collector/health", self.hec_health),

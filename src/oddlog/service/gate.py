@@ -2,8 +2,8 @@
 
 ::
 
-    request ──► host? ──► from another site? ──► open to all? ──► token or session ──► scope ──► the tenant's application
-                 400          403                     │                401, sign in       403
+    request ──► host? ──► from another site? ──► open to all? ──► token or session ──► scope ──► the tenant's
+                 400          403                     │               401, sign in      403      application
                                                       └──► health, static files
 
 ``ingest`` pushes, ``read`` sees, ``admin`` answers and marks. What no rule names needs ``admin``.

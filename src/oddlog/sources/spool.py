@@ -19,7 +19,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,12 +85,21 @@ class Spool:
         Takes what was torn off.
     most_bytes : int
         Beyond it `append` refuses.
+    change : callable, optional
+        Returns texts as they are to be kept: without secrets, for instance. As many as there were.
 
     """
 
     def __init__(
-        self, folder: Path, tally: Tally, *, most_bytes: int = MOST_BYTES, segment_bytes: int = SEGMENT_BYTES
+        self,
+        folder: Path,
+        tally: Tally,
+        *,
+        most_bytes: int = MOST_BYTES,
+        segment_bytes: int = SEGMENT_BYTES,
+        change: Callable[[Sequence[str]], Sequence[str]] | None = None,
     ) -> None:
+        self._change = change
         self._folder, self._tally = folder, tally
         self._most, self._segment_bytes = most_bytes, segment_bytes
         self._changed = threading.Condition()
@@ -141,6 +150,8 @@ class Spool:
         n = sum(len(texts) for _, texts in entries)
         if not n and not marks:
             return 0
+        if self._change is not None:
+            entries = [(source, self._change(texts)) for source, texts in entries]
         new = _Waiting(orjson.dumps({"entries": entries, "marks": marks} if marks else entries), n, marks or {})
         with self._changed:
             if self.n_bytes + self._waiting_bytes + len(new.content) > self._most:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,16 @@ from oddlog.types import Passed
 MINUTE_S, DAY_S = 60.0, 86_400.0
 AT_ONCE = 1_000
 MOST_NAME = 256
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Windows that were judged: the numbers of the first and the last part of them, and of how many parts."""
+
+    first: int
+    last: int
+    n: int
+    windows: pl.DataFrame
 
 
 class Passing(Database):
@@ -148,15 +159,16 @@ class Passing(Database):
 
     # -- windows, on their way to Parquet --------------------------------------------------------------------
 
-    def scored(self, most: int = AT_ONCE) -> tuple[int, pl.DataFrame | None]:
-        """Return the oldest windows that were judged and are in no file yet, and a number for `forget_scored`."""
+    def scored(self, most: int = AT_ONCE) -> Scored | None:
+        """Return the oldest windows that were judged and are in no file yet, of `most` checkpoints."""
         table = tables.scored
         asked = sa.select(table.c.number, table.c.body).order_by(table.c.number).limit(most)
         with self.reading() as connection:
             rows = list(connection.execute(asked))
         if not rows:
-            return 0, None
-        return rows[-1].number, pl.concat([pl.read_ipc(io.BytesIO(row.body)) for row in rows])
+            return None
+        windows = pl.concat([pl.read_ipc(io.BytesIO(row.body)) for row in rows])
+        return Scored(rows[0].number, rows[-1].number, len(rows), windows)
 
     def forget_scored(self, number: int) -> None:
         """Forget the windows that are in a file now."""

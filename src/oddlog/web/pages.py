@@ -132,6 +132,12 @@ def _said(request: Request, says: str, status: int) -> Response:
     return made
 
 
+def sign_in(says: str, wanted: str) -> Response:
+    """Return the page to sign in at: what went wrong, and where to go afterwards."""
+    around = {"tabs": (), "here": "/login", "who": Who(), "version": __version__, "tenant": "", "status": None}
+    return page("login.html", **around, says=says, next=wanted)
+
+
 def who(request: Request) -> Who:
     """Return who asks, as whoever let the request through has found out."""
     found: Who = request.scope.get("who") or Who()

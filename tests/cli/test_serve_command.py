@@ -1,0 +1,128 @@
+"""`oddlog serve` and `oddlog token` as a person would run them: a real server, by TLS, with tokens."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import oddlog
+from certificates import make_certificates
+
+pytest.importorskip("uvicorn")
+RUN = [sys.executable, "-c", "from oddlog.cli import main; main()"]
+PATIENCE_S = 90.0
+
+
+def oddlog_(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*RUN, *map(str, words)], capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, small_log: Path) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "quick.model"
+    oddlog.fit(small_log, detectors=["snn", "new-event"]).save(folder)
+    return folder
+
+
+@pytest.fixture
+def serve(model: Path) -> Iterator[Callable[..., int]]:
+    """Start a server; return its port."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*words: object) -> int:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        started.append(subprocess.Popen([*RUN, "serve", "-m", str(model), "--port", str(port), *map(str, words)]))
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            with socket.socket() as knock:
+                if knock.connect_ex(("127.0.0.1", port)) == 0:
+                    return port
+            time.sleep(0.1)
+        raise AssertionError("the server did not start")
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+def test_by_tls_and_with_tokens_of_two_tenants(serve: Callable[..., int], tmp_path: Path):
+    data, made_of = tmp_path / "data", make_certificates(tmp_path)
+    made = {}
+    for name, tenant in (("one", ""), ("two", "acme")):
+        done = oddlog_(
+            "token",
+            "create",
+            name,
+            "--scope",
+            "read",
+            "--scope",
+            "ingest",
+            "--tenant",
+            tenant,
+            "--data",
+            data,
+            "--json",
+        )
+        made[name] = json.loads(done.stdout)["token"]
+    port = serve("--data", data, "--tenant", "acme", "--tls-cert", made_of.server_cert, "--tls-key", made_of.server_key)
+    trusts = ssl.create_default_context(cafile=str(made_of.ca))
+
+    def ask(path: str, token: str = "", body: bytes | None = None) -> int:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        request = urllib.request.Request(f"https://localhost:{port}{path}", body, headers)
+        try:
+            with urllib.request.urlopen(request, context=trusts, timeout=20) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert (ask("/healthz"), ask("/v1/incidents")) == (200, 401)
+    assert ask("/v1/lines", made["two"], b"a line\n") == 204
+    assert ask("/v1/incidents", made["two"]) == 200
+    assert (data / "tenants" / "acme" / "oddlog.db").is_file()
+    listed = oddlog_("token", "list", "--data", data, "--json")
+    assert [json.loads(row)["state"] for row in listed.stdout.splitlines()] == ["holds", "holds"]
+    assert oddlog_("token", "revoke", "two", "--data", data).returncode == 0
+    until = time.monotonic() + PATIENCE_S
+    while ask("/v1/incidents", made["two"]) != 401:
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    with pytest.raises(OSError, match=r"(?i)reset|closed|EOF|remote|400|invalid|illegal"):
+        urllib.request.urlopen(f"http://localhost:{port}/healthz", timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--host", "0.0.0.0"), "Whoever reaches 0.0.0.0"),
+        (("--tls-cert", "nowhere.pem"), "TLS needs a certificate and its key"),
+        (("--tls-cert", "nowhere.pem", "--tls-key", "nowhere.pem"), "TLS cannot be used"),
+        (("--tenant", "../x"), "is no name of a tenant"),
+        (("--store", "mysql://h/n"), "is no store"),
+    ],
+)
+def test_what_would_be_unsafe_or_senseless_is_refused_at_the_start(
+    model: Path, tmp_path: Path, words: tuple[str, ...], says: str
+):
+    done = oddlog_("serve", "-m", model, "--data", tmp_path / "data", "--port", "0", *words)
+    assert (done.returncode, says in done.stderr) == (2, True), done.stderr
+
+
+def test_a_token_that_makes_no_sense_is_refused(tmp_path: Path):
+    done = oddlog_("token", "create", "anna", "--scope", "reed", "--data", tmp_path)
+    assert (done.returncode, "Did you mean 'read'?" in done.stderr) == (2, True)
+    done = oddlog_("token", "revoke", "nobody", "--data", tmp_path)
+    assert (done.returncode, "oddlog token list" in done.stderr) == (2, True)

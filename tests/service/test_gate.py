@@ -1,0 +1,321 @@
+"""Who may do what: each rule with somebody who tries to break it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import oddlog
+from oddlog.errors import ConfigError
+from oddlog.pipeline.live.streaming import Streaming
+from oddlog.sources.spool import Spool
+from oddlog.types import Tally
+from stored_incidents import live
+
+pytest.importorskip("fastapi")
+pytest.importorskip("jinja2")
+from functools import partial
+
+from fastapi.testclient import TestClient
+
+from oddlog.service import reading
+from oddlog.service.api import make_app
+from oddlog.service.gate import Gate, scopes_for
+from oddlog.service.limits import Rate
+from oddlog.service.watching import Watching
+from oddlog.service.worker import Worker
+from oddlog.store import Store
+from oddlog.web import pages
+
+ORIGIN = "http://testserver"
+
+
+class Served:
+    """Tenants behind a gate."""
+
+    def __init__(self, model: Path, data: Path, *tenants: str, rate: Rate | None = None, **options: object) -> None:
+        self.now = datetime.now(UTC).timestamp()
+        self.stores: dict[str, Store] = {}
+        self.spools: dict[str, Spool] = {}
+        apps = {}
+        for name in ("", *tenants):
+            folder = data / (name or "default")
+            self.spools[name] = Spool(folder / "spool", Tally())
+            self.stores[name] = Store(folder / "oddlog.db")
+            own = folder / "shop.model"
+            own.symlink_to(model)
+            worker = Worker(self.spools[name], Streaming(oddlog.load(model)), self.stores[name])
+            watching = Watching(worker, own, name=name)
+            apps[name] = make_app(
+                worker, rate=rate, parts=[partial(one.install, watching=watching) for one in (reading, pages)]
+            )
+        self.store = self.stores[""]
+        self.gate = Gate(apps, self.store, pages.sign_in, clock=lambda: self.now, **options)
+        self.client = TestClient(self.gate, follow_redirects=False)
+
+    def token(self, *scopes: str, tenant: str = "", name: str = "anna", **more: object) -> dict[str, str]:
+        """Make a token; return the header that brings it."""
+        _, text = self.store.make_token(name, list(scopes), tenant, **more)
+        self.now += 10  # what was known of tokens is looked up anew
+        return {"Authorization": f"Bearer {text}"}
+
+    def session(self, header: dict[str, str]) -> tuple[TestClient, str]:
+        """Sign in; return a browser with its cookie, and what its forms bring."""
+        browser = TestClient(self.gate, follow_redirects=False, headers={"Accept": "text/html"})
+        text = header["Authorization"].removeprefix("Bearer ")
+        assert browser.post("/login", data={"token": text, "next": "/"}).status_code == 303
+        page = browser.get("/").text
+        return browser, page.split('name="csrf" content="')[1].split('"')[0]
+
+    def close(self) -> None:
+        for one in (*self.stores.values(), *self.spools.values()):
+            one.close()
+
+
+@pytest.fixture
+def served(quick_model: Path, tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    made: list[Served] = []
+
+    def make(*tenants: str, **options: object) -> Served:
+        made.append(Served(quick_model, tmp_path, *tenants, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_without_tokens_loopback_is_open_and_the_first_token_closes_it(served: Callable[..., Served]):
+    one = served()
+    assert one.client.get("/v1/incidents").status_code == 200
+    assert one.client.post("/v1/lines", content=b"x").status_code == 204
+    read = one.token("read")
+    assert one.client.get("/v1/incidents").status_code == 401
+    assert one.client.get("/v1/incidents", headers=read).status_code == 200
+
+
+PATHS = ("/v1/incidents", "/v1/incidents/x", "/metrics", "/openapi.json", "/v1/letters", "/v1/answers", "/incidents", "/",
+         "/timeline", "/v1/model", "/v1/status", "/_bulk", "/anything")  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_without_a_token_nothing_is_told_but_health(served: Callable[..., Served], path: str):
+    one = served(token="s3cret")
+    for said in (
+        "",
+        "Bearer",
+        "Bearer nope",
+        "Bearer s3cre",
+        "Basic !!!",
+        f"Bearer oddlog_{'0' * 12}_{'a' * 43}",
+        "Bearer é",
+    ):
+        headers = {"Authorization": said.encode()} if said else {}
+        assert one.client.get(path, headers=headers).status_code == 401
+    assert one.client.get("/healthz").text == "ok"
+    basic = base64.b64encode(b"oddlog:s3cret").decode()
+    for said in ("Bearer s3cret", "Splunk s3cret", f"Basic {basic}"):
+        assert one.client.get(path, headers={"Authorization": said}).status_code in (200, 404, 405)
+
+
+def test_a_token_does_what_its_scope_says_and_no_more(served: Callable[..., Served]):
+    one = served()
+    one.store.save("m", [live(1)])
+    ingest, read, admin = (one.token(scope, name=scope) for scope in ("ingest", "read", "admin"))
+    answer = {"incident": f"{1:016x}", "answer": "usual"}
+    for header, pushes, reads, answers in ((ingest, 204, 403, 403), (read, 403, 200, 403), (admin, 403, 200, 201)):
+        assert one.client.post("/v1/lines", content=b"x", headers=header).status_code == pushes
+        assert one.client.get("/v1/incidents", headers=header).status_code == reads
+        assert one.client.post("/v1/answers", json=answer, headers=header).status_code == answers
+    (told,) = one.client.get("/v1/answers", headers=read).json()["answers"]
+    assert told["who"] == "admin"  # the token's name, whatever a request says
+
+
+def test_what_no_rule_names_needs_the_scope_admin():
+    assert scopes_for("/v1/anything-new", "POST") == {"admin"}
+    assert scopes_for("/v1/lines/../answers", "POST") == {"admin"}
+    assert scopes_for("/v1/answers/1", "DELETE") == {"admin"}
+    assert scopes_for("/web/_bulk", "PUT") == {"ingest"}
+
+
+def test_a_token_ends_and_is_revoked(served: Callable[..., Served]):
+    one = served()
+    short = one.token("read", ends=datetime.now(UTC) - timedelta(seconds=1), name="short")
+    long = one.token("read", name="long")
+    assert one.client.get("/v1/incidents", headers=short).status_code == 401
+    assert one.client.get("/v1/incidents", headers=long).status_code == 200
+    one.store.revoke("long")
+    one.now += 10
+    one.token("read", name="other")  # so that tokens are needed still
+    assert one.client.get("/v1/incidents", headers=long).status_code == 401
+
+
+def test_of_tokens_only_a_hash_is_kept(served: Callable[..., Served], tmp_path: Path):
+    one = served()
+    secret = one.token("read")["Authorization"].rpartition("_")[2]
+    one.close()
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("oddlog.db*"))
+    assert secret.encode() not in kept
+    assert secret[:20].encode() not in kept
+
+
+def test_a_tenant_sees_and_changes_nothing_of_another(served: Callable[..., Served], tmp_path: Path):
+    one = served("acme", "umbrella")
+    for name in ("", "acme", "umbrella"):
+        one.stores[name].save("m", [live(1, severity=float(len(name)))])
+    acme = one.token("ingest", "read", "admin", tenant="acme")
+    (seen,) = one.client.get("/v1/incidents", headers=acme).json()["incidents"]
+    assert seen["severity"] == 4.0
+    assert one.client.post("/v1/lines?source=x", content=b"a\nb\n", headers=acme).status_code == 204
+    assert {name: spool.appended for name, spool in one.spools.items()} == {"": 0, "acme": 2, "umbrella": 0}
+    assert (
+        one.client.post("/v1/answers", json={"incident": f"{1:016x}", "answer": "usual"}, headers=acme).status_code
+        == 201
+    )
+    assert sorted(path.parent.name for path in tmp_path.rglob("*.answers.jsonl")) == ["acme"]
+    gone = one.token("read", tenant="gone")
+    assert one.client.get("/v1/incidents", headers=gone).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["../other", "a/b", "A", "", "a" * 33, "-x", "a\0", 'a";drop schema x;--'])
+def test_no_tenant_has_a_name_that_leads_out_of_its_folder(tmp_path: Path, name: str):
+    from oddlog.cli.serving import tenants_of  # noqa: PLC0415
+
+    with pytest.raises(ConfigError):
+        tenants_of([f"{name}="], tmp_path)
+
+
+def test_another_sites_page_can_send_nothing(served: Callable[..., Served]):
+    one = served()
+    one.store.save("m", [live(1)])
+    form = {"id": f"{1:016x}", "answer": "usual"}
+    for headers in (
+        {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://testserver.evil.example"}, {"Origin": "http://testserver:1"},
+    ):  # fmt: skip
+        assert one.client.post("/answers", data=form, headers=headers).status_code == 403
+        assert (
+            one.client.post("/v1/lines", content=b"x", headers=headers | {"Content-Type": "text/plain"}).status_code
+            == 403
+        )
+    assert one.client.get("/v1/answers").json()["answers"] == []
+    own = one.client.post("/answers", data=form, headers={"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"})
+    assert own.status_code == 303
+
+
+def test_a_name_that_was_made_to_point_here_is_not_answered_while_no_token_is_needed(served: Callable[..., Served]):
+    one = served(hosts=("localhost", "127.0.0.1", "[::1]"))
+    for name, status in (
+        ("localhost:8514", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8514", 200),
+        ("evil.example", 400),
+        ("", 400),
+    ):
+        assert one.client.get("/v1/incidents", headers={"Host": name}).status_code == status
+    read = one.token("read")  # whoever brings one is no stranger's page
+    assert one.client.get("/v1/incidents", headers={"Host": "logs.example"} | read).status_code == 200
+
+
+def test_a_session_is_needed_to_answer_on_the_page_and_its_forms_prove_it(served: Callable[..., Served]):
+    one = served()
+    one.store.save("m", [live(1)])
+    browser, csrf = one.session(one.token("read", "admin"))
+    form = {"id": f"{1:016x}", "answer": "usual"}
+    assert browser.post("/answers", data=form).status_code == 403
+    assert browser.post("/answers", data=form | {"csrf": "wrong"}).status_code == 403
+    assert browser.post("/answers", data=form, headers={"X-CSRF": ""}).status_code == 403
+    assert browser.post("/v1/answers", json={"incident": form["id"], "answer": "usual"}).status_code == 403
+    other, theirs = one.session(one.token("read", "admin", name="ben"))
+    assert browser.post("/answers", data=form | {"csrf": theirs}).status_code == 403
+    assert browser.post("/answers", data=form | {"csrf": csrf}).status_code == 303
+    assert "anna" in browser.get("/answers").text
+    assert browser.post("/logout", data={"csrf": csrf}).status_code == 303
+    assert browser.get("/").headers["location"] == "/login?next=%2F"
+    assert other.get("/").status_code == 200
+
+
+def test_a_session_cannot_be_forged_nor_outlive_its_time_or_its_token(served: Callable[..., Served]):
+    one = served()
+    header = one.token("read")
+    one.token("read", name="other")
+    browser, _ = one.session(header)
+    cookie = browser.cookies["oddlog"]
+    id_, until, nonce, signed = cookie.split(".")
+    for forged in (
+        f"{id_}.{int(until) + 9_999_999}.{nonce}.{signed}",
+        f"{'0' * 12}.{until}.{nonce}.{signed}",
+        "a.b.c.d",
+        "",
+        ".",
+    ):
+        thief = TestClient(one.gate, follow_redirects=False, cookies={"oddlog": forged})
+        assert thief.get("/v1/incidents").status_code == 401
+    one.store.revoke("anna")
+    assert browser.get("/v1/incidents", headers={"Accept": "application/json"}).status_code == 401
+    later, _ = one.session(one.token("read", name="carl"))
+    one.now += 13 * 3_600
+    assert later.get("/v1/incidents", headers={"Accept": "application/json"}).status_code == 401
+
+
+def test_cookies_are_for_this_page_only(served: Callable[..., Served]):
+    one = served(is_secure=True)
+    text = one.token("read")["Authorization"].removeprefix("Bearer ")
+    set_ = one.client.post("/login", data={"token": text}).headers["set-cookie"]
+    assert set_.startswith("__Host-oddlog=")
+    for word in ("HttpOnly", "SameSite=strict", "Secure", "Path=/"):
+        assert word in set_
+    assert text not in set_
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nSet-Cookie: x=1"],
+)
+def test_signing_in_leads_nowhere_else(served: Callable[..., Served], wanted: str):
+    one = served()
+    text = one.token("read")["Authorization"].removeprefix("Bearer ")
+    answer = one.client.post("/login", data={"token": text, "next": wanted})
+    assert answer.headers["location"] == "/"
+    assert "evil" not in one.client.get("/login", params={"next": wanted}).text
+
+
+def test_a_token_that_may_only_push_opens_no_page(served: Callable[..., Served]):
+    one = served()
+    text = one.token("ingest")["Authorization"].removeprefix("Bearer ")
+    answer = one.client.post("/login", data={"token": text})
+    assert (answer.status_code, "set-cookie" in answer.headers) == (401, False)
+    assert one.client.post("/login", data={"token": "<script>"}).status_code == 401
+
+
+def test_lines_beyond_the_rate_are_refused_until_there_is_room(served: Callable[..., Served]):
+    now = [0.0]
+    one = served(rate=Rate(100.0, clock=lambda: now[0]))
+    hundred = b"x\n" * 100
+    assert (
+        one.client.post("/v1/lines", content=hundred * 3).status_code == 204
+    )  # a push is never too large to begin with
+    refused = one.client.post("/v1/lines", content=b"x")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+    now[0] += 2.0
+    assert one.client.post("/v1/lines", content=hundred).status_code == 204
+    assert 'reason="too fast"' in one.client.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/static/../pages.py", "/static/..%2f..%2fstore%2ftokens.py", "/static/%2e%2e/base.html", "/static//etc/passwd"],
+)
+def test_no_file_but_our_own_is_handed_out(served: Callable[..., Served], path: str):
+    answer = served().client.get(path)
+    assert answer.status_code == 404
+    assert "import" not in answer.text
+
+
+def test_a_service_is_ready_when_all_its_tenants_are(served: Callable[..., Served]):
+    one = served("acme")
+    assert one.client.get("/readyz").status_code == 503
