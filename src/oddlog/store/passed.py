@@ -178,29 +178,30 @@ class Passing(Database):
     # -- retention -------------------------------------------------------------------------------------------
 
     def forget(self, before: datetime) -> int:
-        """Forget what happened before a time; return how many incidents that were over."""
+        """Forget what happened before a time; return how many incidents that were over.
+
+        What went by is as old as the lines are among each other: logs of last year that are replayed today are not
+        forgotten while they are judged.
+        """
         at = before.timestamp()
-        old = sa.select(tables.incidents.c.id).where(
-            tables.incidents.c.updated < before.isoformat(), tables.incidents.c.change.in_(("over", "withdrawn"))
-        )
+        last = self.last_minute()
+        passed = at if last is None else min(at, last * MINUTE_S - (self._clock().timestamp() - at))
+        incidents = tables.incidents
+        gone = (incidents.c.updated < before.isoformat()) & incidents.c.change.in_(("over", "withdrawn"))
+        old = sa.select(incidents.c.id).where(gone)
         with self.writing() as connection:
             for table in (tables.places, tables.closeups):
                 connection.execute(sa.delete(table).where(table.c.incident.in_(old)))
-            gone = connection.execute(
-                sa.delete(tables.incidents).where(
-                    tables.incidents.c.updated < before.isoformat(),
-                    tables.incidents.c.change.in_(("over", "withdrawn")),
-                )
-            )
+            n = connection.execute(sa.delete(incidents).where(gone)).rowcount
             for table in (tables.minutes, tables.scores):
-                connection.execute(sa.delete(table).where(table.c.minute < at // MINUTE_S))
-            connection.execute(sa.delete(tables.types).where(tables.types.c.day < at // DAY_S))
+                connection.execute(sa.delete(table).where(table.c.minute < passed // MINUTE_S))
+            connection.execute(sa.delete(tables.types).where(tables.types.c.day < passed // DAY_S))
             kept = sa.select(tables.types.c.key)
             connection.execute(sa.delete(tables.texts).where(tables.texts.c.key.not_in(kept)))
             connection.execute(sa.delete(tables.sources).where(tables.sources.c.arrived < at))
             sent = tables.letters.c.state != "waiting"
             connection.execute(sa.delete(tables.letters).where(sent, tables.letters.c.written < at))
-        return int(gone.rowcount)
+        return int(n)
 
 
 def _numbers(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ except ImportError as error:
 
 MOST_GOING = 100  # incidents that go on, on the first page; the others are behind a link
 MOST_BODY = 16_384  # bytes of a form
-LATEST = 10
+LATEST = 5  # incidents that are over, and dead letters, at a glance
 ALIKE = 10
 MOST_ANSWERS = 500
 DAYS = 30  # of message types
