@@ -114,7 +114,7 @@ def make_app(
 
 def _name(route: APIRoute) -> str:
     """Return what OpenAPI calls an endpoint: no two are called alike."""
-    return "_".join([*sorted(route.methods), *re.findall(r"\w+", route.path_format)]).lower()
+    return "_".join([*sorted(route.methods or ()), *re.findall(r"\w+", route.path_format)]).lower()
 
 
 class _Endpoints:
