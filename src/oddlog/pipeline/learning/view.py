@@ -264,7 +264,7 @@ def whole_usual(gathered: Gathered, cut: Cut, context: Context) -> Windows:
         usual = _Usual.of(gathered, keep, len(context.templates)).whole
     if len(usual) < FEWEST_FOR_CANDIDATES:
         raise TooLittleDataError(
-            f"{len(usual):,} usual {cut.noun} are too few to search with (at least {FEWEST_FOR_CANDIDATES}).",
+            f"{len(usual):,} usual {cut.noun} are too few to learn from here (at least {FEWEST_FOR_CANDIDATES}).",
             "Give more logs, or cut smaller windows: --session none --window 20.",
         )
     return usual
