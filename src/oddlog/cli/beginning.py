@@ -98,7 +98,7 @@ class Opening:
             rules=self._told.rules,
             gate=self._told.gate(),
         )
-        return stream, overlay.Heeding(path, answers, stream.heed)
+        return stream, overlay.Heeding(path, answers, stream)
 
     def beginning(self, learn_s: float, lines: int) -> Beginning | None:
         """Return what learns the first model; None where one was named."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from oddlog.feedback import Answers, Marks
     from oddlog.model import Model
     from oddlog.pipeline import Detection
+    from oddlog.pipeline.live.streaming import Streaming
     from oddlog.types import Incident
 
 
@@ -85,7 +86,7 @@ def keep(model: Path, incidents: Sequence[Incident]) -> None:
 
 
 class Heeding:
-    """Takes in what others answer while a command runs.
+    """Takes in what others answer, and which deployments they mark, while a command runs.
 
     Parameters
     ----------
@@ -93,31 +94,36 @@ class Heeding:
         Whose answers.
     answers : Answers
         As they were read at the beginning.
-    heed : callable
-        Told of the answers when there are new ones.
+    stream : Streaming
+        Told of them when there are new ones.
 
     """
 
-    def __init__(self, model: Path, answers: Answers, heed: Callable[[Answers], object]) -> None:
+    def __init__(self, model: Path, answers: Answers, stream: Streaming) -> None:
         from oddlog.feedback import beside
 
-        self._path, self._answers, self._heed = beside(model, "answers"), answers, heed
-        self._seen = self._written()
+        self._paths = (beside(model, "answers"), beside(model, "marks"))
+        self._answers, self._marks, self._stream = answers, marks(model), stream
+        self._seen = tuple(map(_written, self._paths))
+        stream.mark(self._marks.standing())
 
     def __call__(self) -> None:
         """Look whether there are new ones."""
-        now = self._written()
-        if now != self._seen:
-            self._seen = now
+        before, self._seen = self._seen, tuple(map(_written, self._paths))
+        if self._seen[0] != before[0]:
             self._answers.read()
-            self._heed(self._answers)
+            self._stream.heed(self._answers)
+        if self._seen[1] != before[1]:
+            self._marks.read()
+            self._stream.mark(self._marks.standing())
 
-    def _written(self) -> tuple[int, int]:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return 0, 0
-        return status.st_mtime_ns, status.st_size
+
+def _written(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
 
 
 def _tell_broken(path: Path, broken: int) -> None:

@@ -136,7 +136,7 @@ class Newcomers:
     def state(self) -> dict[str, Any]:
         """Return what `restore` needs."""
         return {
-            "seen": [[code, vars(one)] for code, one in self._seen.items()],
+            "seen": [[code, dict(vars(one))] for code, one in self._seen.items()],
             "pairs": self._pairs.tolist(),
             "known": self._is_one_known,
         }

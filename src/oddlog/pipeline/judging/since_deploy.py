@@ -17,13 +17,14 @@ import numpy as np
 import polars as pl
 
 from oddlog.explain import percent, shorten
+from oddlog.feedback import Mark
 from oddlog.incidents import pattern_of
 from oddlog.model import Model
 from oddlog.pipeline.events import Codes
 from oddlog.pipeline.judging.deployments import ERROR, Deployed, Rate
 from oddlog.pipeline.reading import Reading
 from oddlog.templates import Matcher
-from oddlog.types import F64, LEVELS, Bool, Incident, LineRef, Reason, Windows, to_datetime
+from oddlog.types import F64, LEVELS, Bool, Incident, LineRef, LiveIncident, Reason, Windows, to_datetime
 
 MOST_TYPES_TOLD = 10
 MOST_LINES = 20
@@ -52,13 +53,22 @@ class SinceDeploy:
 
     def noted(self, incident: Incident) -> Incident:
         """Return an incident with how long after deployments of its services it began."""
-        start = incident.start
-        notes = [
-            f"{_minutes(start - one.mark.time):,.0f} min after {one.mark.says}"
-            for one in self.found
-            if start is not None and one.mark.service in incident.services and one.mark.time <= start < one.mark.end
-        ]
-        return replace(incident, notes=(*incident.notes, *notes)) if notes else incident
+        return _noted(incident, [one.mark for one in self.found])
+
+
+def after_deploy(live: LiveIncident, marks: Sequence[Mark]) -> LiveIncident:
+    """Return an incident that goes on with how long after deployments of its services it began."""
+    return replace(live, incident=_noted(live.incident, marks)) if marks else live
+
+
+def _noted(incident: Incident, marks: Sequence[Mark]) -> Incident:
+    start = incident.start
+    notes = [
+        f"{_minutes(start - mark.time):,.0f} min after {mark.says}"
+        for mark in marks
+        if start is not None and mark.service in incident.services and mark.time <= start < mark.end
+    ]
+    return replace(incident, notes=(*incident.notes, *notes)) if notes else incident
 
 
 @dataclass(frozen=True)

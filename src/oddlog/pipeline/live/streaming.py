@@ -14,7 +14,7 @@ fast as the clock that is passed in, from the last line on. So a replay of old l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +24,7 @@ import polars as pl
 
 from oddlog.cleaning.traces import concat
 from oddlog.errors import ModelError
-from oddlog.feedback import Answers, Standing
+from oddlog.feedback import Answers, Mark, Standing
 from oddlog.incidents import alarming
 from oddlog.model import Model
 from oddlog.pipeline.cutting import settled
@@ -34,12 +34,14 @@ from oddlog.pipeline.judging.closeups import Closeup
 from oddlog.pipeline.judging.detecting import reading_of
 from oddlog.pipeline.judging.detection import lines_alone
 from oddlog.pipeline.judging.newcomers import Newcomers
+from oddlog.pipeline.judging.since_deploy import after_deploy
 from oddlog.pipeline.judging.verdicts import line_verdicts
 from oddlog.pipeline.judging.views import PARTIAL, View
 from oddlog.pipeline.learning.checkpointing import under, windows_arrays, windows_of, within
 from oddlog.pipeline.live.arriving import Arriving, Place
 from oddlog.pipeline.live.gate import Gate
 from oddlog.pipeline.live.passing import Passing
+from oddlog.pipeline.live.quiet import Quiet
 from oddlog.pipeline.live.rating import Rating
 from oddlog.pipeline.live.recent import MOST_BYTES, Recent
 from oddlog.pipeline.live.rules import RuleBook, Rules
@@ -147,6 +149,9 @@ class Streaming:
         self._passing = passing
         self._rules = Rules(rules or RuleBook())
         self._gate = gate or Gate()
+        self._quiet = Quiet(model.id)
+        self._marks: tuple[Mark, ...] = ()
+        self._clock_s = 0.0
         self._now_us = NO_TIME  # event time that has been reached
         self.tally = tally or Tally()
         self._numbers = NumberColumns(model.context.numbers)
@@ -208,14 +213,20 @@ class Streaming:
         self._overlay = Overlay(_standing(answers), self._matcher, newcomers=self._newcomers)
         self._unfolding.stir()
 
+    def mark(self, marks: Sequence[Mark]) -> None:
+        """Note from now on how long after these deployments incidents of their services began."""
+        self._marks = tuple(marks)
+
     def push(self, lines: pl.DataFrame, now_s: float, *, windows: bool = True) -> Pushed:
         """Take LINES in order of arrival, at `now_s` of any clock that never goes back.
 
         Without `windows`, windows that are over are judged by the next `tick`, all of them at once: that takes as long
         as to judge one. Single lines are judged in any case.
         """
+        self._clock_s = now_s
         if len(lines):
             self._arrived_s = now_s
+            self._quiet.arrived(lines["source"].unique().to_list(), now_s)
         done = self._judge(self._arriving.push(lines, now_s), windows=windows)
         self._now_us = max(self._now_us, self.end_us)
         return _joined([done, *self._rated(self.end_us - self._lateness_us, now_s, more=True)])
@@ -226,6 +237,7 @@ class Streaming:
 
     def tick(self, now_s: float) -> Pushed:
         """Let time pass: what nothing more is awaited for is judged, windows at rest provisionally."""
+        self._clock_s = now_s
         passed_us = round(max(now_s - self._arrived_s, 0.0) * 1e6)
         done = self._judge(self._arriving.tick(now_s), passed_us - self._lateness_us)
         if self.end_us != NO_TIME:
@@ -248,10 +260,11 @@ class Streaming:
         Those that have changed a little are only returned if `every` change is asked for.
         """
         changed = self._unfolding.changed(self._overlay, self._words, self._recent, self.end_us)
-        ruled = [*self._rules.changed(self._now_us, self.model.id), *self._newcomers.changed()]
-        changed += [one for one in ruled if one.change == "over" or self._overlay.incidents([one.incident], ())[0]]
         now = to_datetime(self._now_us) or datetime.now(UTC)
-        changed = [self._gate.through(one, now) for one in changed]
+        ruled = [*self._rules.changed(self._now_us, self.model.id), *self._newcomers.changed()]
+        ruled += self._quiet.changed(self._clock_s, now)
+        changed += [one for one in ruled if one.change == "over" or self._overlay.incidents([one.incident], ())[0]]
+        changed = [self._gate.through(after_deploy(one, self._marks), now) for one in changed]
         self.told += sum(one.change == "new" for one in changed)
         return [one for one in changed if every or one.notable]
 
@@ -293,6 +306,7 @@ class Streaming:
             "rules": self._rules.state().meta,
             "gate": self._gate.state(),
             "newcomers": self._newcomers.state(),
+            "quiet": self._quiet.state(),
             "unseen": self._matcher.state().meta,
             "services": self._services.names,
             "sources": self._sources.names,
@@ -331,10 +345,14 @@ class Streaming:
         self._arriving.resume(meta["places"])
         self.odd_lines, self.windows, self.odd_windows, self.told = meta["counts"]
         self._know_words()
-        if meta.get("newcomers"):
-            self._newcomers.restore(meta["newcomers"])
-        if meta.get("gate"):
-            self._gate.restore(meta["gate"])
+        parts: dict[str, Quiet | Newcomers | Gate] = {
+            "quiet": self._quiet,
+            "newcomers": self._newcomers,
+            "gate": self._gate,
+        }
+        for name, part in parts.items():
+            if meta.get(name):
+                part.restore(meta[name])
         if meta.get("rules"):
             self._rules.restore(State(meta=meta["rules"]))
         looked = None if self._rating is None else self._rating.again()
@@ -385,6 +403,7 @@ class Streaming:
         if self._passing is not None:
             self._passing.add(events)
         self._note_times(events["time_us"])
+        self._quiet.add(records, self.end_us)
         self._know_words()
         return events
 
