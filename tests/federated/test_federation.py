@@ -46,6 +46,29 @@ def test_a_round_knows_bytes_loss_and_quality_of_each_site_where_the_server_sees
     assert (secure.loss, secure.quality, list(secure.utility)) == ({}, {}, ["all"])
 
 
+def test_a_target_ends_a_federation_before_its_last_round_and_a_higher_one_goes_on_from_there(sites, tmp_path):
+    made = federation(sites, tmp_path, rounds=6, target=0.6)
+    history = made.run()
+    learned = [one.number for one in history if one.number and not one.kept]
+    assert learned[-1] < 6
+    assert history[learned[-1]].mean_utility >= 0.6
+    assert all(one.mean_utility < 0.6 for one in history[1 : learned[-1]])
+    assert "has reached the target .600" in made.ended
+    longer, whole = federation(Sites(), tmp_path, rounds=6), federation(Sites(), rounds=6)
+    longer.run()
+    whole.run()
+    np.testing.assert_array_equal(longer.weights, whole.weights)
+
+
+def test_patience_ends_a_federation_that_rises_no_more_also_where_only_sums_are_seen(sites):
+    made = federation(sites, mode="secagg", rounds=30, steps=1, patience=2)
+    history = made.run()
+    found = [one.mean_utility for one in history[1:-1]]
+    assert len(found) < 30
+    assert max(found[-2:]) <= max(found[:-2])
+    assert "in 2 rounds" in made.ended
+
+
 def test_the_same_seed_gives_the_same_weights(sites):
     one, other = federation(sites), federation(Sites())
     one.run()
