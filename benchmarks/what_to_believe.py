@@ -2,7 +2,7 @@
 
     python benchmarks/what_to_believe.py ../shared/data [--parts split,open,duplicates,padding,labels,threshold]
 
-split        random sessions against sessions that begin later, as many to learn from
+split        random sessions against sessions that begin later, as many finished ones to learn from
 open         sessions that the end of the log (or of what is learned from) cuts off: judged like others, or not at all
 duplicates   each content once; what stands word for word in training; identical neighbouring lines dropped
 padding      a model of transitions over ten events: shorter sessions not judged, padded with a key of their own, or
@@ -77,10 +77,8 @@ def of_split(data: Path) -> None:
     def rows() -> Iterator[list[str]]:
         for detector in (*CHEAP, FOUR):
             late = outcome("hdfs", "time-usual:share=0.2", detector, data)
-            listed = the_set("hdfs", data)[1]
-            met = np.unique(listed.case[late.split.train])
-            usual = int((listed.case_label == 0).sum())
-            share = int((listed.case_label[met[met >= 0]] == 0).sum()) / usual
+            finished = late.model.training["views"]["sessions"]["windows"]
+            share = finished / int((the_set("hdfs", data)[1].case_label == 0).sum())
             early = outcome("hdfs", f"random:share={share:.6f}", detector, data)
             found = [told(cases("hdfs", one, data)) for one in (early, late)]
             yield [f"`{detector}`", *found]

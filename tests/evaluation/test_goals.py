@@ -100,6 +100,9 @@ def test_what_was_planned_and_not_run_is_listed_with_its_reason():
         ("jobs", "time", "seeds of snn (1 of 2)", "no time"),
         ("bgl", "", "all", "not here"),
     )
+    short = [result("snn:steps=300", seed, f1=1.0) for seed in (0, 1)]  # the same detector with an option
+    table = left_out_table(plan[:1], [*short, result("dae", f1=1.0), result("dae", 1, f1=1.0)])
+    assert table is None
     assert left_out_table(plan[:1], [result(name, seed, f1=1.0) for name in ("snn", "dae") for seed in (0, 1)]) is None
 
 

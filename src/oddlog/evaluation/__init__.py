@@ -15,7 +15,7 @@ And the bench, which asks how well a detector does on a labelled set. One file a
     bench         all cells, each in a process of its own (`worker`)
     results       what is left on disk
     wording       misses and false alarms in words
-    report        tables (`tables`, `showing`), figures (`plots`), one page (`page`)
+    report        tables (`tables`, `showing`, `versus`), figures (`plots`), one page (`page`)
     goals         what was promised and planned, and what came of it
     frozen        the default that `fit` ships, written down beforehand
 """

@@ -211,7 +211,7 @@ def left_out_table(planned: Sequence[Planned], results: Sequence[Result]) -> Tab
     rows = []
     for plan in planned:
         for protocol in plan.protocols or ("",):
-            n = {name: len(done.get((plan.set, protocol, name), ())) for name in plan.detectors}
+            n = {name: len(_seeds(done, plan.set, protocol, name)) for name in plan.detectors}
             missing = [name for name in plan.detectors if not n[name]]
             fewer = [f"{name} ({n[name]} of {plan.seeds})" for name in plan.detectors if 0 < n[name] < plan.seeds]
             if missing or not plan.detectors:
@@ -221,6 +221,15 @@ def left_out_table(planned: Sequence[Planned], results: Sequence[Result]) -> Tab
     if not rows:
         return None
     return Table("Left out", "Planned, and not run.", ("set", "protocol", "what", "why"), tuple(rows))
+
+
+def _seeds(done: Mapping[tuple[str, str, str], set[int]], of: str, protocol: str, detector: str) -> set[int]:
+    """Return the seeds that a detector was run with, whatever its options."""
+    found: set[int] = set()
+    for (each, split, name), seeds in done.items():
+        if (each, split) == (of, protocol) and (name == detector or name.startswith(f"{detector}:")):
+            found |= seeds
+    return found
 
 
 def _float(value: Any) -> float:

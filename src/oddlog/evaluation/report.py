@@ -28,6 +28,7 @@ from oddlog.evaluation.tables import (
     main_table,
     prequential_table,
 )
+from oddlog.evaluation.versus import versus_table
 
 THRESHOLDS = """\
 Thresholds come from what was learned alone; *oracle* is the best one in hindsight, and no result. Intervals (95 %)
@@ -129,6 +130,8 @@ def _sections(results: Sequence[Result]) -> list[Section]:
     for table, shares, by_name in learning_curves(finished):
         drawn = (Picture(plots.learning(shares, by_name), table.title),) if plots.can_draw() else ()
         sections.append(Section(table, drawn))
+    beside = versus_table(finished, _cases)
+    sections += [Section(beside)] if beside is not None else []
     failed = failures(results)
     return [*sections, *([Section(failed)] if failed else [])]
 
