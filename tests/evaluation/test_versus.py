@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from oddlog.evaluation.scoring import Cases
-from oddlog.evaluation.versus import is_deep, versus_table
+from oddlog.evaluation.versus import is_cheap, is_deep, versus_table
 
 
 def result(detector: str, f1: float, auc: float = 0.5, *, labels: bool = False) -> dict[str, Any]:
@@ -50,7 +50,9 @@ def test_the_best_that_saw_no_more_labels_stands_beside_each_deep_one():
     assert versus_table(every[1:], cases) is None
 
 
-def test_what_is_not_installed_is_no_network():
-    assert not is_deep("of-another-time")
+def test_what_is_not_installed_is_neither_a_network_nor_without_one():
+    assert not is_deep("of-another-time:of=vae")
+    assert not is_cheap("of-another-time:of=vae")
     assert not is_deep("default")
+    assert is_cheap("default")
     assert is_deep("snn+lstm")

@@ -22,17 +22,25 @@ def is_deep(detector: str) -> bool:
     >>> is_deep("deeplog:steps=300"), is_deep("snn+dae+ocsvm+new-event"), is_deep("pca")
     (True, False, False)
     """
-    if detector == DEFAULT:
-        return False
-    names = [name for name in members(detector) if name not in DEFAULT_MEMBERS]
-    return any(_trains(name) for name in names)
+    return True in _networks(detector)
 
 
-def _trains(name: str) -> bool:
+def is_cheap(detector: str) -> bool:
+    """Return whether a detector is known here, and no part of it trains a network."""
+    return not _networks(detector) - {False}
+
+
+def _networks(detector: str) -> set[bool | None]:
+    """Return whether the parts of a detector train networks; None of one that is not installed here."""
+    names = [] if detector == DEFAULT else [name for name in members(detector) if name not in DEFAULT_MEMBERS]
+    return {_trains(name) for name in names}
+
+
+def _trains(name: str) -> bool | None:
     try:
         return "torch" in getattr(plugins.load("oddlog.detectors", name), "requires", ())
     except UserError:  # of another version, or a plugin that is not here: its results still are
-        return False
+        return None
 
 
 def versus_table(results: Sequence[Result], cases_of: CasesOf) -> Table | None:
@@ -45,7 +53,7 @@ def versus_table(results: Sequence[Result], cases_of: CasesOf) -> Table | None:
             fair = [
                 one
                 for one in known
-                if not is_deep(one["cell"]["detector"]) and (labels or not one.get("learned_from_labels"))
+                if is_cheap(one["cell"]["detector"]) and (labels or not one.get("learned_from_labels"))
             ]
             if fair:
                 rows.append((title_of(asked), *_row(deep, max(fair, key=_f1), fair, cases_of)))
