@@ -31,7 +31,7 @@ COLOUR_USUAL, COLOUR_ODD = "#56B4E9", "#D55E00"
 BINS = 40
 MOST_PATTERNS = 200
 MOST_A_DAY = 50
-SIZE = (6.4, 4.4)  # inches
+SIZE = (6.4, 5.0)  # inches
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,15 @@ def _line(axes: Axes, i: int, x: F64, y: F64, name: str, **options: Any) -> None
     )
 
 
-def _finish(axes: Axes, x: str, y: str, legend: str = "best") -> None:
+def _finish(axes: Axes, x: str, y: str, *, legend: bool = True) -> None:
+    """Name the axes; the legend stands below them, where it hides no curve."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
-    if legend and len(axes.get_legend_handles_labels()[0]):
-        axes.legend(loc=legend, frameon=True, framealpha=0.9, fontsize=9)
+    handles, names = axes.get_legend_handles_labels()
+    if legend and handles:
+        axes.figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
 
 
 def roc(curves: Sequence[Curve]) -> bytes:
@@ -118,7 +120,7 @@ def roc(curves: Sequence[Curve]) -> bytes:
         axes.set_xscale("log")
         axes.set_xlim(least / 2, 1)
         axes.set_ylim(0, 1.02)
-        _finish(axes, "rate of false alarms (logarithm)", "recall", "lower right")
+        _finish(axes, "rate of false alarms (logarithm)", "recall")
 
     return svg(draw)
 
@@ -146,7 +148,7 @@ def precision_recall(curves: Sequence[Curve]) -> bytes:
                 axes.scatter([told.recall], [told.precision], **ring)
         axes.set_xlim(0, 1.02)
         axes.set_ylim(0, 1.02)
-        _finish(axes, "recall", "precision (ring: the verdict)", "lower left")
+        _finish(axes, "recall", "precision (ring: the verdict)")
 
     return svg(draw)
 
@@ -164,7 +166,7 @@ def patterns(curves: Sequence[Curve]) -> bytes:
             _line(axes, i, shown.astype(np.float64), recall, one.name, drawstyle="steps-post")
         axes.set_xlim(0, most * 1.02)
         axes.set_ylim(0, 1.02)
-        _finish(axes, "patterns shown, most pressing first", "recall", "lower right")
+        _finish(axes, "patterns shown, most pressing first", "recall")
 
     return svg(draw)
 
@@ -186,7 +188,7 @@ def patterns_a_day(curves: Sequence[Curve]) -> bytes:
             _line(axes, i, np.arange(len(recall), dtype=np.float64), recall, one.name, drawstyle="steps-post")
         axes.set_xlim(0, most * 1.02)
         axes.set_ylim(0, 1.02)
-        _finish(axes, "patterns looked at a day, most pressing first", "recall", "lower right")
+        _finish(axes, "patterns looked at a day, most pressing first", "recall")
 
     return svg(draw)
 
@@ -222,7 +224,7 @@ def _distribution(axes: Axes, one: Curve, *, last: bool) -> None:
         axes.axvline(one.threshold, color="black", linestyle="--", linewidth=1.6, label="threshold")
     axes.set_yscale("log")
     axes.set_title(one.name, loc="left", fontsize=10, fontweight="bold")
-    _finish(axes, "score (mean −log10 p)" if last else "", "share", "")
+    _finish(axes, "score (mean −log10 p)" if last else "", "share", legend=False)
 
 
 def learning(shares: Sequence[float], by_name: dict[str, list[float]], figure: str = "F1") -> bytes:
@@ -232,6 +234,6 @@ def learning(shares: Sequence[float], by_name: dict[str, list[float]], figure: s
         for i, (name, values) in enumerate(list(by_name.items())[:MOST]):
             _line(axes, i, np.array(shares) * 100, np.array(values), name)
         axes.set_ylim(0, 1.02)
-        _finish(axes, "learned from the first % of the lines", figure, "lower right")
+        _finish(axes, "learned from the first % of the lines", figure)
 
     return svg(draw)

@@ -180,11 +180,19 @@ def learning_curves(results: Sequence[Result]) -> list[tuple[Table, list[float],
                 detector: [_mean([one for one in each if _share_of(one) == share], "f1") for share in shares]
                 for (detector,), each in grouped(some, "detector").items()
             }
+            by_name = dict(sorted(by_name.items(), key=_best_first))
+            by_name = {name: values for name, values in by_name.items() if sum(map(math.isfinite, values)) > 1}
             rows = tuple((f"`{one}`", *(_number(v, 3) for v in values)) for one, values in by_name.items())
             title = f"{title_of((name, protocol, recurring))}: F1 by what was learned from"
             table = Table(title, "", ("detector", *(f"{share:.0%}" for share in shares)), rows)
             made.append((table, shares, by_name))
     return made
+
+
+def _best_first(one: tuple[str, list[float]]) -> tuple[int, float, str]:
+    """Return what puts detectors in order: who was measured most often, then by the mean."""
+    known = [value for value in one[1] if math.isfinite(value)]
+    return -len(known), -fmean(known) if known else 0.0, one[0]
 
 
 def failures(results: Sequence[Result]) -> Table | None:
