@@ -1,6 +1,6 @@
-"""Memory of a stream of many services: 2,000 of them, each with a source, types and sessions of its own.
+"""Memory of a stream of many services: 2,000 of them, each with a type and sessions of its own, over some sources.
 
-    POLARS_MAX_THREADS=1 python benchmarks/live_services.py --services 2000 --lines 10000
+    POLARS_MAX_THREADS=1 python benchmarks/live_services.py --services 2000 --lines 10000 --sources 20
 
 prints a JSON line at each tenth: lines, lines per CPU-second, resident memory, windows open, size of a checkpoint.
 """
@@ -33,9 +33,9 @@ START = 1_772_438_400.0
 RATE = 2_000.0  # lines a second of event time, of all services together
 
 
-def texts(numbers: np.ndarray, services: int) -> tuple[list[str], list[str]]:
-    """Return source and text of lines of these numbers; services take turns."""
-    sources, lines = [], []
+def texts(numbers: np.ndarray, services: int) -> list[str]:
+    """Return the lines of these numbers; services take turns."""
+    lines = []
     for i in numbers.tolist():
         service, turn = i % services, i // services
         session, step = divmod(turn, 6)
@@ -46,16 +46,15 @@ def texts(numbers: np.ndarray, services: int) -> tuple[list[str], list[str]]:
             f'{{"ts":"{at}Z","level":"INFO","service":"svc-{service:04d}",'
             f'"trace_id":"t-{service}-{session}","msg":"{message}"}}'
         )
-        sources.append(f"svc-{service:04d}")
-    return sources, lines
+    return lines
 
 
-def batch(first: int, n: int, services: int) -> pl.DataFrame:
-    """Return `LINES`."""
+def batch(first: int, n: int, services: int, sources: int) -> pl.DataFrame:
+    """Return `LINES` as so many sources bring them."""
     numbers = np.arange(first, first + n)
-    sources, lines = texts(numbers, services)
-    place = numbers // services + 1
-    columns = {"source": sources, "position": place, "line": place, "text": lines, "count": 1}
+    names, lines = [f"shipper-{i}" for i in (numbers % sources).tolist()], texts(numbers, services)
+    place = numbers // sources + 1
+    columns = {"source": names, "position": place, "line": place, "text": lines, "count": 1}
     return pl.DataFrame(columns, schema=LINES, strict=False)
 
 
@@ -69,18 +68,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--services", type=int, default=2_000)
     parser.add_argument("--lines", type=int, default=10_000, help="of each service")
+    parser.add_argument("--sources", type=int, default=20, help="that bring their lines")
     parser.add_argument("--learn", type=int, default=30, help="lines of each service that are learned from")
     parser.add_argument("--batch", type=int, default=20_000)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "app.log"
-        log.write_text("\n".join(texts(np.arange(asked.services * asked.learn), asked.services)[1]) + "\n")
+        log.write_text("\n".join(texts(np.arange(asked.services * asked.learn), asked.services)) + "\n")
         model = oddlog.fit(log, detectors=["snn", "new-event"], session="trace_id")
     stream, total = Streaming(model), asked.services * asked.lines
     begun, learned = time.process_time(), asked.services * asked.learn
     told = 0
     for first in range(0, total, asked.batch):
-        stream.push(batch(learned + first, min(asked.batch, total - first), asked.services), first / RATE)
+        stream.push(
+            batch(learned + first, min(asked.batch, total - first), asked.services, asked.sources), first / RATE
+        )
         stream.tick(first / RATE + 0.1)
         stream.incidents()
         done = first + asked.batch

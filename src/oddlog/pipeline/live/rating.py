@@ -11,6 +11,7 @@ ones reach back to them (a ramp), as in `detect`. So verdicts of `REACH` minutes
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -96,7 +97,9 @@ class Rating:
         self._shares = None if shares is None else ShareCounting(shares.bounds, k, tally)
         self._waiting: list[tuple[pl.DataFrame, pl.DataFrame, pl.Series]] = []
         self._n_waiting = 0
-        self._events: list[pl.DataFrame] = []  # the last ones, for lines to show
+        self._uncounted: list[pl.DataFrame] = []  # events whose shares wait to be counted
+        self._events: deque[pl.DataFrame] = deque()  # the last ones, for lines to show
+        self._n_events = 0
         self._lines: dict[_Key, list[Line]] = {}
         self._known: dict[str, dict[_Key, tuple[int, int]]] = {}  # name of an episode -> its stretches
         self._minute = 0  # the first one that has not been judged
@@ -116,10 +119,11 @@ class Rating:
     def add_events(self, events: pl.DataFrame) -> None:
         """Take in the same lines as events."""
         if self._shares is not None:
-            self._shares.add_events(events)
+            self._uncounted.append(events.drop("session", strict=False))
         self._events.append(events.select(_COLUMNS))
-        while sum(map(len, self._events)) > MOST_EVENTS and len(self._events) > 1:
-            self._events.pop(0)
+        self._n_events += len(events)
+        while self._n_events > MOST_EVENTS and len(self._events) > 1:
+            self._n_events -= len(self._events.popleft())
 
     def add_windows(self, windows: Windows) -> None:
         """Take in sessions that are over."""
@@ -205,6 +209,9 @@ class Rating:
 
     def _count(self) -> None:
         """Count what waits, all at once."""
+        if self._uncounted and self._shares is not None:
+            self._shares.add_events(pl.concat(self._uncounted, how="diagonal_relaxed"))
+            self._uncounted = []
         if not self._waiting:
             return
         records, shared, words = (list(column) for column in zip(*self._waiting, strict=True))
