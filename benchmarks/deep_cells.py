@@ -3,14 +3,15 @@
     python benchmarks/deep_cells.py FOLDER [FOLDER ...] > benchmarks/results/deep_cells.md
 
 A folder is one that `oddlog bench run -o FOLDER` wrote. Of cells with several seeds the mean is shown. A simple
-detector *beats* a deep one where its lowest F1 over the seeds is above the deep one's highest, in the same set under
-the same protocol; the rankings stand beside it.
+detector *beats* a deep one where its interval of F1 (95 %, of all seeds the lowest bound) lies above that of the deep
+one, in the same set under the same protocol.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,18 @@ def table(of: dict[str, list[dict[str, Any]]]) -> list[str]:
         cost = np.mean([one["cost"]["cpu_s"] for one in of[name]])
         better = []
         if is_deep(name):
-            better = [f"`{other}`" for other in of if not is_deep(other) and f1[other].min() > f1[name].max()]
+            highest = _bound(of[name], "f1_high", max)
+            better = [f"`{o}`" for o in of if not is_deep(o) and _bound(of[o], "f1_low", min) > highest]
             better.sort(key=lambda other: -f1[other.strip("`")].mean())
         labels = " (labels)" if needs_labels(name) else ""
         kind = "**" if is_deep(name) else ""
         beaten = ", ".join(better[:6]) + (f" and {len(better) - 6} more" if len(better) > 6 else "")
         rows.append(f"| {kind}`{name}`{kind}{labels} | {len(of[name])} | {' | '.join(told)} | {cost:.0f} | {beaten} |")
     return rows
+
+
+def _bound(each: list[dict[str, Any]], figure: str, choose: Callable[[list[float]], float]) -> float:
+    return choose([float(one["figures"].get(figure) or 0.0) for one in each])
 
 
 def _mean(each: list[dict[str, Any]], figure: str) -> str:
