@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,9 @@ pytest.importorskip("flwr", reason="extra 'federated'")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import small_federation
 from oddlog.calibration import Tail
+from oddlog.features.text import embed
 from oddlog.federated.flower import FlowerLink, _packed
 from oddlog.federated.pooling import ALIKE, GRID, RULE, Pool, closeness, counted, tail_of
 from oddlog.federated.server import Federation, Plan
@@ -19,6 +23,11 @@ from oddlog.pipeline.learning.members import Calibrated
 from small_federation import Sites
 
 PLAN = {"rounds": 2, "steps": 30}
+
+
+@pytest.fixture(autouse=True)
+def one_system(monkeypatch):
+    monkeypatch.setattr(small_federation, "TEXTS", small_federation.TEXTS[:1])
 
 
 def run(sites, **plan):
@@ -77,7 +86,7 @@ def test_summed_securely_the_counts_are_those_in_clear_and_every_site_gets_them(
             sum(one.local.held.weight.sum() + one.local.judged.weight.sum() for one in sites.sites.values())
         )
         np.testing.assert_allclose(other.sites[name].local.pool.count, pool.count, atol=1e-3)
-        assert isinstance(site.local.for_fit, Calibrated) == pool.decides()
+        assert isinstance(site.local.for_fit, Calibrated)
     assert set(history[-1].kept.values()) == {"common"}
 
 
@@ -100,3 +109,19 @@ def test_where_too_few_sites_count_each_goes_by_its_own(five):
     assert history[-1].failed.startswith("own thresholds everywhere")
     assert all(site.local.pool is None for site in five.sites.values())
     assert set(history[-1].kept) == set(five.sites)
+
+
+def test_a_site_of_another_system_keeps_what_is_best_for_itself_and_its_own_thresholds(sites):
+    stranger = sites.sites["site2"].local
+    words = ("kernel panic", "torus link", "ciod socket", "ddr parity", "rts halted", "mmcs poll")
+    templates = replace(stranger.context.templates, text=words, embedding=embed(words))
+    stranger.context = replace(stranger.context, templates=templates)
+    made, history = run(sites)
+    assert not stranger.alike(made.everyone)
+    assert sites.sites["site0"].local.alike(made.everyone)
+    assert set(history[-1].utility) >= {"site2/common", "site2/local", "site0/common"}
+    assert "site0/local" not in history[-1].utility
+    assert history[-1].kept["site0"] == "common"
+    best = max(("common", "local"), key=lambda name: history[-1].utility[f"site2/{name}"])
+    assert history[-1].kept["site2"] == best
+    assert stranger.pool is None or not stranger.pool.decides()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -25,6 +26,10 @@ FEATURES = 2 * (WIDTH + HASHED) + MEASURED
 FLOOR = 0.1
 FURTHEST = 20.0
 """Standardised values end here: what no training window came near is odd enough."""
+PUBLIC_SCALE = 1.0
+"""Deviation that features are taken to have where no moments of data may be sent."""
+PRIVATE_RATE = 3e-3
+"""Learning rate of the first step with noise."""
 BLOCK = 1 << 12
 MAX_ROWS = 50_000
 MAX_TEXTS = 100_000
@@ -135,6 +140,24 @@ class SpokenAutoencoder:
         x = self._standardised(rows)
         self.set_weights(denoising.train(x, np.sqrt(weight), self._recipe(steps, seed), begin=self._weights))
         return steps
+
+    def train_privately(self, windows: Windows, steps: int, hidden: Mapping[str, Any]) -> int:
+        """Learn on from the weights that are set so that no window can be told from them; `hidden`: see `Guard`.
+
+        A rare sequence counts by its windows here, not by the root of their number: a window has a bounded part only
+        where it has one of its own.
+        """
+        from oddlog.detectors.deep import private  # noqa: PLC0415 - of the extra
+
+        x = self._standardised(self._raw(windows))
+        recipe = replace(self._recipe(steps, self._seed), rate=PRIVATE_RATE, final_rate=PRIVATE_RATE / 3)
+        self.set_weights(private.train(x, recipe, private.Guard(**hidden), self._weights))
+        return steps
+
+    def public_sums(self) -> F64:
+        """Return sums that standardise alike whatever the data: mean 0, deviation `PUBLIC_SCALE` [1 + 2 f]."""
+        square = np.full(FEATURES, (PUBLIC_SCALE - FLOOR) ** 2)
+        return np.concatenate([[1.0], np.zeros(FEATURES), square])
 
     def get_weights(self) -> dict[str, F32]:
         """Return a copy of the network's weights, sorted by name."""

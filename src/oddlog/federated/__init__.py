@@ -18,6 +18,7 @@
     aggregation   updates [c, p] → one: weighted mean, median, trimmed mean; FedProx's pull
     pooling       usual scores of all sites, counted; whose tail a site's threshold comes from
     patterns      usual windows of all sites at each of them, opt-in; sealed from the server
+    privacy       differential privacy: how much noise, and that no answer goes out without it
     gate          which updates are let in: shape, numbers, size, round; refusals named and counted
     quantise      updates in few bytes, what rounding takes away is sent later
     wgan          rare windows that a generator draws, where an ablation says they help

@@ -21,7 +21,8 @@ from oddlog import detectors
 from oddlog.errors import ConfigError
 from oddlog.federated.aggregation import pulled_back
 from oddlog.federated.layout import Layout
-from oddlog.federated.pooling import Pool, closeness, counted
+from oddlog.federated.pooling import ALIKE, COARSE, Pool, blurred, closeness, counted
+from oddlog.federated.privacy import Veil
 from oddlog.pipeline.learning.corrupting import corrupted
 from oddlog.pipeline.learning.members import HELD_OUT, LEARNED_FROM, STOPPED_BY, Calibrated, shares
 from oddlog.pipeline.learning.usual import usual_windows
@@ -57,6 +58,8 @@ class Local:
         Usual scores of all sites by the network that is set, once they are known.
     together : mapping of Detector
         Members that read counts, fitted to the usual windows of all sites, where these show them.
+    veil : Veil, optional
+        Hides single windows in whatever is sent.
 
     """
 
@@ -67,6 +70,11 @@ class Local:
     context: Context
     pool: Pool | None = None
     together: Mapping[str, Detector] = field(default_factory=dict)
+    veil: Veil | None = None
+
+    def __post_init__(self) -> None:
+        """Keep what the network standardises by where this site is alone."""
+        self.own = self.moments
 
     @classmethod
     def of(cls, paths: str | Path | Sequence[str | Path], name: str, *, seed: int = 0, **reading: Any) -> Local:
@@ -105,6 +113,8 @@ class Local:
     def trained(self, vector: F32, steps: int, seed: int, prox: float = 0.0) -> F32:
         """Return the weights [p] after `steps` steps from `vector`; `prox` pulls them back to it (FedProx)."""
         self.set_vector(vector)
+        if self.veil is not None:
+            return self._trained_behind(self.veil, vector, steps, seed)
         stretches = STRETCHES if prox else 1
         if prox and "proximal" in signature(self.detector.train).parameters:  # it holds itself back in every step
             cast("Any", self.detector).train(self.learned, steps, seed * STRETCHES, proximal=prox)
@@ -115,11 +125,22 @@ class Local:
                 self.set_vector(pulled_back(self.vector, vector, prox))
         return self.vector
 
+    def _trained_behind(self, veil: Veil, vector: F32, steps: int, seed: int) -> F32:
+        if not hasattr(self.detector, "train_privately"):
+            raise ConfigError(f"'{self.detector.name}' cannot be trained with differential privacy.", "Take spoken.")
+        noise, rate = veil.privacy.of_training(len(self.learned))
+        hidden = {"rate": rate, "clip": veil.privacy.clip, "noise": noise}
+        secret = veil.seed(f"update {seed}", vector)
+        cast("Any", self.detector).train_privately(self.learned, steps, {**hidden, "seed": secret})
+        return self.vector
+
     def utility(self, vector: F32, seed: int = 0) -> float:
         """Return how well corrupted windows of the validation share are told from usual ones: the mean ROC AUC.
 
-        .5 is as good as chance; a site without enough windows to judge by says .5.
+        .5 is as good as chance; a site without enough windows to judge by says .5, and so does one behind a veil.
         """
+        if self.veil is not None:
+            return 0.5
         self.set_vector(vector)
         every = max(1, len(self.judged) // MOST_JUDGED)
         usual = self.judged.take(np.arange(0, len(self.judged), every))
@@ -143,11 +164,21 @@ class Local:
     def histogram(self) -> F64:
         """Return how often each bucket of message types is met, scaled so that it sums to the windows [64]."""
         windows = self.learned
+        if self.veil is not None:
+            return self._histogram_behind(self.veil)
         counted = windows.template < len(self.context.templates)
         weight = windows.weight[windows.window_of_event][counted]
         of_type = buckets(self.context.templates.embedding)
         count = np.bincount(of_type[windows.template[counted]], weight, minlength=BUCKETS).astype(np.float64)
         return np.asarray(count * windows.weight.sum() / max(count.sum(), 1e-12), np.float64)
+
+    def _histogram_behind(self, veil: Veil) -> F64:
+        """Return the histogram of which each window is 1 in all, with noise."""
+        windows = self.learned
+        of_type = buckets(self.context.templates.embedding)
+        share = 1 / np.maximum(windows.lengths, 1)[windows.window_of_event]
+        count = np.bincount(of_type[windows.template], share, minlength=BUCKETS).astype(np.float64)
+        return np.maximum(veil.hidden("histogram", count, veil.privacy.of_histogram), 0.0)
 
     def sums(self) -> F64:
         """Return what is summed over all sites before learning: the histogram, then the moments of the network [s].
@@ -155,6 +186,7 @@ class Local:
         A network that standardises by moments of all sites has ``get_sums`` and ``set_sums``.
         """
         own = self.detector.get_sums() if hasattr(self.detector, "get_sums") else np.empty(0)
+        own = own if self.veil is None else np.zeros(len(own))  # features have a public scale then
         return np.concatenate([self.histogram(), np.asarray(own, np.float64)])
 
     def counted(self, vector: F32) -> F64:
@@ -165,7 +197,13 @@ class Local:
         """
         self.set_vector(vector)
         windows = Windows.concat([self.judged, self.held])
-        return counted(self.detector.score(windows).window, windows.weight)
+        scores = self.detector.score(windows).window
+        if self.veil is None:
+            return counted(scores, windows.weight)
+        count, noise = blurred(counted(scores, np.ones(len(windows)))), self.veil.privacy.of_scores
+        hidden = self.veil.hidden("scores", count[COARSE // 2 :: COARSE], noise, vector)
+        count[COARSE // 2 :: COARSE] = hidden
+        return count
 
     def set_pool(self, everyone: F64, sums: F64) -> None:
         """Take over the usual scores of all sites, given the sums of all of them [s]; an empty array is none."""
@@ -188,15 +226,43 @@ class Local:
 
     def set_sums(self, everyone: F64) -> None:
         """Take over the sums of all sites [s]."""
-        if hasattr(self.detector, "set_sums"):
+        if self.veil is not None and hasattr(self.detector, "public_sums"):
+            cast("Any", self.detector).set_sums(self.detector.public_sums())
+        elif hasattr(self.detector, "set_sums"):
             self.detector.set_sums(everyone[BUCKETS:])
 
-    def chosen(self, vectors: Mapping[str, F32]) -> tuple[str, dict[str, float]]:
-        """Return whose weights to keep, and the utility of each: the first, unless another is `GAIN` better."""
-        found = {name: self.utility(vector) for name, vector in vectors.items()}
-        first = next(iter(found))
-        best = max(found, key=lambda name: found[name])
-        return (best if found[best] > found[first] + GAIN else first), found
+    @property
+    def moments(self) -> F64:
+        """What the network standardises by now [s]; nothing where it has no such sums."""
+        return self.detector.get_sums() if hasattr(self.detector, "get_sums") else np.empty(0)
+
+    def put(self, vector: F32, moments: F64) -> None:
+        """Take over weights [p] and what goes with them."""
+        if len(moments):
+            cast("Any", self.detector).set_sums(moments)
+        self.set_vector(vector)
+
+    def alone(self, initial: F32, steps: int, seed: int) -> F32:
+        """Return weights [p] that have learned here only, by this site's own moments."""
+        self.put(initial, self.own)
+        return self.trained(initial, steps, seed)
+
+    def alike(self, sums: F64) -> bool:
+        """Return whether this site's message types are those of the others, given the sums of all [s]."""
+        return closeness(self.histogram(), sums[:BUCKETS]) >= ALIKE
+
+    def chosen(self, found: Mapping[str, tuple[F32, F64]], gain: float = GAIN) -> tuple[str, dict[str, float]]:
+        """Return whose weights and moments to keep, and the utility of each: the first, unless one is `gain` better.
+
+        Utility is of this site's own windows. Where sites are of one system that is a poor guide (what is usual to the
+        others will come here, too), so little is left to it; where this site is of another, the best one is.
+        """
+        utility = {}
+        for name, (vector, moments) in found.items():
+            self.put(vector, moments)
+            utility[name] = self.utility(vector)
+        first, best = next(iter(utility)), max(utility, key=lambda name: utility[name])
+        return (best if utility[best] > utility[first] + gain else first), utility
 
     def fine_tuned(self, vector: F32, steps: int, seed: int) -> F32:
         """Return weights [p] of which only those of head and normalisation have learned on here."""

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from oddlog.errors import ConfigError, did_you_mean
 from oddlog.federated.aggregation import TRIM, Rule
+from oddlog.federated.privacy import CLIP, PROMISE, Privacy
 from oddlog.federated.quality import TEMPERATURE, Fidelity, checked_temperature
 from oddlog.federated.quantise import Bits
 
@@ -50,6 +51,8 @@ class Plan:
         How long a round waits for the sites.
     patterns : bool
         Whether sites show each other their usual windows in the end, sealed under a secret that the server lacks.
+    epsilon, delta, clip : float
+        Differential privacy of each window at each site (`privacy`); 0 is none. `clip` cuts a window's gradient.
     seed : int
         Same logs, seed and plan, same networks.
 
@@ -74,6 +77,9 @@ class Plan:
     patience: int = 0
     deadline_s: float = 600.0
     patterns: bool = False
+    epsilon: float = 0.0
+    delta: float = 1e-5
+    clip: float = CLIP
     seed: int = 0
 
     def checked(self) -> Plan:
@@ -91,6 +97,15 @@ class Plan:
                 f"A target of {self.target} and a patience of {self.patience} rounds end nothing.",
                 "Write a utility between 0 and 1, and a number of rounds; 0 is none.",
             )
+        if self.epsilon:
+            self.privacy.checked()
+            telling = {"weigh": self.weigh == "quality", "tune_steps": self.tune_steps, "local_steps": self.local_steps}
+            telling |= {"patterns": self.patterns}
+            for name in (name for name, asked in telling.items() if asked):
+                raise ConfigError(
+                    f"What a site would tell by '{name}: {getattr(self, name)}' no noise hides.",
+                    "Write weigh = data, and no tune_steps, local_steps or patterns, or leave out epsilon.",
+                )
         if self.mode == "secagg":
             blind = {"rule": self.rule != "mean", "bits": bool(self.bits), "fidelity": self.fidelity == "paper"}
             for name in (name for name, asked in blind.items() if asked):
@@ -100,7 +115,12 @@ class Plan:
                 )
         return self
 
+    @property
+    def privacy(self) -> Privacy:
+        """What sites promise for each window, if there is an `epsilon`."""
+        return Privacy(self.epsilon, self.delta, self.rounds * self.steps, self.clip)
+
     def facts(self) -> dict[str, Any]:
         """Return what the sites are told in each round."""
-        names = ("steps", "prox", "norm", "bits", "seed", "weigh", "fidelity", "temperature")
+        names = ("steps", "prox", "norm", "bits", "seed", "weigh", "fidelity", "temperature", *PROMISE)
         return {name: getattr(self, name) for name in names} | {"secure": self.mode == "secagg"}

@@ -36,6 +36,10 @@ that HDFS was dealt to have .89 to .99, stretches of BGL .49 to .72; HDFS, OpenS
 looked at)."""
 MOST_COUNTED = 1e9
 """Largest count that a secure sum of scores holds."""
+COARSE = 32
+"""Steps of the grid that are counted as one where counts have noise."""
+NOISES = 2.0
+"""Counts are believed from so many standard deviations of the noise on."""
 RATE = 0.001
 """False alarms that thresholds are meant for: the highest rate that `oddlog fit` sets by itself."""
 
@@ -102,6 +106,18 @@ def counted(scores: F64, weight: F64) -> F64:
     step = np.floor(np.arcsinh(scores[kept] / FINEST) / _EDGE * HALF) + HALF
     at = np.clip(step, 0, GRID - 1).astype(np.int64)
     return np.bincount(at, weight[kept], minlength=GRID).astype(np.float64)
+
+
+def blurred(count: F64) -> F64:
+    """Return counts [4096] with `COARSE` steps of the grid in the middle one of them: noise adds up over fewer."""
+    found = np.zeros_like(count)
+    found[COARSE // 2 :: COARSE] = count.reshape(-1, COARSE).sum(1)
+    return found
+
+
+def without_noise(count: F64, noise: float) -> F64:
+    """Return counts [4096] less those that noise of this standard deviation makes by itself."""
+    return np.where(count > NOISES * noise, count, 0.0)
 
 
 def tail_of(count: F64) -> Tail:

@@ -26,7 +26,7 @@ from oddlog.federated.history import Asked, Round, enough
 from oddlog.federated.layout import Layout
 from oddlog.federated.local import BUCKETS
 from oddlog.federated.plan import Plan
-from oddlog.federated.pooling import GRID, MOST_COUNTED
+from oddlog.federated.pooling import GRID, MOST_COUNTED, without_noise
 from oddlog.federated.secagg import Ring
 from oddlog.federated.secagg.server import TooFewSitesError
 from oddlog.federated.site import BOX, EXTRAS, Kind
@@ -172,10 +172,10 @@ class Federation:
         first, size = self._joined, len(self.everyone)
         if self.plan.mode == "secagg":
             ring = Ring(len(self.address), MOST_SUMMED, 64)
-            total, came = self._secure_sum("begin", Note({"round": 0, "secure": True}), ring, size, first)
+            total, came = self._secure_sum("begin", Note({**self.plan.facts(), "round": 0}), ring, size, first)
             self.everyone = np.append(np.maximum(total[:BUCKETS], 0.0), total[BUCKETS:])
         else:
-            asked = self._ask("begin", {site: Note({"round": 0, "secure": False}) for site in self.address}, first)
+            asked = self._ask("begin", dict.fromkeys(self.address, Note({**self.plan.facts(), "round": 0})), first)
             came = tuple(sorted(asked))
             for site in came:
                 sums = asked[site].arrays["sums"]
@@ -223,8 +223,7 @@ class Federation:
     def _finish(self) -> None:
         """Send the common network; each site keeps what is best for it."""
         plan = self.plan
-        facts = {"tune_steps": plan.tune_steps, "local_steps": plan.local_steps, "seed": plan.seed}
-        facts |= {"secure": plan.mode == "secagg"}
+        facts = {**plan.facts(), "tune_steps": plan.tune_steps, "local_steps": plan.local_steps}
         last = Round(len(self.history))
         arrays: dict[str, Any] = {"weights": self.weights, "initial": self.initial, "everyone": self.everyone}
         arrays["pool"] = self._pooled(last)
@@ -241,26 +240,31 @@ class Federation:
 
     def _pooled(self, last: Round) -> F64:
         """Return how many usual windows of all sites score how high by the common network; empty if nobody says."""
-        said = Note({"round": last.number}, {"weights": self.weights, "everyone": self.everyone})
+        said = Note({**self.plan.facts(), "round": last.number}, {"weights": self.weights, "everyone": self.everyone})
         if self.plan.mode == "secagg":
             try:
                 ring = Ring(len(self.address), MOST_COUNTED, 64)
-                total, _ = self._secure_sum(
-                    "calibrate", Note({**said.facts, "secure": True}, said.arrays), ring, GRID, last
-                )
+                total, left = self._secure_sum("calibrate", said, ring, GRID, last)
             except TooFewSitesError as error:
                 last.failed = f"own thresholds everywhere: {error.message}"
                 return np.empty(0)
-            return np.maximum(total, 0.0)
+            return self._believed(np.maximum(total, 0.0), len(left))
         answers = self._ask("calibrate", dict.fromkeys(self.address, said), last)
         pool, came = np.zeros(GRID), 0
         for site, note in sorted(answers.items()):
             count = note.arrays.get("count", np.empty(0))
-            if count.shape == pool.shape and np.isfinite(count).all() and count.min() >= 0:
+            right = count.shape == pool.shape and np.isfinite(count).all()
+            if right and (self.plan.epsilon or count.min() >= 0):
                 pool, came = pool + count, came + 1
             else:
                 last.dropped[site] = "counts that are none"
-        return pool if came >= FEWEST else np.empty(0)
+        return self._believed(pool, came) if came >= FEWEST else np.empty(0)
+
+    def _believed(self, pool: F64, sites: int) -> F64:
+        """Return the counts of so many sites that are more than their noise, if there is any."""
+        if not self.plan.epsilon:
+            return pool
+        return without_noise(pool, self.plan.privacy.of_scores * float(np.sqrt(sites)))
 
     def _ask(self, kind: Kind, notes: Mapping[str, Note], this: Round) -> dict[str, Note]:
         """Return the answers by site; bytes and who did not answer go into the round."""

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,8 +23,9 @@ from typing import Any, Literal
 import numpy as np
 
 from oddlog.federated.aggregation import clipped
-from oddlog.federated.local import BUCKETS, Local
+from oddlog.federated.local import BUCKETS, GAIN, Local
 from oddlog.federated.patterns import Patterns, fitted_together
+from oddlog.federated.privacy import Privacy, Veil
 from oddlog.federated.quality import Q_MAX, SHARES, Fidelity, Quality, unscaled_weight
 from oddlog.federated.quantise import Bits, Feedback
 from oddlog.federated.secagg import Identity, Party, Ring
@@ -33,6 +35,8 @@ from oddlog.federated.wire import PROTOCOL, Note, as_array
 from oddlog.types import F32, F64
 
 Kind = Literal["join", "begin", "learn", "advertise", "share", "unmask", "calibrate", "patterns", "finish"]
+SENDING = frozenset({"begin", "learn", "calibrate", "finish"})
+"""Messages that are answered with what a site has counted or learned."""
 EXTRAS = 2
 """Numbers in front of a masked update: the weight itself, and the weight times the utility."""
 BOX = "patterns/"
@@ -76,6 +80,8 @@ class Site:
     federation: str = ""  # the one that `owed` and `summed` are of
     parties: dict[str, Party] = field(default_factory=dict)  # by session; the last one only
     owed: dict[int, F32] = field(default_factory=dict)  # by round: what quantisation owed when it began
+    given: dict[str, str] = field(default_factory=dict)  # with differential privacy: what was answered, for what
+    secret: bytes = field(default_factory=lambda: os.urandom(32))  # its noise comes from, where there is no identity
     summed: dict[int, tuple[str, ...]] = field(default_factory=dict)  # by round: the survivors it was unmasked for
 
     @cached_property
@@ -98,6 +104,8 @@ class Site:
             raise OtherVersionError(
                 f"The server speaks protocol {asked.facts['protocol']}, this site {PROTOCOL}: install one version."
             )
+        if kind in SENDING:
+            self._promise(asked.facts)
         return {
             "join": self._join,
             "begin": self._begin,
@@ -115,6 +123,7 @@ class Site:
         facts = {
             "federation": self.federation,
             "parties": {session: party.state().hex() for session, party in self.parties.items()},
+            "given": self.given,
             "summed": {str(number): survivors for number, survivors in self.summed.items()},
         }
         return Note(facts, {str(number): owed for number, owed in self.owed.items()})
@@ -126,10 +135,19 @@ class Site:
         self.parties = {session: Party.from_state(party) for session, party in parties.items()}
         self.summed = {int(number): tuple(survivors) for number, survivors in state.facts["summed"].items()}
         self.owed = {int(number): owed for number, owed in state.arrays.items()}
+        self.given = dict(state.facts.get("given", {}))
+
+    def _promise(self, facts: Mapping[str, Any]) -> None:
+        """Hide single windows from now on, as the plan says; what was promised once in a federation stays so."""
+        privacy = Privacy.of(facts)
+        if self.given.setdefault("promise", repr(privacy)) != repr(privacy):
+            raise RefusedError("Sites were promised another privacy when this federation began.")
+        secret = self.secret if self.identity is None else self.identity.private
+        self.local.veil = None if privacy is None else Veil(privacy, secret, self.federation, self.given)
 
     def _join(self, asked: Note) -> Note:
         if (federation := str(asked.facts.get("federation", ""))) != self.federation:
-            self.federation, self.owed, self.summed = federation, {}, {}
+            self.federation, self.owed, self.summed, self.given = federation, {}, {}, {}
         layout, sums = self.local.layout, self.local.sums()
         facts = {
             "protocol": PROTOCOL,
@@ -202,6 +220,8 @@ class Site:
         """Send the distinct windows that were learned from, as only the other sites can read them."""
         if not self.shared:
             raise NoSecretError(f"{self.name} was given no secret to show other sites its usual windows under.")
+        if self.local.veil is not None:
+            raise RefusedError("Single windows were promised to stay hidden.")
         found = Patterns.of_windows(self.local.learned, self.local.context, self.shared)
         return Note({}, {"box": as_array(found.sealed(self.shared, self.federation, self.name))})
 
@@ -221,24 +241,30 @@ class Site:
 
     def _finish(self, asked: Note) -> Note:
         """Choose among the common network, that fine-tuned here, and what stands in `local_steps`; make the model."""
-        common, steps = asked.arrays["weights"].astype(np.float32), int(asked.facts["tune_steps"])
-        seed = int(asked.facts["seed"])
-        self.local.set_sums(asked.arrays["everyone"].astype(np.float64))
-        found = {"common": common}
-        if steps:
-            found["tuned"] = self.local.fine_tuned(common, steps, seed)
-        if asked.facts["local_steps"]:
+        facts, everyone = asked.facts, asked.arrays["everyone"].astype(np.float64)
+        seed, common = int(facts["seed"]), asked.arrays["weights"].astype(np.float32)
+        self.local.set_sums(everyone)
+        self.local.set_pool(asked.arrays.get("pool", np.empty(0)), everyone)
+        self.local.veil = None  # from here on nothing leaves the site but what is told below
+        of_all, unlike = self.local.moments, not self.local.alike(everyone)
+        found = {"common": (common, of_all)}
+        if facts["tune_steps"]:
+            found["tuned"] = (self.local.fine_tuned(common, int(facts["tune_steps"]), seed), of_all)
+        if facts["local_steps"] or unlike:
+            steps = int(facts["local_steps"]) or int(facts["rounds"]) * int(facts["steps"])
             initial = asked.arrays["initial"].astype(np.float32)
-            found["local"] = self.local.trained(initial, int(asked.facts["local_steps"]), seed)
-        kept, utility = self.local.chosen(found)
-        self.local.set_vector(found[kept])
-        pool = asked.arrays["pool"] if kept == "common" and "pool" in asked.arrays else np.empty(0)
-        self.local.set_pool(pool, asked.arrays["everyone"])  # of the common network: no other's scores are like these
+            found["local"] = (self.local.alone(initial, steps, seed), self.local.own)
+        kept, utility = self.local.chosen(found, 0.0 if unlike else GAIN)
+        self.local.put(*found[kept])
+        if kept != "common":
+            self.local.pool = None  # of the common network: no other's scores are like these
         if self.shared:
             self._learn_patterns(asked)
         if self.finish is not None:
             self.finish(self.local)
-        if asked.facts["secure"]:
+        if facts.get("epsilon"):
+            return Note({"kept": "not told"})
+        if facts["secure"]:
             return Note({"kept": kept})
         return Note({"kept": kept, "utility": utility})
 
