@@ -46,9 +46,9 @@ WAYS: dict[str, dict[str, Any]] = {
     "8 bits": {"bits": 8},
     "4 bits": {"bits": 4},
     "secagg": {"mode": "secagg"},
-    "DP, epsilon 8": {"weigh": "data", "mode": "secagg", "epsilon": 8.0, "steps": 30},
-    "DP, epsilon 1": {"weigh": "data", "mode": "secagg", "epsilon": 1.0, "steps": 30},
-    "as DP, no noise": {"weigh": "data", "mode": "secagg", "epsilon": 1e6, "steps": 30},
+    "DP, epsilon 8": {"weigh": "data", "mode": "secagg", "epsilon": 8.0},
+    "DP, epsilon 1": {"weigh": "data", "mode": "secagg", "epsilon": 1.0},
+    "as DP, no noise": {"weigh": "data", "mode": "secagg", "epsilon": 1e6},
     "fine-tuning": {"tune_steps": 100},
     "fine-tuning or local": {"tune_steps": 100, "local_steps": -1},
 }

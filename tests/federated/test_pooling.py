@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import small_federation
 from oddlog.calibration import Tail
 from oddlog.features.text import embed
-from oddlog.federated.flower import FlowerLink, _packed
+from oddlog.federated.flower import FlowerLink, packed
 from oddlog.federated.pooling import ALIKE, GRID, RULE, Pool, closeness, counted, tail_of
 from oddlog.federated.server import Federation, Plan
 from oddlog.federated.wire import Note
@@ -93,7 +93,7 @@ def test_summed_securely_the_counts_are_those_in_clear_and_every_site_gets_them(
 def test_counts_that_are_none_are_left_out_by_name(sites):
     def fate(name, kind, answer):
         if name == "site0" and kind == "query.calibrate":
-            answer.content = _packed(Note({}, {"count": np.full(GRID, -1.0)}), answer).content
+            answer.content = packed(Note({}, {"count": np.full(GRID, -1.0)}), answer).content
         return answer
 
     sites.fate = fate

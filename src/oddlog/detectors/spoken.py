@@ -26,9 +26,9 @@ FEATURES = 2 * (WIDTH + HASHED) + MEASURED
 FLOOR = 0.1
 FURTHEST = 20.0
 """Standardised values end here: what no training window came near is odd enough."""
-PUBLIC_SCALE = 1.0
+PUBLIC_SCALE = 3.0
 """Deviation that features are taken to have where no moments of data may be sent."""
-PRIVATE_RATE = 3e-3
+PRIVATE_RATE = 1e-2
 """Learning rate of the first step with noise."""
 BLOCK = 1 << 12
 MAX_ROWS = 50_000

@@ -36,7 +36,7 @@ ONCE = 0.25
 BATCH = 256.0
 """Windows of a step of DP-SGD, on average: large batches drown the noise, which is the same for any."""
 MOST_NOISE = 1e6
-CLIP = 0.3
+CLIP = 0.1
 PROMISE = ("epsilon", "delta", "clip", "rounds", "steps")
 """What of a plan a promise is made of."""
 
