@@ -40,6 +40,10 @@ def simulate(
     ] = 0,
     target: Annotated[float, typer.Option(help="End once the sites' mean utility is as high; 0: never.")] = 0.0,
     patience: Annotated[int, typer.Option(help="End after so many rounds without a higher one; 0: never.")] = 0,
+    epsilon: Annotated[
+        float,
+        typer.Option(help="Differential privacy of each window, at delta 1e-5; takes --weigh data; 0: none.", min=0),
+    ] = 0.0,
     session: Annotated[
         str, typer.Option(help="What ties lines together: auto, none, a field, or a regex with one group.")
     ] = "auto",
@@ -76,6 +80,7 @@ def simulate(
         threshold=threshold,
         tune_steps=tune_steps,
         local_steps=local_steps,
+        epsilon=epsilon,
         target=target,
         patience=patience,
         patterns=patterns,
