@@ -36,11 +36,11 @@ def run(sites, **plan):
 
 
 def test_the_rule_is_the_one_that_is_written_down():
-    assert (RULE, ALIKE) == (2, 0.8)
+    assert (RULE, ALIKE) == (2, 0.65)
     every = np.full(GRID, 10.0)
-    assert Pool(every, 0.8, 2_499).decides(0.001)
-    assert not Pool(every, 0.8, 2_500).decides(0.001)  # holds 1 in 1,000 by itself
-    assert not Pool(every, 0.79, 100).decides(0.001)  # another system
+    assert Pool(every, 0.65, 2_499).decides(0.001)
+    assert not Pool(every, 0.65, 2_500).decides(0.001)  # holds 1 in 1,000 by itself
+    assert not Pool(every, 0.64, 100).decides(0.001)  # another system
     assert not Pool(np.eye(1, GRID)[0] * 50, 1.0, 50).decides(0.001)  # nobody else
 
 

@@ -30,10 +30,11 @@ HALF = 2_048
 GRID = 2 * HALF
 FINEST, HIGHEST = 1e-3, 1e5
 """Scores below the first are told apart evenly, above in steps of .93 %; what is beyond the second counts as it."""
-ALIKE = 0.8
+ALIKE = 0.65
 """Least 1 - JS (bits) of a site's message types from those of the others, from which on they are of one system. Sites
-that HDFS was dealt to have .89 to .99, stretches of OpenStack .998; stretches of BGL .49 to .72, services of OpenStack
-.19 to .63; HDFS, OpenStack and BGL .16 to .25. Rule 1 drew the line at .35: services lost three quarters of their F1."""
+that HDFS was dealt to have .89 to .99, stretches of OpenStack .998; stretches of BGL .49 to .72, services of
+OpenStack .19 to .63; HDFS, OpenStack and BGL .16 to .25. Rule 1 drew the line at .35: services lost three quarters of
+their F1."""
 MOST_COUNTED = 1e9
 """Largest count that a secure sum of scores holds."""
 COARSE = 32
