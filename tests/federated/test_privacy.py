@@ -15,6 +15,7 @@ pytest.importorskip("torch", reason="extra 'train'")
 import torch
 from opacus.grad_sample import GradSampleModule
 
+import small_federation
 from oddlog import testing
 from oddlog.detectors.deep import denoising, private
 from oddlog.detectors.spoken import SpokenAutoencoder
@@ -30,6 +31,11 @@ from small_federation import Sites, local_of
 
 PROMISE = Privacy(8.0, 1e-5, 60, 0.3)
 HIDDEN = {"weigh": "data", "epsilon": 8.0}
+
+
+@pytest.fixture(autouse=True)
+def one_system(monkeypatch):
+    monkeypatch.setattr(small_federation, "TEXTS", small_federation.TEXTS[:1])
 
 
 def spoken_sites(n=3, **options):
