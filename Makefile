@@ -14,7 +14,7 @@ help: ## list the commands
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,service,dev,bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,service,kafka,notify,dev,bench]'
 	touch $@
 
 setup: $(VENV)/.installed ## make the virtual environment in .venv

@@ -119,7 +119,15 @@ def test_clients_of_elasticsearch_and_splunk_are_answered_as_they_expect(service
         answer = one.client.request(method, "/_bulk", content=body)
         assert (answer.status_code, answer.json()["errors"]) == (200, False)
         assert answer.headers["X-Elastic-Product"] == "Elasticsearch"
-    assert one.client.get("/").headers["X-Elastic-Product"] == "Elasticsearch"
+    for method, path in (
+        ("GET", "/"),
+        ("HEAD", "/"),
+        ("GET", "/_license"),
+        ("GET", "/_cluster/health"),
+        ("POST", "/web/_refresh"),
+    ):
+        answer = one.client.request(method, path)
+        assert (answer.status_code, answer.headers["X-Elastic-Product"]) == (200, "Elasticsearch")
     event = one.client.post("/services/collector/event", content=b'{"event":"hello"}')
     assert event.json() == {"text": "Success", "code": 0}
     assert one.client.get("/services/collector/health").status_code == 200

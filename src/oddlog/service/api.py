@@ -128,6 +128,8 @@ class _Endpoints:
             ("/loki/api/v1/push", ["POST"], self.loki),
             ("/_bulk", ["POST", "PUT"], self.bulk),
             ("/{index}/_bulk", ["POST", "PUT"], self.bulk),
+            ("/_refresh", ["GET", "POST"], self.refreshed),
+            ("/{index}/_refresh", ["GET", "POST"], self.refreshed),
             ("/v1/logs", ["POST"], self.otlp),
             ("/services/collector", ["POST"], self.hec),
             ("/services/collector/event", ["POST"], self.hec),
@@ -144,8 +146,9 @@ class _Endpoints:
             ("/metrics", self.metrics),
             ("/v1/letters", self.letters),
         )
-        for path, read in reads:
+        for path, read in (*reads, ("/_license", self.license), ("/_cluster/health", self.cluster_health)):
             app.add_api_route(path, read, methods=["GET"], response_model=None, tags=["read"])
+        app.add_api_route("/", self.root, methods=["HEAD"], include_in_schema=False)
 
     # -- push ------------------------------------------------------------------------------------------------
 
@@ -234,6 +237,18 @@ class _Endpoints:
         """Say who this is, as Elasticsearch's clients ask first."""
         told = {"name": "oddlog", "tagline": f"oddlog {__version__}", "version": {"number": _ELASTIC_VERSION}}
         return JSONResponse(told, headers=_ELASTIC)
+
+    async def refreshed(self) -> Response:
+        """Say that all is shown, as clients of Elasticsearch ask at the end of a bulk; there is nothing to be done."""
+        return JSONResponse({"_shards": {"total": 1, "successful": 1, "failed": 0}}, headers=_ELASTIC)
+
+    async def license(self) -> Response:
+        """Answer as Elasticsearch does: Filebeat and Logstash ask whether they may write."""
+        return JSONResponse({"license": {"status": "active", "type": "basic"}}, headers=_ELASTIC)
+
+    async def cluster_health(self) -> Response:
+        """Answer as Elasticsearch does: Vector asks."""
+        return JSONResponse({"cluster_name": "oddlog", "status": "green", "timed_out": False}, headers=_ELASTIC)
 
     async def hec_health(self) -> Response:
         """Answer as Splunk's collector does."""
