@@ -201,6 +201,15 @@ def test_a_place_that_has_been_dealt_with_is_noted_instead_of_what_was_read(log:
     assert Following(log, places=places).texts() == ["two"]
 
 
+def test_of_a_file_none_of_whose_lines_has_been_dealt_with_none_is_passed_over(log: Path):
+    log.write_text("before\n")
+    one = Following(log)
+    append(log, "one\ntwo\n")
+    one.texts()
+    places = one.tail.state({})
+    assert Following(log, places=places).texts() == ["one", "two"]
+
+
 def test_no_file_at_all_is_refused():
     with pytest.raises(InputError, match="No file to follow was named"):
         Tail([], Tally())

@@ -35,11 +35,15 @@ def serve(
     lateness: Annotated[str, typer.Option(help="How long to wait for lines that come out of order.")] = "2s",
     sink: Annotated[
         list[str] | None,
-        typer.Option(help="Where incidents go: webhook+URL, slack+URL, alertmanager+URL, file:PATH; may be repeated."),
+        typer.Option(
+            help="Where incidents go: webhook+URL, slack+URL, alertmanager+URL, mail+URL, apprise+URL, file:PATH."
+        ),
     ] = None,
     source: Annotated[
         list[str] | None,
-        typer.Option(help="What to follow: files, globs, directories, journald://, loki+URL, es+URL; may be repeated."),
+        typer.Option(
+            help="What to follow: files, globs, directories, journald://, kafka://, loki+URL, es+URL; repeatable."
+        ),
     ] = None,
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Also judge what a --source holds already, not only what comes now.")

@@ -123,7 +123,13 @@ def _save(
     if resume is None or isinstance(source, Pipe):
         return None
     show.tell_notes(resuming.restore(stream, noted))
-    return lambda: resuming.write(resume, stream, source.state(stream.places(), stream.earliest))
+
+    def save() -> object:
+        position = source.state(stream.places(), stream.earliest)
+        resuming.write(resume, stream, position)
+        return position
+
+    return save
 
 
 def _learn(

@@ -7,6 +7,7 @@ from pathlib import Path
 from oddlog.errors import ConfigError, did_you_mean
 from oddlog.sinks.file import FileSink
 from oddlog.sinks.http import AlertmanagerSink, SlackSink, WebhookSink
+from oddlog.sinks.mail import MailSink
 from oddlog.types import Sink
 
 _BY_URL: dict[str, type[WebhookSink]] = {
@@ -31,10 +32,19 @@ def parse(text: str, *, internal: bool = True) -> Sink:
     if text.startswith("file:"):
         return FileSink(Path(text.removeprefix("file:").removeprefix("//")))
     kind, plus, url = text.partition("+")
+    if kind == "mail" and plus:
+        return MailSink(url)
+    if kind == "apprise" and plus:
+        from oddlog.sinks.others import AppriseSink  # noqa: PLC0415 - of an extra
+
+        return AppriseSink(url)
     if not plus or not url.startswith(("http://", "https://")):
         raise ConfigError(
-            f"'{text}' is no sink.", "Write webhook+https://…, slack+https://…, alertmanager+http://…, or file:PATH."
+            f"'{text}' is no sink.",
+            "Write webhook+https://…, slack+https://…, alertmanager+http://…, mail+smtp://…, apprise+…, or file:PATH.",
         )
     if kind not in _BY_URL:
-        raise ConfigError(f"There is no sink called '{kind}'.", did_you_mean(kind, [*_BY_URL, "file"]))
+        raise ConfigError(
+            f"There is no sink called '{kind}'.", did_you_mean(kind, [*_BY_URL, "mail", "apprise", "file"])
+        )
     return _BY_URL[kind](url, internal=internal)

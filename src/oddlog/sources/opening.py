@@ -6,6 +6,7 @@
     journald://?unit=nginx.service        the journal
     loki+http://HOST:3100/?query={…}      Grafana Loki
     es+http://HOST:9200/INDEX?query=…     Elasticsearch, OpenSearch
+    kafka://HOST:9092/TOPIC?group=…       Kafka (extra ``kafka``)
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ STORES: dict[str, type[Loki | Elastic]] = {
     "es+http": Elastic,
     "es+https": Elastic,
 }
-LIVE = ("journald", *STORES)
+LIVE = ("journald", "kafka", *STORES)
 """What a URL may begin with."""
 
 
@@ -95,6 +96,10 @@ def open_url(
         return Journald(tally, options_of(url), position=position, from_start=from_start)
     if scheme in STORES:
         return Asked(STORES[scheme](url), tally, position=position, from_start=from_start)
+    if scheme == "kafka":
+        from oddlog.sources.kafka import Kafka  # noqa: PLC0415 - of an extra
+
+        return Kafka(url, tally, position=position, from_start=from_start)
     raise ConfigError(f"'{urlsplit(url).scheme}://…' names no source.", did_you_mean(scheme, LIVE))
 
 

@@ -122,6 +122,7 @@ class Tail:
             raise InputError("No file to follow was named.", "Name files, folders or globs, or - for standard input.")
         self._paths, self._tally, self._clock, self._wait = list(paths), tally, clock, wait
         self._followed: dict[str, _Followed] = {}
+        self._begun: dict[str, tuple[int, int]] = {}  # (position, line) that reading began behind
         self._known: dict[tuple[int, int], None] = {}  # devices and inodes, in order
         self._heads: dict[str, None] = {}  # hashes of beginnings
         self._ended: dict[str, tuple[int, int]] = {}  # path -> bytes and lines of all its generations that ended
@@ -165,12 +166,15 @@ class Tail:
     ) -> dict[str, Any]:
         """Return where to resume, as JSON.
 
-        `places` gives (position, line) behind the last line of each source that has been dealt with; where it does
-        not name one, everything handed over has been.
+        `places` gives (position, line) behind the last line of each source that has been dealt with; of one that it
+        does not name nothing has been. Without it everything handed over has been.
         """
         told = {}
         for path, one in self._followed.items():
-            position, line = (places or {}).get(path, (one.base + one.offset, one.line))
+            if places is None:
+                position, line = one.base + one.offset, one.line
+            else:
+                position, line = places.get(path) or self._begun.get(path, (one.base, one.line))
             if position < one.base:
                 # A record that is still open began in the generation before: its beginning is given up.
                 position, line = one.base, one.line
@@ -250,6 +254,7 @@ class Tail:
         elif at_end:
             self._to_end(one)
         one.news_s = self._clock()
+        self._begun.setdefault(path, (one.base + one.offset, one.line))
         self._followed[path] = one
         self._know(one.mark)
 
@@ -369,6 +374,10 @@ class Tail:
         one.file.close()
         del self._followed[one.path]
         self._ended[one.path] = (one.base + one.offset, one.line)
+        while len(self._ended) > MOST_KNOWN:  # names with a date in them never come back
+            gone = next(iter(self._ended))
+            del self._ended[gone]
+            self._begun.pop(gone, None)
         self._scanned_s = -SCAN_S  # look for its successor at once
         return frame
 

@@ -55,8 +55,8 @@ class Following:
     tell : callable
         Told what was found: (pushed, incidents that are new or have changed).
     save : callable, optional
-        Called every `SAVE_S` and at the end, to note where to resume. Without it all that is open is judged at the
-        end; with it, it is left open.
+        Called every `SAVE_S` and at the end, to note where to resume; may return that position. Without it all that is
+        open is judged at the end; with it, it is left open.
     heed : callable, optional
         Called every `TICK_S`, to look for new answers.
     clock : callable
@@ -97,8 +97,8 @@ class Following:
                 self.tell(pushed, self.stream.incidents())
             if self.save is not None and now - saved >= SAVE_S:
                 saved = now
-                self.save()
-                self.source.commit(batch.position)
+                noted = self.save()
+                self.source.commit(batch.position if noted is None else noted)
             if getattr(self.source, "ended", False):
                 break
             pace.pushed(self.clock() - now, len(batch.lines))
