@@ -13,7 +13,7 @@ import orjson
 
 from oddlog import __version__
 from oddlog.errors import MissingExtraError
-from oddlog.service import decoding
+from oddlog.service import decoding, described
 from oddlog.service.decoding import MOST_BYTES, MalformedError, TooLargeError
 from oddlog.service.intakes import Intake
 from oddlog.service.limits import Rate, TooFastError
@@ -137,7 +137,8 @@ class _Endpoints:
             ("/services/collector/raw", ["POST"], self.hec_raw),
         ):
             for method in methods:
-                app.add_api_route(path, handler, methods=[method], response_model=None, tags=["push"])
+                said = described.push(path)
+                app.add_api_route(path, handler, methods=[method], response_model=None, tags=["push"], **said)
         reads: tuple[tuple[str, Callable[..., Awaitable[Response]]], ...] = (
             ("/", self.root),
             ("/services/collector/health", self.hec_health),
@@ -147,7 +148,11 @@ class _Endpoints:
             ("/v1/letters", self.letters),
         )
         for path, read in (*reads, ("/_license", self.license), ("/_cluster/health", self.cluster_health)):
-            app.add_api_route(path, read, methods=["GET"], response_model=None, tags=["read"])
+            said = described.read(path)
+            kind = PlainTextResponse if said else JSONResponse  # what OpenAPI takes an endpoint's answer for
+            app.add_api_route(
+                path, read, methods=["GET"], response_model=None, response_class=kind, tags=["read"], **said
+            )
         app.add_api_route("/", self.root, methods=["HEAD"], include_in_schema=False)
 
     # -- push ------------------------------------------------------------------------------------------------
