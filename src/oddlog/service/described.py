@@ -33,7 +33,7 @@ def push(path: str) -> dict[str, Any]:
         kinds = (_JSON, "application/x-protobuf") if path == "/v1/logs" else (_JSON,)
         content: dict[str, Any] = {kind: {} for kind in kinds}
         taken = {200: {"description": "The lines are on disk.", "content": content}}
-    bodies = {key: {"schema": {}} for key in _BODIES.get(path, (_JSON,))}
+    bodies: dict[str, dict[str, Any]] = {key: {"schema": {}} for key in _BODIES.get(path, (_JSON,))}
     return {
         "status_code": 204 if path in _SILENT else 200,
         "responses": taken | refused,
