@@ -66,8 +66,9 @@ def test_pino_elasticsearch_takes_it_for_elasticsearch(spool: Spool, tmp_path: P
         run_node("elastic.js", port)
     found = records(spool)
     assert set(found["source"]) == {"es/shop"}
-    assert found["message"].to_list() == [*(f"Order {i} received" for i in range(LINES)), "Order 7 lost"]
-    assert found["level"].cast(pl.String).to_list()[-2:] == ["INFO", "ERROR"]
+    # The client has several requests on their way at once: under load they overtake each other.
+    assert sorted(found["message"]) == sorted([*(f"Order {i} received" for i in range(LINES)), "Order 7 lost"])
+    assert found.filter(pl.col("message") == "Order 7 lost")["level"].cast(pl.String).to_list() == ["ERROR"]
 
 
 @pytest.mark.filterwarnings("ignore:.LoggingHandler:DeprecationWarning")  # it is what programs use today
