@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench docs clean
+.PHONY: help setup demo test soak check format bench docs clean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: setup $(VENV)-federated/.installed ## run the tests, two at a time
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(VENV)-federated/bin/python -m pytest tests/federated
 	$(VENV)-federated/bin/python -m pytest tests/test_docs.py -k federated
+
+soak: setup ## kill the service fifty times under load: nothing is lost, nothing is twice (half an hour)
+	ODDLOG_KILLS=50 $(BIN)/python -m pytest tests/service/test_kill.py tests/service/test_faults.py
 
 check: setup ## lint, types and tests: what continuous integration runs
 	$(BIN)/ruff check .

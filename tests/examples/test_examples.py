@@ -11,6 +11,15 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PRINTS = {
+    "case_studies_live.py": (
+        "storm: 80 windows of payments, gateway, inventory, one incident",
+        "  unseen_template: never seen before: “processor.api is not set, release default <*> is used” (3 lines)",
+        "  rate: 153 ERROR lines of payments in 10 min, in the two hours before 0.059 a minute, at most 5 in training",
+        "attack: 2 windows of gateway, auth, db, one incident",
+        "  concentration: 198.51.100.7: 100 % of 313 × “log-in failed for user <*> from <*>: wrong password”",
+        "third: told once, called usual; a day later 0 more",
+        "after a restart: 0 more",
+    ),
     "learn_and_detect.py": (
         "15,215 lines: ",
         "unexpected_event: “order <*> rolled back: payment failed” is here; 1 % of usual sessions have it",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 from collections import Counter as Counts
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -18,7 +20,9 @@ from oddlog.service.decoding import MOST_BYTES, MalformedError, TooLargeError
 from oddlog.service.intakes import Intake
 from oddlog.service.limits import Rate, TooFastError
 from oddlog.service.worker import Worker
-from oddlog.sources.spool import SpoolFullError
+from oddlog.sources.entries import LONGEST_LINE
+from oddlog.sources.spool import Spool, SpoolFullError
+from oddlog.store import StoreUnavailableError
 
 try:
     from fastapi import FastAPI, Query, Request
@@ -30,6 +34,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("The service", "service") from error
 
+TROUBLED_S = 10.0
 MOST_LAG = 5_000_000  # lines not judged yet, from which on the service is not ready for more
 MOST_SHOWN = 1_000
 _ELASTIC = {"X-Elastic-Product": "Elasticsearch"}  # its clients refuse to talk to anything that does not say so
@@ -44,6 +49,7 @@ class Metrics:
         self.registry = here = CollectorRegistry()
         self.lines = Counter("oddlog_lines", "Lines acknowledged.", ["endpoint"], registry=here)
         self.refused = Counter("oddlog_refused_requests", "Requests refused.", ["endpoint", "reason"], registry=here)
+        self.cut = Counter("oddlog_lines_cut", "Lines cut at 64 Ki characters.", registry=here)
         self.seconds = Histogram("oddlog_ingest_seconds", "Time until a push was durable.", ["endpoint"], registry=here)
         spool, letters = worker.spool, worker.store.count_letters
         for name, text, value in (
@@ -54,8 +60,14 @@ class Metrics:
             ("oddlog_windows_odd", "Windows that were odd.", lambda: _of(worker, "odd_windows")),
             ("oddlog_lines_odd", "Lines odd by themselves.", lambda: _of(worker, "odd_lines")),
             ("oddlog_incidents", "Incidents told.", lambda: _of(worker, "told")),
-            ("oddlog_letters_waiting", "Incidents that sinks are still to be told of.", lambda: letters("waiting")),
-            ("oddlog_letters_dead", "Incidents that a sink refused.", lambda: letters("dead")),
+            (
+                "oddlog_letters_waiting",
+                "Incidents that sinks are still to be told of.",
+                partial(_known, letters, "waiting"),
+            ),
+            ("oddlog_letters_dead", "Incidents that a sink refused.", partial(_known, letters, "dead")),
+            ("oddlog_store_failing", "Whether nothing can be stored.", lambda: float(worker.failing)),
+            ("oddlog_spool_failing", "Whether lines could not be kept lately.", lambda: float(_troubled(spool))),
             ("oddlog_worker_up", "Whether lines are being judged.", lambda: float(worker.alive)),
         ):
             Gauge(name, text, registry=here).set_function(value)
@@ -230,6 +242,7 @@ class _Endpoints:
     def _keep(self, body: bytes, encoding: str, decode: Callable[[bytes], decoding.Entries]) -> int:
         entries = decode(decoding.inflated(body, encoding))
         self._rate.take(sum(len(texts) for _, texts in entries))
+        self._metrics.cut.inc(sum(len(text) >= LONGEST_LINE for _, texts in entries for text in texts))
         return self._worker.spool.append(entries)
 
     def _refused(self, endpoint: str, reason: str, response: Response) -> Response:
@@ -269,18 +282,27 @@ class _Endpoints:
     async def readyz(self) -> Response:
         """Say whether lines should be sent here: they are being judged, and not too many wait."""
         worker = self._worker
+        trouble = self._trouble()
+        if trouble:
+            return PlainTextResponse(trouble, 503)
+        learning = worker.stream is None and worker.models is not None
+        return PlainTextResponse(f"ok: {worker.models.says}" if learning and worker.models else "ok")
+
+    def _trouble(self) -> str:
+        """Return why lines should not be sent here, nothing if they should."""
+        worker = self._worker
         if not worker.alive:
-            return PlainTextResponse("no lines are judged", 503)
-        if worker.stream is None and worker.models is not None:
-            return PlainTextResponse(f"ok: {worker.models.says}")
-        if worker.unstored:
-            return PlainTextResponse(f"{worker.unstored:,} incidents cannot be stored", 503)
+            return "no lines are judged"
+        if worker.failing:
+            return f"nothing can be stored, {worker.unstored:,} incidents wait for it"
+        if _troubled(worker.spool):
+            return f"lines cannot be kept: {worker.spool.trouble}"
         stopped = next((one for one in self._intakes if one.failure is not None), None)
         if stopped is not None:
-            return PlainTextResponse(f"{stopped.name} has stopped: {stopped.failure}", 503)
-        if worker.behind > MOST_LAG:
-            return PlainTextResponse(f"{worker.behind:,} lines behind", 503)
-        return PlainTextResponse("ok")
+            return f"{stopped.name} has stopped: {stopped.failure}"
+        if worker.stream is not None and worker.behind > MOST_LAG:
+            return f"{worker.behind:,} lines behind"
+        return ""
 
     async def metrics(self) -> Response:
         """Return what Prometheus scrapes."""
@@ -309,6 +331,19 @@ def token_in(header: str) -> str:
         return base64.b64decode(said, validate=True).decode().partition(":")[2]  # RFC 7617: the password
     except ValueError:
         return ""
+
+
+def _known(count: Callable[[str], int], state: str) -> float:
+    """Return how many letters are in a state, NaN while the store does not say."""
+    try:
+        return count(state)
+    except StoreUnavailableError:
+        return float("nan")
+
+
+def _troubled(spool: Spool) -> bool:
+    """Return whether lines could not be kept lately: for ten seconds, since only another try can tell more."""
+    return bool(spool.trouble) and time.monotonic() - spool.troubled_s < TROUBLED_S
 
 
 async def _body(request: Request) -> bytes:

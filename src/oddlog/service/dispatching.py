@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from oddlog.errors import SinkRefusedError, SinkUnavailableError
 from oddlog.pipeline.learning.checkpointing import incident_of
 from oddlog.store import Letter, Store, StoreUnavailableError
+from oddlog.store.letters import FARTHEST_S
 from oddlog.types import LiveIncident, Sink
 
 WAIT_S = 0.25
@@ -61,6 +62,8 @@ class Dispatcher:
     def turn(self) -> int:
         """Hand over what is due; return how many letters were taken up."""
         now = self._clock()
+        # What lies farther ahead than anything is put off was noted before the clock was set back.
+        self._not_before = {name: when for name, when in self._not_before.items() if when <= now + FARTHEST_S}
         awake = [name for name in self._sinks if self._not_before.get(name, 0.0) <= now]
         letters = self._store.due(awake, now) if awake else []
         for letter in letters:

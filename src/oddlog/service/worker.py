@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from oddlog.store import Store, StoreUnavailableError
 from oddlog.types import LiveIncident, Passed, Tally
 
 CHECKPOINT_S = 5.0
+TELL_SHARE = 4.0  # so many times what looking at incidents took is spent on lines before it is done again
 _log = logging.getLogger("oddlog")
 
 
@@ -71,6 +73,7 @@ class Worker:
         self._passed: Passed | None = None  # what could not be stored yet of what went by
         self._failed = False
         self.judged = 0  # number of the last line that was judged
+        self._tell_from_s = 0.0  # incidents are not looked at before
         self.turned_s = 0.0  # what the last turn took, waiting left out
         self._saved_s = self._ticked_s = clock()
         if stream is not None:
@@ -131,7 +134,7 @@ class Worker:
                 self._save(self.stream, checkpoint=True)
         except Exception as error:  # noqa: BLE001 - whatever it is, /healthz tells it and a supervisor starts anew
             self.failure = error
-            _log.exception("The worker has stopped")
+            _log.error("The worker has stopped.\n%s", traceback.format_exc())
 
     def turn(self, timeout_s: float = SETTLE_S) -> int:
         """Judge what has come, or wait for it; without a model, learn one from it. Return how many lines came."""
@@ -149,19 +152,22 @@ class Worker:
             self._ticked_s = now
             self._heed()
             stream.tick(now)
-        if is_due or odd:
+        if (is_due or odd) and now >= self._tell_from_s:
             self._tell(stream, now)
         self.turned_s = self._clock() - now
         return len(batch.lines)
 
     def _tell(self, stream: Streaming, now: float) -> None:
         """Store what has happened to incidents, with a checkpoint from time to time."""
+        began = time.perf_counter()
         told = stream.incidents(every=True)
         for one in told:
             self._untold[one.incident.id] = self._links.told(one)
         if told:
             here = {one.incident.id for one in told}
             self._near |= {id_: as_told(one) for id_, one in stream.closeups().items() if id_ in here}
+        # In a flood of kinds that are all new to group them takes seconds: lines are to be judged meanwhile.
+        self._tell_from_s = now + TELL_SHARE * (time.perf_counter() - began)
         if self._untold or now - self._saved_s >= CHECKPOINT_S:
             self._save(stream, checkpoint=now - self._saved_s >= CHECKPOINT_S)
         if self.models is not None and not self._untold and self.models.is_turned(stream.model):
@@ -195,6 +201,11 @@ class Worker:
     def _resumable(self, stream: Streaming) -> int:
         """Return the number of the line behind which reading would go on."""
         return self.judged if stream.earliest is None else stream.earliest - 1
+
+    @property
+    def failing(self) -> bool:
+        """Whether nothing can be stored, neither incidents nor checkpoints."""
+        return self._failed
 
     @property
     def unstored(self) -> int:

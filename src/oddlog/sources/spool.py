@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -108,6 +109,8 @@ class Spool:
         self._waiting_bytes = 0
         self._turn = self._done = 0  # appends that were begun, and those that are durable
         self._failed: dict[int, OSError] = {}
+        self.trouble = ""  # why the last write failed; empty if it did not
+        self.troubled_s = 0.0  # when, by a clock that never goes back
         self._next: int = 1
         self._leads = False
         try:
@@ -180,7 +183,9 @@ class Spool:
         except OSError as error:
             failed = error
         with self._changed:
+            self.trouble = "" if failed is None else failed.strerror or str(failed)
             if failed is not None:
+                self.troubled_s = time.monotonic()
                 self._failed |= {self._done + 1 + i: failed for i in range(len(taken))}
             self._done += len(taken)
             self._leads = False

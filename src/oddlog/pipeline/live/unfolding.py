@@ -40,11 +40,13 @@ from oddlog.pipeline.learning.checkpointing import (
 )
 from oddlog.pipeline.live.rating import Looked
 from oddlog.pipeline.live.recent import Recent
+from oddlog.pipeline.live.stretching import Stretching
 from oddlog.pipeline.rates import Judged as RatesJudged
 from oddlog.templates import Matcher
 from oddlog.types import Bool, Incident, LiveIncident, State, Tally, Windows
 
 QUIET_US = 3_600_000_000  # an incident is over after so much event time without anything more
+ENTITIES = "entities"  # the view of those who do something
 MOST_WINDOWS = 2_000  # odd windows held; beyond it the oldest are forgotten
 MOST_LINES = 5_000  # odd lines held
 GROWN = 2.0  # an incident is told again once it has so many times the windows or the weight
@@ -79,6 +81,7 @@ class Unfolding:
         self._of = (model, matcher, services, sources)
         self._tally = tally
         self._held = _Held()
+        self._stretching = Stretching(len(model.context.templates))
         self._open_keys: dict[tuple[str, str], bool] = {}  # (view, key) of held windows -> provisional
         self._rank: dict[str, tuple[int, int]] = {}  # what tells of an incident -> its turn
         self._first: dict[str, tuple[str, int]] = {}  # … -> source, line
@@ -124,6 +127,8 @@ class Unfolding:
             self._held.usual.append(judged.usual)
         if view.name == self._of[0].views[0].name and not provisional:
             self._settle(windows)
+        if view.name == ENTITIES and not provisional:
+            self._stretching.add(windows)
         one = judged.shown.windows
         for i, key in enumerate(one.key.to_list()):
             self._open_keys[view.name, key] = provisional
@@ -201,6 +206,7 @@ class Unfolding:
                     odd = OddWindows.concat(parts)
                     arrays |= within(f"{kind}.{view}", windows_arrays(odd.windows))
                     arrays |= within(f"{kind}.{view}", {"score": odd.score, "p_value": odd.p_value})
+        arrays |= within("stretches", self._stretching.arrays())
         if self._held.usual:
             arrays |= within("usual", windows_arrays(Windows.concat(self._held.usual)))
         if self._held.lines:
@@ -240,6 +246,7 @@ class Unfolding:
         usual, lines = under("usual", arrays), under("lines", arrays)
         self._held.usual.extend([windows_of(usual)] if usual else [])
         self._held.lines.extend([frame_of(lines).select(_HELD)] if lines else [])
+        self._stretching.restore(under("stretches", arrays))
         self._open_keys = {(view, key): provisional for view, key, provisional in meta["open"]}
         self._rank = {name: (kind, turn) for name, kind, turn, _, _ in meta["names"]}
         self._first = {name: (source, line) for name, _, _, source, line in meta["names"]}
@@ -259,6 +266,8 @@ class Unfolding:
         _, matcher, _, sources = self._of
         self._closeups, self._near = Closeups(matcher.text_of, sources), {}
         merging, covered = Merging(*self._of, words, self._closeups), Merging(*self._of, words)
+        for one in (merging, covered):
+            one.add_stretches(ENTITIES, self._stretching.sums)
         for one, held in ((merging, self._held.shown), (covered, self._held.hidden)):
             for parts in held.values():
                 for odd in parts:
