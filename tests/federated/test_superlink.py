@@ -9,11 +9,11 @@ import ssl
 import threading
 import time
 
-import httpx
 import pytest
 
 pytest.importorskip("flwr", reason="extra 'federated'")
 
+import httpx
 from flwr.app import Context, RecordDict
 
 from oddlog.errors import ConfigError, OddlogError

@@ -91,7 +91,7 @@ def by_time(
     ordered = np.sort(time)
     cut, after = (ordered[min(int(len(time) * part), len(time) - 1)] for part in (share, share + gap))
     start = of.cases["start"].to_numpy()
-    if not of.timed:  # no case stands on both sides of a row
+    if not of.timed and len(start):  # no case stands on both sides of a row
         cut, after = (start[min(np.searchsorted(start, bound), len(start) - 1)] for bound in (cut, after))
     train = time < cut
     if learn == "usual":

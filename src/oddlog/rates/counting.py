@@ -242,14 +242,15 @@ class Counting:
         bucket = (pl.col("minute") // BUCKET).alias("bucket")
         some = lines.select(bucket, "type", "count", "message", failed=failed, entity=self._entity_of(lines))
         named_lines = some.drop_nulls("entity")
-        by_name = named_lines.group_by("bucket", "entity").agg(n=pl.col("count").sum())
+        # Names are numbered as they come, so the order must be that of the lines.
+        by_name = named_lines.group_by("bucket", "entity", maintain_order=True).agg(n=pl.col("count").sum())
         if len(by_name):
             self._tables["entities"].add(by_name.with_columns(self.entities.of(by_name["entity"])))
         # What has failed without a field that says for whom often has an address in its text.
         told = some.filter(pl.col("failed") & pl.col("entity").is_null())
         told = told.with_columns(entity=pl.col("message").str.extract(_ADDRESS)).drop_nulls("entity")
         failures = pl.concat([named_lines.filter("failed"), told])
-        failures = failures.group_by("bucket", "entity", "type").agg(n=pl.col("count").sum())
+        failures = failures.group_by("bucket", "entity", "type", maintain_order=True).agg(n=pl.col("count").sum())
         if len(failures):
             self._tables["failures"].add(failures.with_columns(self.entities.of(failures["entity"])))
 
