@@ -124,5 +124,12 @@ def test_what_would_be_unsafe_or_senseless_is_refused_at_the_start(
 def test_a_token_that_makes_no_sense_is_refused(tmp_path: Path):
     done = oddlog_("token", "create", "anna", "--scope", "reed", "--data", tmp_path)
     assert (done.returncode, "Did you mean 'read'?" in done.stderr) == (2, True)
+    assert oddlog_("token", "create", "anna", "--scope", "read", "--data", tmp_path).returncode == 0
     done = oddlog_("token", "revoke", "nobody", "--data", tmp_path)
     assert (done.returncode, "oddlog token list" in done.stderr) == (2, True)
+
+
+def test_tokens_of_a_folder_without_a_service_are_refused_and_nothing_is_made(tmp_path: Path):
+    done = oddlog_("token", "list", "--data", tmp_path / "nowhere")
+    assert (done.returncode, "holds no oddlog.db" in done.stderr) == (2, True)
+    assert not (tmp_path / "nowhere").exists()

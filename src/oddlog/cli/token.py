@@ -72,7 +72,7 @@ def list_(
 
     from oddlog.cli import show
 
-    kept = _opened(data, store)
+    kept = _opened(data, store, make=False)
     try:
         found = kept.tokens()
     finally:
@@ -102,7 +102,7 @@ def revoke(
     """
     from oddlog.cli import show
 
-    kept = _opened(data, store)
+    kept = _opened(data, store, make=False)
     try:
         gone = kept.revoke(which)
     finally:
@@ -111,10 +111,14 @@ def revoke(
         show.console().print(f"Revoked: {gone.id} of {gone.name}.", markup=False)
 
 
-def _opened(data: Path, store: str) -> Store:
+def _opened(data: Path, store: str, *, make: bool = True) -> Store:
     from oddlog.errors import InputError
     from oddlog.store import Store
 
+    if not make and not store and not (data / "oddlog.db").exists():
+        raise InputError(
+            f"{data} holds no oddlog.db, so no tokens.", "Give the --data of the service, or --store for a URL."
+        )
     if not store:
         try:
             data.mkdir(parents=True, exist_ok=True)
