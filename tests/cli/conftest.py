@@ -29,7 +29,7 @@ Command = Callable[..., Answer]
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """Return a function that runs `oddlog` with the given words."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(tempfile, "tempdir", tempfile.tempdir)  # a command has one of its own
 

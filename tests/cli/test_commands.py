@@ -200,6 +200,7 @@ def until_stopped(running: subprocess.Popen[bytes], number: signal.Signals) -> b
     [
         (signal.SIGINT, 130, "oddlog: Interrupted. Nothing half-written was left.\n"),
         (signal.SIGTERM, 143, "oddlog: Stopped by SIGTERM. Nothing half-written was left.\n"),
+        (signal.SIGHUP, 129, "oddlog: Stopped by SIGHUP. Nothing half-written was left.\n"),
     ],
 )
 @pytest.mark.parametrize("name", ["fit", "detect"])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
 import logging
 import os
 import re
-import shutil
 import signal
 import sys
 import tempfile
@@ -34,7 +32,7 @@ class StoppedError(BaseException):
 def main() -> NoReturn:
     """Run the command line and exit: 0 it ran, 3 something is odd, 2 the user's mistake, 1 ours, 130 Ctrl-C."""
     stop = _Stopping()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending():
         signal.signal(number, stop)
     debug = "--debug" in sys.argv
     if debug:
@@ -52,18 +50,25 @@ def main() -> NoReturn:
         _fail(*_told(error))
 
 
+def ending() -> list[signal.Signals]:
+    """Return the signals that end a command: Ctrl-C, whoever ends processes, a terminal that has gone but for nohup."""
+    found = [signal.SIGINT, signal.SIGTERM]
+    return found if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [*found, signal.SIGHUP]
+
+
 def prepare() -> None:
     """Make ready for Ctrl-C at any moment. To be called before the work begins; imports Polars.
 
     Polars has the system restart a read that waits for input, so that Ctrl-C would not be heard. And whatever is
     interrupted while it cleans up, or still writes in another thread, leaves its folder behind: all temporary
-    files lie in one folder, which goes with this process.
+    files lie in one folder, which goes with this process; see `scratch`.
     """
     import polars as pl  # noqa: F401 - it would undo this if it came later
 
+    from oddlog.cli import scratch
+
     signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - the standard library's signature
-    tempfile.tempdir = tempfile.mkdtemp(prefix="oddlog-")
-    atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
+    tempfile.tempdir = scratch.make()
 
 
 def _run() -> int:
@@ -149,7 +154,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def _exit(code: int) -> NoReturn:
     """Exit; what is still to be printed must not fail where nobody reads it any more."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending():
         signal.signal(number, signal.SIG_IGN)  # the work is over: a late Ctrl-C must not turn it into a failure
     try:
         sys.stdout.flush()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oddlog.cli import resuming
+from oddlog.cli import ending, resuming
 
 if TYPE_CHECKING:
     import polars as pl
@@ -177,7 +177,7 @@ class _Asked:
 
     def __init__(self) -> None:
         self._asked = False
-        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.getsignal(number) for number in ending()}
         for number in self._before:
             signal.signal(number, self._hear)
 

@@ -6,12 +6,17 @@ Built-ins and third parties are found alike, by entry points of the group ``oddl
 from __future__ import annotations
 
 import inspect
+import os
 from importlib.util import find_spec
 from typing import Any
 
 from oddlog import plugins
 from oddlog.errors import ConfigError, did_you_mean
 from oddlog.types import Detector
+
+# Since 1.29 ONNX Runtime sends what it runs to Microsoft unless it is told not to, and before it is first imported:
+# here, since only this room imports it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 DEFAULT = ("snn", "dae", "ocsvm", "new-event")
 """The members of the default verdict (measured best on HDFS and OpenStack, see docs/detectors.md)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnxruntime as ort
 
-ort.disable_telemetry_events()  # nothing here phones home, whatever the build of the runtime would do
+ort.disable_telemetry_events()  # for a runtime that somebody has imported before us; see `oddlog.detectors` for ours
 
 
 def session(graph: bytes) -> ort.InferenceSession:
