@@ -56,7 +56,7 @@ def test_a_watch_that_is_ended_leaves_nothing_behind(number: signal.Signals, wat
     assert list(scratch.iterdir()) == []
 
 
-def test_a_hangup_that_nohup_keeps_away_ends_nothing(watch: Start, scratch: Path):
+def test_a_hangup_that_nohup_keeps_away_ends_nothing(watch: Start):
     running = watch("nohup")
     running.send_signal(signal.SIGHUP)
     running.stdin.write(ODD.replace("ord-7 lost", "ord-8 is lost"))

@@ -60,7 +60,7 @@ def _remove_left(folder: Path) -> None:
 
 def _is_at(held: int, folder: str) -> bool:
     try:
-        there = os.stat(folder)
+        there = Path(folder).stat()
     except OSError:
         return False
     return os.path.samestat(there, os.fstat(held))
