@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -142,3 +144,19 @@ def count(records: pl.DataFrame, counting: Counting | None = None) -> Counting:
 def counts(records: pl.DataFrame, series: Series | None = None) -> Counted:
     """Return what is counted in some records."""
     return counted(count(records), lambda types: types.cast(pl.Int64).to_numpy(), SERVICES, Tally(), series)
+
+
+def write(records: pl.DataFrame, path: Path) -> Path:
+    """Write records as a log of JSON lines."""
+    rows = records.select(
+        ts=pl.col("time").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
+        level="level",
+        service="service",
+        host="host",
+        msg=pl.col("message").str.replace("<*>", "n" + pl.int_range(pl.len()).cast(pl.String), literal=True),
+        duration_ms="n.duration_ms",
+        client="f.client",
+    )
+    lines = ({k: v for k, v in row.items() if v is not None} for row in rows.iter_rows(named=True))
+    path.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
+    return path

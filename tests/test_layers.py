@@ -51,7 +51,7 @@ MAY = {
     "reports": STAGES | {"types", "errors", "pipeline", "model", "evaluation"},  # the same figures of labels
     "training": {"types", "errors", "plugins", "detectors"},
     "federated": {"types", "errors", "config", "pipeline", "detectors", "features", "model", "plugins", "calibration"},
-    "testing": {"types", "errors", "formats", "detectors", "sources"},
+    "testing": {"types", "errors", "formats", "detectors", "sources", "sinks"},
 }
 HEAVY = ("torch", "sklearn", "onnx", "onnxscript", "scipy", "pandas", "pyarrow", "flwr", "cryptography", "Crypto")
 

@@ -19,8 +19,8 @@ pytest.importorskip("sqlalchemy")
 from test_kill import Server
 
 from oddlog.errors import SinkUnavailableError
+from oddlog.pipeline.live.held import MOST_LINES
 from oddlog.pipeline.live.streaming import Streaming
-from oddlog.pipeline.live.unfolding import MOST_LINES
 from oddlog.service.dispatching import Dispatcher
 from oddlog.service.worker import Worker
 from oddlog.sources.spool import Spool

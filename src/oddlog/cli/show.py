@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from oddlog.model import Model
     from oddlog.pipeline.judging.detection import Detection
-    from oddlog.pipeline.live.streaming import Pushed
+    from oddlog.pipeline.live.pushed import Pushed
     from oddlog.types import Incident, LineRef, LiveIncident, Tally
 
 LEAST_P = 1e-15  # smaller ones say no more

@@ -15,7 +15,8 @@ from oddlog.cli import ending, resuming
 if TYPE_CHECKING:
     import polars as pl
 
-    from oddlog.pipeline.live.streaming import Pushed, Streaming
+    from oddlog.pipeline.live.pushed import Pushed
+    from oddlog.pipeline.live.streaming import Streaming
     from oddlog.sources import Pipe
     from oddlog.sources.links import Links
     from oddlog.sources.opening import Resumable

@@ -35,9 +35,10 @@ No stage knows another; only this room knows their order. One file a leg of the 
 
   live/
     arriving      lines → records        a few at a time; `recent` keeps their text
-    streaming     lines → verdicts       the same functions, with state between batches
+    streaming     lines → verdicts       the same functions, with state between batches; `windowing` keeps the windows
+                  that are open, `pushed` is what a batch gave
     rating        counts → verdicts      minute by minute, as the rates view judges them
-    unfolding     verdicts → incidents   new, grown, over
+    unfolding     verdicts → incidents   new, grown, over; `held` are the odd lines until then
     following     the loop               source → stream → whoever is told
     collecting    lines for a first model, and how far that is; `beginning` has it learned in the `background`
     versions      models beside each other, one of which judges

@@ -50,7 +50,7 @@ class ErrorShare:
         self._usual, self._spread = np.zeros(len(every)), np.ones(len(every))
         parts = [pl.DataFrame(schema=CANDIDATES)]
         for x, (part, whole) in self._trailing(every, counted):
-            self._usual[x], far = _usual(part, whole)
+            self._usual[x], far = trimmed_share(part, whole)
             days = len(far) / MINUTES_PER_DAY
             own = float(far.mean()) if len(far) else 1.0
             self._spread[x] = max((days * own + PRIOR_DAYS * PRIOR_DISPERSION) / (days + PRIOR_DAYS), 1.0)
@@ -99,7 +99,7 @@ class ErrorShare:
         return self
 
 
-def _usual(part: F64, whole: F64) -> tuple[float, F64]:
+def trimmed_share(part: F64, whole: F64) -> tuple[float, F64]:
     """Return the usual share, and how far off it is [x] (1 on average if binomial), without what is furthest off."""
     there = whole > 0
     part, whole = part[there], whole[there]

@@ -12,6 +12,7 @@ import polars as pl
 from oddlog.rates.limits import Limit
 from oddlog.rates.member import share_deviate
 from oddlog.rates.series import Span, trailing
+from oddlog.rates.shares import trimmed_share
 from oddlog.shares.blocks import LEAST_EXCESS, SPANS, Block, blocks_of
 from oddlog.shares.bounds import Bounds
 from oddlog.shares.counting import COUNTED, ShareCounts
@@ -25,7 +26,6 @@ SMALL = 100.0  # times what is expected: of so many, a surge is expected to be o
 BUCKET = 10  # minutes
 LEAST_WHOLE = 20.0  # in training, before a mark that was never there says something
 LEAST_SCORE = 3.0  # what is nearer to usual is not even a candidate
-TRIMMED = 0.02  # share of the training time that is furthest off and does not count: it may hold incidents
 PRIOR_SPREAD, PRIOR_DAYS = 2.0, 2.0
 LOWER_SHARE, ODD_SHARE = 0.5, 0.2  # of the hours of a training time: what is above the second may be incidents
 LEAST_SCALE = 0.5  # of the tail beyond: twice that of the highest of hundreds of normal deviates
@@ -264,25 +264,13 @@ def _usual(part: F64, of: F64, days: float) -> tuple[float, list[float]]:
 
     What is furthest off does not count.
     """
-    usual = float(_trimmed(part, of)[0])
+    usual = float(trimmed_share(part, of)[0])
     spread = []
     for buckets in SPANS:
-        _, far = _trimmed(trailing(part[None], buckets)[0], trailing(of[None], buckets)[0])
+        _, far = trimmed_share(trailing(part[None], buckets)[0], trailing(of[None], buckets)[0])
         own = float(far.mean()) if len(far) else 1.0
         spread.append(max((days * own + PRIOR_DAYS * PRIOR_SPREAD) / (days + PRIOR_DAYS), 1.0))
     return usual, spread
-
-
-def _trimmed(part: F64, of: F64) -> tuple[float, F64]:
-    there = of > 0
-    part, of = part[there], of[there]
-    usual, far = 0.0, np.empty(0)
-    for _ in range(2):  # the first share tells what is furthest off, the second is learned from the rest
-        usual = (part.sum() + 0.5) / (of.sum() + 1)
-        far = (part - of * usual) ** 2 / np.maximum(of * usual * (1 - usual), 1e-9)
-        near = far <= np.quantile(far, 1 - TRIMMED) if len(far) else np.zeros(0, np.bool_)
-        part, of, far = part[near], of[near], far[near]
-    return float(usual), far
 
 
 _CANDIDATES = pl.Schema(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import oddlog
-from made_rates import DAY, FAILED, MONDAY, QUERY, More, Silent, traffic
+from made_rates import DAY, FAILED, MONDAY, QUERY, More, Silent, traffic, write
 from oddlog.feedback import Answer, Answers
 from oddlog.model import Model
 from oddlog.pipeline.judging.detection import Detection
@@ -28,21 +28,6 @@ FAST: dict[str, Any] = {"session": "none", "window": "600s", "detectors": ["new-
 NEXT = MONDAY + 4 * DAY
 STORM = NEXT + 720
 ATTACKER = "203.0.113.9"
-
-
-def write(records: pl.DataFrame, path: Path) -> Path:
-    rows = records.select(
-        ts=pl.col("time").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
-        level="level",
-        service="service",
-        host="host",
-        msg=pl.col("message").str.replace("<*>", "n" + pl.int_range(pl.len()).cast(pl.String), literal=True),
-        duration_ms="n.duration_ms",
-        client="f.client",
-    )
-    lines = ({k: v for k, v in row.items() if v is not None} for row in rows.iter_rows(named=True))
-    path.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
-    return path
 
 
 @pytest.fixture(scope="module")

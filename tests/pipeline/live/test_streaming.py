@@ -18,8 +18,10 @@ from oddlog.feedback import Answers
 from oddlog.model import Model
 from oddlog.pipeline.judging.detection import Detection
 from oddlog.pipeline.learning.checkpointing import packed, unpacked
-from oddlog.pipeline.live.streaming import HURRIED, LATENESS_S, Pushed, Streaming
+from oddlog.pipeline.live.pushed import Pushed
+from oddlog.pipeline.live.streaming import LATENESS_S, Streaming
 from oddlog.pipeline.live.unfolding import QUIET_US
+from oddlog.pipeline.live.windowing import HURRIED
 from oddlog.sources import read_blocks
 from oddlog.types import LINES, SCORES, LiveIncident, Tally
 from small_shop import shop_lines

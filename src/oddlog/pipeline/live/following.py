@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from oddlog.pipeline.live.streaming import Pushed, Streaming
+from oddlog.pipeline.live.pushed import Pushed
+from oddlog.pipeline.live.streaming import Streaming
 from oddlog.types import LiveIncident, Source
 
 MAX_LINES = 20_000  # of a batch: about a tenth of a second's work

@@ -15,9 +15,7 @@ fast as the clock that is passed in, from the last line on. So a replay of old l
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -37,15 +35,17 @@ from oddlog.pipeline.judging.newcomers import Newcomers
 from oddlog.pipeline.judging.since_deploy import after_deploy
 from oddlog.pipeline.judging.verdicts import line_verdicts
 from oddlog.pipeline.judging.views import PARTIAL, View
-from oddlog.pipeline.learning.checkpointing import under, windows_arrays, windows_of, within
+from oddlog.pipeline.learning.checkpointing import under, within
 from oddlog.pipeline.live.arriving import Arriving, Place
 from oddlog.pipeline.live.gate import Gate
 from oddlog.pipeline.live.passing import Passing
+from oddlog.pipeline.live.pushed import ODD_LINES, VERDICTS, Pushed, joined, shown_lines, stacked
 from oddlog.pipeline.live.quiet import Quiet
 from oddlog.pipeline.live.rating import Rating
 from oddlog.pipeline.live.recent import MOST_BYTES, Recent
 from oddlog.pipeline.live.rules import RuleBook, Rules
 from oddlog.pipeline.live.unfolding import Unfolding
+from oddlog.pipeline.live.windowing import Windowing
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.rates import NAME as RATES
 from oddlog.pipeline.reading import SAMPLE_LINES
@@ -53,11 +53,7 @@ from oddlog.pipeline.watching import NumberColumns
 from oddlog.rates.counting import BUCKET, US_PER_MINUTE
 from oddlog.templates import Matcher
 from oddlog.types import (
-    EVENTS,
-    LINE_SCORES,
     NO_TIME,
-    SCORES,
-    TIME,
     LiveIncident,
     Passed,
     State,
@@ -65,7 +61,6 @@ from oddlog.types import (
     Windows,
     to_datetime,
 )
-from oddlog.windows import Windower
 
 LATENESS_S = 2.0
 MOST_OPEN = 200_000
@@ -73,26 +68,6 @@ MOST_HELD = 4_000_000
 MOST_UNSEEN = 100_000
 MOST_OVER = 50_000  # events of windows that are over and wait to be judged
 MOST_TOLD = 200  # odd lines of a push that are told one by one; all go to incidents
-HURRIED = "lateness given up for once: too many lines wait for their order"
-VERDICTS = pl.Schema({**SCORES, "view": pl.String(), "provisional": pl.Boolean()})
-ODD_LINES = pl.Schema({**LINE_SCORES, "service": pl.String(), "text": pl.String(), "message": pl.String()})
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """What a push brought.
-
-    Attributes
-    ----------
-    verdicts : pl.DataFrame
-        `VERDICTS` of windows that were closed, or (provisional) pause.
-    lines : pl.DataFrame
-        `ODD_LINES`: lines that are odd by themselves, whatever becomes of their windows.
-
-    """
-
-    verdicts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VERDICTS))
-    lines: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ODD_LINES))
 
 
 class Streaming:
@@ -162,17 +137,16 @@ class Streaming:
         self._services = Codes(model.context.services, what="services", tally=self.tally)
         self._sources = Codes(what="sources", tally=self.tally)
         self._words = alarming(model.context.templates.text)
-        self._max_waiting = max(max_held // 8, 1)
         self._lateness_us = round(lateness_s * 1e6)
         bounds = {"lateness_us": self._lateness_us, "max_open": max_open, "max_held": max_held}
-        self._windowers = [view.cut.windower(self.tally, **bounds) for view in model.views]
-        self._over: list[list[Windows]] = [[] for _ in model.views]  # windows that are to be judged
+        self._windowing = Windowing(
+            [view.cut.windower(self.tally, **bounds) for view in model.views], max(max_held // 8, 1), self.tally
+        )
         self._recent = Recent(max_text_bytes)
         self._newcomers = Newcomers(model, self._services, self.tally)
         self._overlay = Overlay(_standing(answers), self._matcher, newcomers=self._newcomers)
         self._unfolding = Unfolding(model, self._matcher, self._services, self._sources, self.tally)
         self._rating = None if model.rates is None else Rating(model, self._services, self.tally)
-        self._empty: dict[int, pl.DataFrame] = {}  # the events of each view, none of them
         self._span_us = (NO_TIME, NO_TIME)
         self._arrived_s = 0.0  # by the clock, when the last line came
         self.odd_lines = self.windows = self.odd_windows = self.told = 0
@@ -197,7 +171,7 @@ class Streaming:
     @property
     def n_open(self) -> int:
         """Windows that are open."""
-        return sum(windower.n_open for windower in self._windowers)
+        return self._windowing.n_open
 
     def places(self) -> Mapping[str, Place]:
         """Return where each source is to be resumed: behind the last line that became part of a complete record."""
@@ -229,7 +203,7 @@ class Streaming:
             self._quiet.arrived(lines["source"].unique().to_list(), now_s)
         done = self._judge(self._arriving.push(lines, now_s), windows=windows)
         self._now_us = max(self._now_us, self.end_us)
-        return _joined([done, *self._rated(self.end_us - self._lateness_us, now_s, more=True)])
+        return joined([done, *self._rated(self.end_us - self._lateness_us, now_s, more=True)])
 
     def settle(self, now_s: float) -> Pushed:
         """Judge the lines that nothing more is awaited for; cheaper than `tick`, and may be called more often."""
@@ -242,17 +216,15 @@ class Streaming:
         done = self._judge(self._arriving.tick(now_s), passed_us - self._lateness_us)
         if self.end_us != NO_TIME:
             self._now_us = max(self._now_us, self.end_us + passed_us)
-        return _joined([done, *self._at_rest(), *self._rated(self.end_us + passed_us - self._lateness_us, now_s)])
+        return joined([done, *self._at_rest(), *self._rated(self.end_us + passed_us - self._lateness_us, now_s)])
 
     def finish(self) -> Pushed:
         """Judge everything, as nothing more will come for now."""
         done = self._judge(self._arriving.finish(), 0)
-        rest = [
-            self._verdicts(view, windower, windower.flush())
-            for view, windower in zip(self._views, self._windowers, strict=True)
-        ]
+        flushed = zip(self._views, self._windowing.flush(), strict=True)
+        rest = [self._verdicts(view, windows) for view, windows in flushed]
         whole_us = self.end_us + US_PER_MINUTE * BUCKET
-        return _joined([done, *(Pushed(verdicts=frame) for frame in rest), *self._rated(whole_us, final=True)])
+        return joined([done, *(Pushed(verdicts=frame) for frame in rest), *self._rated(whole_us, final=True)])
 
     def incidents(self, *, every: bool = False) -> list[LiveIncident]:
         """Return the incidents that are new or have changed since they were last asked for, most pressing first.
@@ -286,21 +258,15 @@ class Streaming:
 
     def state(self) -> State:
         """Return everything `restore` needs to go on, but for records that are still open: see `places`."""
-        arrays: dict[str, Any] = {}
-        windowers = []
-        for i, windower in enumerate(self._windowers):
-            part = windower.state()
-            arrays |= within(f"windower{i}", part.arrays)
-            if self._over[i]:
-                arrays |= within(f"over{i}", windows_arrays(Windows.concat(self._over[i])))
-            windowers.append(part.meta)
+        windowing = self._windowing.state()
+        arrays = dict(windowing.arrays)
         unfolding = self._unfolding.state()
         arrays |= within("unfolding", unfolding.arrays)
         rating = State() if self._rating is None else self._rating.state()
         arrays |= within("rating", rating.arrays)
         meta = {
             "model": self.model.id,
-            "windowers": windowers,
+            "windowers": windowing.meta["windowers"],
             "unfolding": unfolding.meta,
             "rating": rating.meta,
             "rules": self._rules.state().meta,
@@ -331,13 +297,7 @@ class Streaming:
         self._matcher.restore(State(meta=meta["unseen"]))
         for codes, names in ((self._services, meta["services"]), (self._sources, meta["sources"])):
             codes.of(pl.Series(names, dtype=pl.String))
-        for i, one in enumerate(meta["windowers"]):
-            windower = Windower.from_state(State(under(f"windower{i}", state.arrays), one), tally=self.tally)
-            self._windowers[i] = windower
-            over = under(f"over{i}", state.arrays)
-            self._over[i] = [windows_of(over)] if over else []
-            if one["numbers"] is not None:
-                self._empty[i] = pl.DataFrame(schema={**EVENTS, **dict.fromkeys(one["numbers"], pl.Float32)})
+        self._windowing.restore(state)
         if self._rating is not None and meta.get("rating"):
             self._rating.restore(State(under("rating", state.arrays), meta["rating"]))
         self._unfolding.restore(State(under("unfolding", state.arrays), meta["unfolding"]))
@@ -363,7 +323,7 @@ class Streaming:
 
     def _judge(self, frames: Iterable[pl.DataFrame], ahead_us: int | None = None, *, windows: bool = True) -> Pushed:
         """Return what is found in records; the watermark is set so far ahead of the last of them, if it is given."""
-        pushed: list[pl.DataFrame | None] = [None] * len(self._windowers)
+        pushed: list[pl.DataFrame | None] = [None] * len(self._views)
         if frames := list(frames):
             records = concat(frames)
             events = self._events(records)
@@ -378,20 +338,14 @@ class Streaming:
                 pushed[i] = _in_time(grouped)
         watermark_us = None if ahead_us is None or self.end_us == NO_TIME else self.end_us + ahead_us
         lines = [self._odd_lines(one) for one in pushed[:1] if one is not None]
-        for i, (windower, mine) in enumerate(zip(self._windowers, pushed, strict=True)):
-            over = self._closed(i, windower, mine, watermark_us)
-            self._over[i] += [over] if len(over) else []
-        waiting = sum(int(one.offsets[-1]) for parts in self._over for one in parts)
-        verdicts = self._judge_over() if windows or waiting > MOST_OVER else []
-        return Pushed(_stacked(verdicts, VERDICTS), _stacked(lines, ODD_LINES))
+        self._windowing.push(pushed, watermark_us, self.end_us)
+        verdicts = self._judge_over() if windows or self._windowing.n_over > MOST_OVER else []
+        return Pushed(stacked(verdicts, VERDICTS), stacked(lines, ODD_LINES))
 
     def _judge_over(self) -> list[pl.DataFrame]:
         """Return the verdicts of the windows that are over and were not judged yet."""
-        over, self._over = self._over, [[] for _ in self._windowers]
-        return [
-            self._verdicts(view, windower, Windows.concat(parts))
-            for view, windower, parts in zip(self._views, self._windowers, over, strict=True)
-        ]
+        over = zip(self._views, self._windowing.over(), strict=True)
+        return [self._verdicts(view, windows) for view, windows in over]
 
     def _events(self, records: pl.DataFrame) -> pl.DataFrame:
         hosts = None if self._rating is None else self._rating.hosts
@@ -426,34 +380,23 @@ class Streaming:
             start, end = self._span_us
             self._span_us = (low if start == NO_TIME else min(start, low), max(end, high))
 
-    def _closed(self, i: int, windower: Windower, events: pl.DataFrame | None, watermark_us: int | None) -> Windows:
-        """Return the windows that are closed by events and by a watermark."""
-        closed = []
-        if events is not None:
-            self._empty[i] = events.clear()
-            closed.append(windower.push(events))
-            if windower.n_waiting > self._max_waiting:
-                self.tally.add(HURRIED)
-                watermark_us = max(watermark_us or self.end_us, self.end_us)
-        if watermark_us is not None and windower.watermark_us < watermark_us and i in self._empty:
-            closed.append(windower.push(self._empty[i], watermark_us))
-        return Windows.concat(closed)
-
     def _at_rest(self) -> list[Pushed]:
         """Return the verdicts of sessions that pause: what `detect` would say of them now."""
         found = []
-        for view, windower in zip(self._views, self._windowers, strict=True):
+        for view, windower in zip(self._views, self._windowing.windowers, strict=True):
             if view.cut.closing is not None:
                 windows = windower.resting(view.cut.closing.pause_us)
-                found.append(Pushed(verdicts=self._verdicts(view, windower, windows, provisional=True)))
+                until_us = max(self.end_us, windower.watermark_us)
+                found.append(Pushed(verdicts=self._verdicts(view, windows, resting_until_us=until_us)))
         return found
 
-    def _verdicts(self, view: View, windower: Windower, windows: Windows, *, provisional: bool = False) -> pl.DataFrame:
-        """Return the verdicts of windows; what is odd goes to the incidents."""
+    def _verdicts(self, view: View, windows: Windows, resting_until_us: int | None = None) -> pl.DataFrame:
+        """Return the verdicts of windows, provisional for those at rest; what is odd goes to the incidents."""
         if not len(windows):
             return pl.DataFrame(schema=VERDICTS)
-        end = max(self.end_us, windower.watermark_us) if provisional else self.end_us
-        windows = settled(windows, view.cut, (self._span_us[0], end))
+        provisional = resting_until_us is not None
+        end_us = self.end_us if resting_until_us is None else resting_until_us
+        windows = settled(windows, view.cut, (self._span_us[0], end_us))
         if provisional:
             windows = windows.take(~np.isin(windows.closed_by, PARTIAL))
         judged = self._overlay.judge(view, windows)
@@ -493,23 +436,7 @@ class Streaming:
         self._unfolding.add_lines(odd)
         self.tally.add(f"odd line beyond {MOST_TOLD:,} of one push, not told by itself", len(odd) - MOST_TOLD)
         odd = odd.head(MOST_TOLD)
-        wanted: dict[str, set[int]] = {}
-        sources = [self._sources.names[code] for code in odd["source"].to_list()]
-        for source, line in zip(sources, odd["line"].to_list(), strict=True):
-            wanted.setdefault(source, set()).add(line)
-        texts = self._recent.again(wanted, ("source", "line", "text", "message"))
-        told = odd.select(
-            pl.Series("source", sources, dtype=pl.String),
-            "line",
-            pl.when(pl.col("time_us") != NO_TIME).then(pl.col("time_us")).cast(TIME).alias("time"),
-            pl.Series("template", [self._matcher.text_of(row) for row in odd["template"].to_list()], dtype=pl.String),
-            pl.col("score").cast(pl.Float64),
-            "p_value",
-            "is_anomaly",
-            pl.lit("rare or never seen").alias("reason"),
-            pl.Series("service", [self._services.names[code] for code in odd["service"].to_list()], dtype=pl.String),
-        )
-        return told.join(texts, on=["source", "line"], how="left", maintain_order="left").select(ODD_LINES.names())
+        return shown_lines(odd, self._matcher, self._services.names, self._sources.names, self._recent)
 
 
 def _standing(answers: Answers | None) -> Standing:
@@ -522,15 +449,3 @@ def _in_time(events: pl.DataFrame) -> pl.DataFrame:
     if (time_us[1:] >= time_us[:-1]).all() or (source == source[:1]).all():
         return events
     return events[np.argsort(time_us, kind="stable")]
-
-
-def _joined(parts: list[Pushed]) -> Pushed:
-    return Pushed(
-        _stacked([one.verdicts for one in parts], VERDICTS), _stacked([one.lines for one in parts], ODD_LINES)
-    )
-
-
-def _stacked(frames: list[pl.DataFrame], schema: pl.Schema) -> pl.DataFrame:
-    """Return frames of one schema, one below the other; most of them are empty."""
-    full = [frame for frame in frames if len(frame)]
-    return pl.concat(full) if len(full) > 1 else full[0] if full else pl.DataFrame(schema=schema)

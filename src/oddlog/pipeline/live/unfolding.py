@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -26,18 +25,14 @@ from oddlog.pipeline.judging.closeups import Closeup, Closeups
 from oddlog.pipeline.judging.episodes import Episode
 from oddlog.pipeline.judging.episodes import incident_of as incident_of_episode
 from oddlog.pipeline.judging.merging import Merging
-from oddlog.pipeline.judging.odd import OddWindows
 from oddlog.pipeline.judging.views import View
 from oddlog.pipeline.learning.checkpointing import (
-    frame_arrays,
-    frame_of,
     incident_json,
     incident_of,
     under,
-    windows_arrays,
-    windows_of,
     within,
 )
+from oddlog.pipeline.live.held import Held
 from oddlog.pipeline.live.rating import Looked
 from oddlog.pipeline.live.recent import Recent
 from oddlog.pipeline.live.stretching import Stretching
@@ -47,10 +42,7 @@ from oddlog.types import Bool, Incident, LiveIncident, State, Tally, Windows
 
 QUIET_US = 3_600_000_000  # an incident is over after so much event time without anything more
 ENTITIES = "entities"  # the view of those who do something
-MOST_WINDOWS = 2_000  # odd windows held; beyond it the oldest are forgotten
-MOST_LINES = 5_000  # odd lines held
 GROWN = 2.0  # an incident is told again once it has so many times the windows or the weight
-_HELD = ("template", "level", "source", "line", "time_us", "service", "session", "score", "p_value", "is_anomaly")
 _LINE_BITS = 44  # of a place in one number: beside the source's 16
 FORGOTTEN = "odd window or line forgotten: too many are part of what goes on"
 
@@ -64,23 +56,13 @@ class _Told:
     weight: tuple[float, int]  # severity and windows when it was told last
 
 
-@dataclass
-class _Held:
-    """What is odd and part of something that goes on."""
-
-    shown: dict[str, list[OddWindows]] = field(default_factory=dict)
-    hidden: dict[str, list[OddWindows]] = field(default_factory=dict)
-    usual: list[Windows] = field(default_factory=list)
-    lines: list[pl.DataFrame] = field(default_factory=list)
-
-
 class Unfolding:
     """Keeps what is odd, and tells of incidents that are new, have grown, or are over."""
 
     def __init__(self, model: Model, matcher: Matcher, services: Codes, sources: Codes, tally: Tally) -> None:
         self._of = (model, matcher, services, sources)
         self._tally = tally
-        self._held = _Held()
+        self._held = Held()
         self._stretching = Stretching(len(model.context.templates))
         self._open_keys: dict[tuple[str, str], bool] = {}  # (view, key) of held windows -> provisional
         self._rank: dict[str, tuple[int, int]] = {}  # what tells of an incident -> its turn
@@ -119,12 +101,7 @@ class Unfolding:
         again = [key for key in windows.key.to_list() if (view.name, key) in self._open_keys]
         if again:
             self._drop(view.name, set(again))
-        for held, odd in ((self._held.shown, judged.shown), (self._held.hidden, judged.hidden)):
-            if len(odd.windows):
-                held.setdefault(view.name, []).append(odd)
-                self._stirred = True
-        if len(judged.usual):
-            self._held.usual.append(judged.usual)
+        self._stirred |= self._held.add_windows(view.name, judged)
         if view.name == self._of[0].views[0].name and not provisional:
             self._settle(windows)
         if view.name == ENTITIES and not provisional:
@@ -148,7 +125,7 @@ class Unfolding:
         if not len(odd):
             return
         model, matcher, _, _ = self._of
-        self._held.lines.append(odd.select(_HELD))
+        self._held.add_lines(odd)
         self._stirred = True
         by_session = model.views[0].cut.by == "session"
         for template, source, line, session in odd.select("template", "source", "line", "session").iter_rows():
@@ -199,18 +176,7 @@ class Unfolding:
 
     def state(self) -> State:
         """Return everything `restore` needs."""
-        arrays: dict[str, Any] = {}
-        for kind, held in (("shown", self._held.shown), ("hidden", self._held.hidden)):
-            for view, parts in held.items():
-                if parts:
-                    odd = OddWindows.concat(parts)
-                    arrays |= within(f"{kind}.{view}", windows_arrays(odd.windows))
-                    arrays |= within(f"{kind}.{view}", {"score": odd.score, "p_value": odd.p_value})
-        arrays |= within("stretches", self._stretching.arrays())
-        if self._held.usual:
-            arrays |= within("usual", windows_arrays(Windows.concat(self._held.usual)))
-        if self._held.lines:
-            arrays |= within("lines", frame_arrays(pl.concat(self._held.lines)))
+        arrays = self._held.arrays() | within("stretches", self._stretching.arrays())
         told = [
             {
                 "incident": incident_json(one.last.incident),
@@ -235,17 +201,7 @@ class Unfolding:
     def restore(self, state: State) -> None:
         """Go on where `state` was taken; this one must be new."""
         meta, arrays = state.meta, state.arrays
-        views = {view.name: view for view in self._of[0].views}
-        for kind, held in (("shown", self._held.shown), ("hidden", self._held.hidden)):
-            for name, view in views.items():
-                own = under(f"{kind}.{name}", arrays)
-                if own:
-                    verdict = {"score": own["score"], "p_value": own["p_value"]}
-                    frame = pl.DataFrame(verdict).with_columns(is_anomaly=pl.lit(value=True))
-                    held[name] = [OddWindows.of(view, windows_of(own), frame)]
-        usual, lines = under("usual", arrays), under("lines", arrays)
-        self._held.usual.extend([windows_of(usual)] if usual else [])
-        self._held.lines.extend([frame_of(lines).select(_HELD)] if lines else [])
+        self._held.restore(arrays, self._of[0].views)
         self._stretching.restore(under("stretches", arrays))
         self._open_keys = {(view, key): provisional for view, key, provisional in meta["open"]}
         self._rank = {name: (kind, turn) for name, kind, turn, _, _ in meta["names"]}
@@ -356,7 +312,7 @@ class Unfolding:
             self._drop(view, keys)
         types = {name.removeprefix("t:") for name in names if name.startswith("t:")}
         patterns = {name.removeprefix("p:") for name in names if name.startswith("p:")}
-        self._drop_types(types, patterns)
+        self._held.drop_types(types, patterns, self._of[1].key_of)
         self._end_episodes({name.removeprefix("e:") for name in names if name.startswith("e:")})
         self._forget(names)
         return [replace(self._told.pop(id_).last, change="over", notable=True) for id_ in sorted(over)]
@@ -371,31 +327,9 @@ class Unfolding:
 
     def _drop(self, view: str, keys: set[str]) -> None:
         """Let go of the windows of these keys."""
-        for held in (self._held.shown, self._held.hidden):
-            kept = []
-            for odd in held.get(view, []):
-                stays = ~odd.windows.key.is_in(list(keys)).to_numpy()
-                if stays.all():
-                    kept.append(odd)
-                elif stays.any():
-                    kept.append(odd.take(np.flatnonzero(stays)))
-            if view in held:
-                self._stirred = True
-                held[view] = kept
+        self._stirred |= self._held.drop(view, keys)
         for key in keys:
             self._open_keys.pop((view, key), None)
-
-    def _drop_types(self, types: set[str], patterns: set[str]) -> None:
-        _, matcher, _, _ = self._of
-        lines = []
-        for frame in self._held.lines:
-            rows = frame["template"].unique().to_list()
-            keys = {row: matcher.key_of(row) for row in rows}
-            gone = [row for row, key in keys.items() if f"{key:016x}" in types or pattern_of([key]) in patterns]
-            frame = frame.filter(~pl.col("template").is_in(gone)) if gone else frame  # noqa: PLW2901
-            if len(frame):
-                lines.append(frame)
-        self._held.lines = lines
 
     def _forget(self, names: set[str]) -> None:
         for name in names:
@@ -404,24 +338,14 @@ class Unfolding:
 
     def _bound(self) -> None:
         """Forget the oldest of what is held beyond the limits."""
-        for held in (self._held.shown, self._held.hidden):
-            for view, parts in held.items():
-                n = sum(len(odd.windows) for odd in parts)
-                while n > MOST_WINDOWS and len(parts) > 1:
-                    n -= len(parts[0].windows)
-                    self._tally.add(FORGOTTEN, len(parts[0].windows))
-                    self._drop(view, set(parts[0].windows.key.to_list()))
-                    parts = held[view]  # noqa: PLW2901
-        n = sum(map(len, self._held.lines))
-        while n > MOST_LINES and len(self._held.lines) > 1:
-            gone = self._held.lines.pop(0)
-            n -= len(gone)
+        for view, keys in self._held.windows_beyond():
+            self._tally.add(FORGOTTEN, len(keys))
+            self._drop(view, keys)
+        for gone in self._held.lines_beyond():
             self._tally.add(FORGOTTEN, len(gone))
-            places = list(gone.select("source", "line").iter_rows())
-            self._forget({_line_name(self._place(*place)) for place in places})
-            for source, line in places:
+            self._forget({_line_name(self._place(*place)) for place in gone})
+            for source, line in gone:
                 self._pending.pop(source << _LINE_BITS | line, None)
-        self._held.usual = self._held.usual[-MOST_WINDOWS:]
 
     # -- names -----------------------------------------------------------------------------------------------
 

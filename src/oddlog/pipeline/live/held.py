@@ -1,0 +1,114 @@
+"""What is odd and part of something that goes on: held until that is over, or too much is held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from oddlog.incidents import pattern_of
+from oddlog.pipeline.judging.answering import Judged
+from oddlog.pipeline.judging.odd import OddWindows
+from oddlog.pipeline.judging.views import View
+from oddlog.pipeline.learning.checkpointing import frame_arrays, frame_of, under, windows_arrays, windows_of, within
+from oddlog.types import Windows
+
+MOST_WINDOWS = 2_000  # odd windows held; beyond it the oldest are forgotten
+MOST_LINES = 5_000  # odd lines held
+_LINES = ("template", "level", "source", "line", "time_us", "service", "session", "score", "p_value", "is_anomaly")
+
+
+@dataclass
+class Held:
+    """Odd windows by view, those that are shown and those that somebody has answered; usual ones; odd lines."""
+
+    shown: dict[str, list[OddWindows]] = field(default_factory=dict)
+    hidden: dict[str, list[OddWindows]] = field(default_factory=dict)
+    usual: list[Windows] = field(default_factory=list)
+    lines: list[pl.DataFrame] = field(default_factory=list)
+
+    def add_windows(self, view: str, judged: Judged) -> bool:
+        """Take in what was found of windows; return whether any of them is odd."""
+        odd_ones = False
+        for held, odd in ((self.shown, judged.shown), (self.hidden, judged.hidden)):
+            if len(odd.windows):
+                held.setdefault(view, []).append(odd)
+                odd_ones = True
+        if len(judged.usual):
+            self.usual = [*self.usual[1 - MOST_WINDOWS :], judged.usual]
+        return odd_ones
+
+    def add_lines(self, odd: pl.DataFrame) -> None:
+        """Take in lines that are odd by themselves, as `verdicts.line_verdicts` returns them."""
+        self.lines.append(odd.select(_LINES))
+
+    def drop(self, view: str, keys: set[str]) -> bool:
+        """Let go of the windows of these keys; return whether any of the view are held."""
+        for held in (self.shown, self.hidden):
+            kept = []
+            for odd in held.get(view, []):
+                stays = ~odd.windows.key.is_in(list(keys)).to_numpy()
+                if stays.all():
+                    kept.append(odd)
+                elif stays.any():
+                    kept.append(odd.take(np.flatnonzero(stays)))
+            if view in held:
+                held[view] = kept
+        return view in self.shown or view in self.hidden
+
+    def drop_types(self, types: set[str], patterns: set[str], key_of: Callable[[int], int]) -> None:
+        """Let go of the lines of these types (hexadecimal keys) and patterns."""
+        lines = []
+        for frame in self.lines:
+            keys = {row: key_of(row) for row in frame["template"].unique().to_list()}
+            gone = [row for row, key in keys.items() if f"{key:016x}" in types or pattern_of([key]) in patterns]
+            kept = frame.filter(~pl.col("template").is_in(gone)) if gone else frame
+            if len(kept):
+                lines.append(kept)
+        self.lines = lines
+
+    def windows_beyond(self) -> Iterator[tuple[str, set[str]]]:
+        """Yield the view and the keys of the oldest windows beyond the limit; the caller drops them."""
+        for held in (self.shown, self.hidden):
+            for view in list(held):
+                while sum(len(odd.windows) for odd in held[view]) > MOST_WINDOWS and len(held[view]) > 1:
+                    yield view, set(held[view][0].windows.key.to_list())
+
+    def lines_beyond(self) -> Iterator[list[tuple[int, int]]]:
+        """Let go of the oldest lines beyond the limit; yield their places (source, line)."""
+        n = sum(map(len, self.lines))
+        while n > MOST_LINES and len(self.lines) > 1:
+            gone = self.lines.pop(0)
+            n -= len(gone)
+            yield list(gone.select("source", "line").iter_rows())
+
+    def arrays(self) -> dict[str, Any]:
+        """Return everything `restore` needs."""
+        arrays: dict[str, Any] = {}
+        for kind, held in (("shown", self.shown), ("hidden", self.hidden)):
+            for view, parts in held.items():
+                if parts:
+                    odd = OddWindows.concat(parts)
+                    arrays |= within(f"{kind}.{view}", windows_arrays(odd.windows))
+                    arrays |= within(f"{kind}.{view}", {"score": odd.score, "p_value": odd.p_value})
+        if self.usual:
+            arrays |= within("usual", windows_arrays(Windows.concat(self.usual)))
+        if self.lines:
+            arrays |= within("lines", frame_arrays(pl.concat(self.lines)))
+        return arrays
+
+    def restore(self, arrays: Mapping[str, Any], views: Sequence[View]) -> None:
+        """Hold what was held when `arrays` were taken; there may be more in them."""
+        for kind, held in (("shown", self.shown), ("hidden", self.hidden)):
+            for view in views:
+                own = under(f"{kind}.{view.name}", arrays)
+                if own:
+                    verdict = {"score": own["score"], "p_value": own["p_value"]}
+                    frame = pl.DataFrame(verdict).with_columns(is_anomaly=pl.lit(value=True))
+                    held[view.name] = [OddWindows.of(view, windows_of(own), frame)]
+        usual, lines = under("usual", arrays), under("lines", arrays)
+        self.usual.extend([windows_of(usual)] if usual else [])
+        self.lines.extend([frame_of(lines).select(_LINES)] if lines else [])

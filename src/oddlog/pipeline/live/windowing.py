@@ -1,0 +1,97 @@
+"""The windows of each view while lines come: open ones, and those that are over and wait to be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from oddlog.pipeline.learning.checkpointing import under, windows_arrays, windows_of, within
+from oddlog.types import EVENTS, State, Tally, Windows
+from oddlog.windows import Windower
+
+HURRIED = "lateness given up for once: too many lines wait for their order"
+
+
+class Windowing:
+    """A windower for each view.
+
+    Parameters
+    ----------
+    windowers : list of Windower
+        Of the views, in their order.
+    max_waiting : int
+        Beyond so many events that wait for their order, lateness is given up for once.
+    tally : Tally
+        Told when it is.
+
+    """
+
+    def __init__(self, windowers: list[Windower], max_waiting: int, tally: Tally) -> None:
+        self.windowers = windowers
+        self._max_waiting, self._tally = max_waiting, tally
+        self._over: list[list[Windows]] = [[] for _ in windowers]
+        self._empty: dict[int, pl.DataFrame] = {}  # the events of each view, none of them
+
+    @property
+    def n_open(self) -> int:
+        """Windows that are open."""
+        return sum(windower.n_open for windower in self.windowers)
+
+    @property
+    def n_over(self) -> int:
+        """Events of windows that are over and were not taken yet."""
+        return sum(int(one.offsets[-1]) for parts in self._over for one in parts)
+
+    def push(self, events: Sequence[pl.DataFrame | None], watermark_us: int | None, end_us: int) -> None:
+        """Take in the events of each view, if there are any, and let the watermark pass, if it is given.
+
+        `end_us` is the latest time of a record (us).
+        """
+        for i, mine in enumerate(events):
+            closed = self._closed(i, mine, watermark_us, end_us)
+            self._over[i] += [closed] if len(closed) else []
+
+    def _closed(self, i: int, events: pl.DataFrame | None, watermark_us: int | None, end_us: int) -> Windows:
+        """Return the windows that are closed by events and by a watermark."""
+        windower, closed = self.windowers[i], []
+        if events is not None:
+            self._empty[i] = events.clear()
+            closed.append(windower.push(events))
+            if windower.n_waiting > self._max_waiting:
+                self._tally.add(HURRIED)
+                watermark_us = max(watermark_us or end_us, end_us)
+        if watermark_us is not None and windower.watermark_us < watermark_us and i in self._empty:
+            closed.append(windower.push(self._empty[i], watermark_us))
+        return Windows.concat(closed)
+
+    def over(self) -> list[Windows]:
+        """Return the windows that are over since this was asked last, by view."""
+        over, self._over = self._over, [[] for _ in self.windowers]
+        return [Windows.concat(parts) for parts in over]
+
+    def flush(self) -> list[Windows]:
+        """Close all windows that are open, by view."""
+        return [windower.flush() for windower in self.windowers]
+
+    def state(self) -> State:
+        """Return everything `restore` needs."""
+        arrays: dict[str, Any] = {}
+        windowers = []
+        for i, windower in enumerate(self.windowers):
+            part = windower.state()
+            arrays |= within(f"windower{i}", part.arrays)
+            if self._over[i]:
+                arrays |= within(f"over{i}", windows_arrays(Windows.concat(self._over[i])))
+            windowers.append(part.meta)
+        return State(arrays, {"windowers": windowers})
+
+    def restore(self, state: State) -> None:
+        """Go on where `state` was taken; there may be more in it."""
+        for i, one in enumerate(state.meta["windowers"]):
+            self.windowers[i] = Windower.from_state(State(under(f"windower{i}", state.arrays), one), tally=self._tally)
+            over = under(f"over{i}", state.arrays)
+            self._over[i] = [windows_of(over)] if over else []
+            if one["numbers"] is not None:
+                self._empty[i] = pl.DataFrame(schema={**EVENTS, **dict.fromkeys(one["numbers"], pl.Float32)})
