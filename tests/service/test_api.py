@@ -20,10 +20,12 @@ pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
 
 from oddlog.service.api import make_app
+from oddlog.service.orphans import NOTE
 from oddlog.service.reading import install
 from oddlog.service.watching import Watching
 from oddlog.service.worker import Worker
 from oddlog.store import Store, StoreUnavailableError
+from stored_incidents import live
 
 TURNS = 10_000
 
@@ -31,13 +33,13 @@ TURNS = 10_000
 class Service:
     """A service whose worker goes on when it is told."""
 
-    def __init__(self, model: Path, data: Path, *, most_bytes: int = 1 << 24) -> None:
+    def __init__(self, model: Path, data: Path, *, most_bytes: int = 1 << 24, sinks: tuple[str, ...] = ()) -> None:
         self.now = 0.0
         loaded = oddlog.load(model)
         stream = Streaming(loaded, sample_lines=50, passing=Passing(len(loaded.context.templates)))
         self.spool = Spool(data / "spool", stream.tally, most_bytes=most_bytes)
         self.store = Store(data / "oddlog.db")
-        self.worker = Worker(self.spool, stream, self.store, clock=lambda: self.now)
+        self.worker = Worker(self.spool, stream, self.store, sinks=sinks, clock=lambda: self.now)
         self.watching = Watching(self.worker, model)
         self.client = TestClient(make_app(self.worker, parts=[partial(install, watching=self.watching)]))
 
@@ -168,6 +170,57 @@ def test_a_restart_goes_on_and_stores_no_incident_twice(
     assert stored.incident["n_windows"] == 3
     assert stored.incident["keys"] == list(whole.keys)
     assert second.worker.stream.windows == len(oddlog.load(quick_model).detect(odd_log).scores)
+
+
+def changes_told(store: Store) -> dict[str, list[str]]:
+    told: dict[str, list[str]] = {}
+    for one in reversed(store.letters("waiting", 1_000)):
+        told.setdefault(one.told["incident"]["id"], []).append(one.told["change"])
+    return told
+
+
+def test_what_begins_and_ends_between_two_looks_is_told_as_both(service: Callable[..., Service], odd_log: Path):
+    one = service(sinks=("file:x",))
+    one.client.post("/v1/lines?source=shop", content=odd_log.read_bytes())  # three hours in one push
+    one.judge()
+    assert [changes[0] for changes in changes_told(one.store).values()] == ["new"]
+    assert [changes[-1] for changes in changes_told(one.store).values()] == ["over"]
+
+
+@pytest.mark.parametrize("every", [7, 40, 150])
+def test_killed_ever_again_each_sink_is_told_what_began_then_what_ended_once(
+    service: Callable[..., Service], odd_log: Path, every: int
+):
+    texts = odd_log.read_text().splitlines(keepends=True)
+    for start in range(0, len(texts), every):
+        one = service(sinks=("file:x",))
+        one.client.post("/v1/lines?source=shop", content="".join(texts[start : start + every]))
+        one.judge(2 + start % 5)  # less and more than there is between two checkpoints
+        one.close()  # as by kill -9
+    last = service(sinks=("file:x",))
+    last.judge(90)
+    told = changes_told(last.store)
+    assert told
+    for changes in told.values():
+        assert changes[0] == "new"
+        assert changes[-1] in ("over", "withdrawn")
+        assert changes.count("new") == changes.count("over") + changes.count("withdrawn") == 1
+
+
+def test_what_was_told_before_a_kill_and_is_not_found_again_is_ended(service: Callable[..., Service], odd_log: Path):
+    one = service(sinks=("file:x",))
+    model = one.worker.stream.model.id
+    one.store.save(model, [live(1)], sinks=["file:x"])
+    one.store.save("another model", [live(2)], sinks=["file:x"])
+    one.close()
+    two = service(sinks=("file:x",))
+    two.client.post("/v1/lines?source=shop", content=odd_log.read_bytes())
+    two.judge(8)
+    assert changes_told(two.store)[f"{2:016x}"] == ["new", "over"]
+    assert changes_told(two.store)[f"{1:016x}"] == ["new"]  # it may yet be found
+    two.judge(90)
+    assert changes_told(two.store)[f"{1:016x}"] == ["new", "withdrawn"]
+    assert two.store.incident(f"{1:016x}").incident["notes"] == [NOTE]
 
 
 def test_while_nothing_can_be_stored_it_stays_up_and_catches_up(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from stored_incidents import AT, Clock, incident, live
 pytest.importorskip("sqlalchemy")
 from oddlog.errors import ConfigError, InputError
 from oddlog.store import Asked, Store, StoreUnavailableError
-from oddlog.types import TIME, Passed
+from oddlog.types import TIME, LiveIncident, Passed
 
 Fill = Callable[..., None]
 
@@ -108,6 +108,32 @@ def test_a_checkpoint_is_never_apart_from_what_was_found_up_to_it(store: Store, 
     assert store.last_position() == 7
 
 
+def test_a_sink_is_told_what_began_then_what_ended_and_nothing_twice(store: Store):
+    def save(*told: LiveIncident, sinks: tuple[str, ...] = ("a",)) -> None:
+        store.save("m", told, sinks=sinks)
+
+    save(live(1, "over"))  # of which it has never heard
+    save(live(1))
+    save(live(1, n_windows=3))  # found anew after a kill, by now it is more
+    save(live(1, "grown", n_windows=2), live(1, "grown", n_windows=3))  # and is no more than that
+    save(live(1, "grown", n_windows=4), sinks=("a", "b"))  # another sink has come
+    save(live(1, "over", n_windows=4), live(1, "over", n_windows=5), sinks=("a", "b"))
+    save(replace(live(1, "over"), notable=False), replace(live(2, "over"), notable=False))
+    save(live(1), live(1, "withdrawn"), live(1))  # it goes on after all
+    told = [(one.sink, one.told["change"], one.told["incident"]["n_windows"]) for one in store.letters("waiting")[::-1]]
+    assert [one[1:] for one in told if one[0] == "a"] == [
+        ("new", 1), ("grown", 3), ("grown", 4), ("over", 4), ("new", 1), ("withdrawn", 1), ("new", 1),
+    ]  # fmt: skip
+    assert [one[1:] for one in told if one[0] == "b"] == [("new", 4), ("over", 4)]
+
+
+def test_what_is_held_back_is_not_told_and_what_was_told_is_told_as_over(store: Store):
+    store.save("m", [replace(live(1), notable=False), live(2)], sinks=["a"])
+    store.save("m", [replace(live(n, "over"), notable=False) for n in (1, 2)], sinks=["a"])
+    assert [one.told["change"] for one in store.letters("waiting")] == ["over", "new"]
+    assert {one.told["incident"]["key"] for one in store.letters("waiting")} == {"k2"}
+
+
 def passed(minute: int, lines: int, **columns: object) -> Passed:
     verdicts = pl.DataFrame({"key": ["a"], "end": [AT], "score": [2.0]}).with_columns(pl.col("end").cast(TIME))
     frames = {
@@ -155,7 +181,7 @@ def test_what_is_old_is_forgotten_but_never_what_goes_on(store: Store, clock: Cl
     assert ids(store) == [2]
     assert store.closeup(f"{1:016x}") == {}
     assert store.sources() == []
-    assert len(store.letters("waiting")) == 2
+    assert [one.told["change"] for one in store.letters("waiting")] == ["new"]  # of what goes on
     # Lines are old only beside newer ones: logs that are replayed are not forgotten at once.
     assert [row["lines"] for row in store.minutes(now, now + 1)] == [10]
     later = now + 40 * 1440

@@ -20,10 +20,12 @@ from oddlog.pipeline.live.following import MAX_LINES, SETTLE_S, TICK_S, Pace
 from oddlog.pipeline.live.passing import added
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.service.models import Models
+from oddlog.service.orphans import Orphans
+from oddlog.service.untold import Untold
 from oddlog.sources.links import Links
 from oddlog.sources.spool import Spool
 from oddlog.store import Store, StoreUnavailableError
-from oddlog.types import LiveIncident, Passed, Tally
+from oddlog.types import Passed, Tally
 
 CHECKPOINT_S = 5.0
 TELL_SHARE = 4.0  # so many times what looking at incidents took is spent on lines before it is done again
@@ -68,7 +70,8 @@ class Worker:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="oddlog-worker", daemon=True)
         self.failure: Exception | None = None
-        self._untold: dict[str, LiveIncident] = {}  # not stored yet, the last of each
+        self._untold = Untold()
+        self._orphans = Orphans(store)
         self._near: dict[str, Any] = {}  # of those, from near
         self._passed: Passed | None = None  # what could not be stored yet of what went by
         self._failed = False
@@ -121,6 +124,12 @@ class Worker:
                 _log.warning("%s Windows that were open begin anew.", error.message)
         self.spool.seek(position)
         self.judged = position
+        self._part(stream)
+
+    def _part(self, stream: Streaming) -> None:
+        """Look what goes on in the store and not in a stream that begins to judge."""
+        for one in self._orphans.begin(stream, self.spool.appended):
+            self._untold.add(one)
 
     def _run(self) -> None:
         try:
@@ -161,8 +170,11 @@ class Worker:
         """Store what has happened to incidents, with a checkpoint from time to time."""
         began = time.perf_counter()
         told = stream.incidents(every=True)
+        self._orphans.told(told)
         for one in told:
-            self._untold[one.incident.id] = self._links.told(one)
+            self._untold.add(self._links.told(one))
+        for one in self._orphans.ended(self.judged, now):
+            self._untold.add(one)
         if told:
             here = {one.incident.id for one in told}
             self._near |= {id_: as_told(one) for id_, one in stream.closeups().items() if id_ in here}
@@ -184,9 +196,10 @@ class Worker:
     def _turn_to(self, models: Models, before: Streaming) -> None:
         """Go on with another model behind the last record that this one has judged; what goes on ends here."""
         position = self._resumable(before)
-        self._untold = {one.incident.id: self._links.told(one) for one in before.abandon()}
+        for one in before.abandon():
+            self._untold.add(self._links.told(one))
         self._passed = added(self._passed, before.passed())
-        self._save(before, checkpoint=False)
+        self._save(before, checkpoint=False, ends=True)  # nobody goes on where this one is
         if not self._untold:
             self.judged = position
             self._begin(models)
@@ -194,6 +207,7 @@ class Worker:
     def _begin(self, models: Models) -> None:
         """Judge with the current model from `judged` on."""
         self.stream, self._heed = models.open()
+        self._part(self.stream)
         self.spool.seek(self.judged)
         self._save(self.stream, checkpoint=True)
         _log.warning("Judging with model %s.", self.stream.model.id[:12])
@@ -212,20 +226,22 @@ class Worker:
         """Incidents that could not be stored yet."""
         return len(self._untold) if self._failed else 0
 
-    def _save(self, stream: Streaming, *, checkpoint: bool) -> None:
+    def _save(self, stream: Streaming, *, checkpoint: bool, ends: bool = False) -> None:
         """Store incidents, with a checkpoint in the same transaction; what is behind that is let go.
 
-        What cannot be stored now is tried again: the spool keeps the lines as long as there is no checkpoint.
+        What cannot be stored now is tried again: the spool keeps the lines as long as there is no checkpoint. Ends of
+        incidents are stored with a checkpoint, or if `ends` says so.
         """
+        told = self._untold.ready(with_ends=checkpoint or ends)
+        if not (told or checkpoint or ends):
+            return
         position = self._resumable(stream)
         state = (position, packed(stream.state())) if checkpoint else None
         if checkpoint:
             self._passed = added(self._passed, stream.passed())
         passed = self._passed if checkpoint else None
         try:
-            self.store.save(
-                stream.model.id, list(self._untold.values()), state, self._sinks, near=self._near, passed=passed
-            )
+            self.store.save(stream.model.id, told, state, self._sinks, near=self._near, passed=passed)
         except StoreUnavailableError as error:
             if not self._failed:
                 _log.error("%s It is tried again.", error)
@@ -234,7 +250,7 @@ class Worker:
         if self._failed:
             _log.warning("Incidents can be stored again.")
         self._failed = False
-        self._untold.clear()
+        self._untold.stored(told)
         self._near.clear()
         if checkpoint:
             self._passed = None

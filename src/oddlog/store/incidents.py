@@ -127,6 +127,12 @@ class Incidents(Database):
         with self.reading() as connection:
             return [stored(row) for row in connection.execute(asked)]
 
+    def going(self) -> list[tuple[str, Stored]]:
+        """Return what goes on, each with the id of the model that told of it."""
+        asked = sa.select(incidents, sa.literal("").label("answer")).where(incidents.c.change.in_(GOING))
+        with self.reading() as connection:
+            return [(row.model, stored(row)) for row in connection.execute(asked.order_by(incidents.c.id))]
+
     def incident(self, id_: str) -> Stored | None:
         """Return one incident."""
         holds = self._holding().subquery()

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from oddlog.store.incidents import Incidents
-from oddlog.store.letters import Letters, letter
+from oddlog.store.letters import Letters
 from oddlog.store.passed import Passing
 from oddlog.store.tables import checkpoint as _checkpoint
 from oddlog.store.tokens import Tokens
@@ -35,7 +35,7 @@ class Store(Incidents, Letters, Passing, Tokens):
         model : str
             The id of the model that judged.
         told : iterable of LiveIncident
-            What happened to incidents.
+            What happened to incidents, in order.
         checkpoint : tuple, optional
             Position and state to go on from.
         sinks : sequence of str
@@ -52,9 +52,8 @@ class Store(Incidents, Letters, Passing, Tokens):
 
         """
         told, now = list(told), self._clock()
-        letters = [letter(one, sink, now.timestamp()) for one in told if one.notable for sink in sinks]
         with self.writing() as connection:
-            self.write_letters(connection, letters)
+            self.write_letters(connection, told, sinks, now.timestamp())
             self.write_incidents(connection, model, told, near or {}, now.isoformat())
             if passed is not None:
                 self.write_passed(connection, passed, now.timestamp())

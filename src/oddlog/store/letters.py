@@ -1,4 +1,12 @@
-"""Letters to sinks: written with the incident, sent in order, kept until they are there."""
+"""Letters to sinks: written with the incident, sent in order, kept until they are there.
+
+What a sink is told of an incident follows from what it was told last, whatever a service that was killed finds anew::
+
+    nothing, or that it ended ──new──► goes on ──over, withdrawn──► ended        as often as it goes on again
+                                       goes on ──grown──► goes on                only if it is more than it was
+
+So nothing is told as over that was never told as new, and nothing twice.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +18,15 @@ import orjson
 import sqlalchemy as sa
 
 from oddlog.store.engine import Database
+from oddlog.store.incidents import GOING
+from oddlog.store.tables import incidents as _incidents
 from oddlog.store.tables import letters as _letters
 from oddlog.types import LiveIncident
 
+ENDED = ("over", "withdrawn")
 FARTHEST_S = 3_600.0  # nothing is put off for longer
 KEPT_S = 30 * 86_400.0  # letters that were sent, so that none is sent twice
+_AT_ONCE = 500  # incidents, of a statement
 
 
 @dataclass(frozen=True)
@@ -54,8 +66,9 @@ class Letters(Database):
             return int(connection.execute(asked).scalar() or 0)
 
     def sent(self, number: int, now: float) -> None:
-        """Note that a letter was sent; those sent long ago are forgotten."""
-        old = (_letters.c.state == "sent") & (_letters.c.written < now - KEPT_S)
+        """Note that a letter was sent; those sent long ago are forgotten, but for incidents that go on."""
+        going = sa.select(_incidents.c.id).where(_incidents.c.change.in_(GOING))
+        old = (_letters.c.state == "sent") & (_letters.c.written < now - KEPT_S) & _letters.c.incident.not_in(going)
         with self.writing() as connection:
             connection.execute(sa.delete(_letters).where(old))
         self._change_letter(number, state="sent", said="")
@@ -68,10 +81,34 @@ class Letters(Database):
         """Put a letter to the dead ones: it is not tried again."""
         self._change_letter(number, state="dead", said=said)
 
-    def write_letters(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write letters, none twice, in the transaction of `connection`."""
-        for row in rows:
-            connection.execute(self.insert(_letters).values(row).on_conflict_do_nothing())
+    def write_letters(
+        self, connection: sa.Connection, told: Sequence[LiveIncident], sinks: Sequence[str], now: float
+    ) -> None:
+        """Write what sinks are to be told of what happened to incidents, in the transaction of `connection`."""
+        if not told or not sinks:
+            return
+        last = self._last_letters(connection, sinks, sorted({one.incident.id for one in told}))
+        for one in told:
+            for sink in sinks:
+                before = last.get((sink, one.incident.id))
+                change = _owed(before, one)
+                if change:
+                    row = _row(one, change, sink, 1 if before is None else before.nth + 1, now)
+                    connection.execute(self.insert(_letters).values(row).on_conflict_do_nothing())
+                    last[sink, one.incident.id] = _Last.of(row["what"], row["told"])
+
+    def _last_letters(
+        self, connection: sa.Connection, sinks: Sequence[str], ids: Sequence[str]
+    ) -> dict[tuple[str, str], _Last]:
+        """Return what each sink was told last of each incident."""
+        found: dict[tuple[str, str], _Last] = {}
+        for i in range(0, len(ids), _AT_ONCE):
+            about = _letters.c.sink.in_(sinks) & _letters.c.incident.in_(ids[i : i + _AT_ONCE])
+            lasts = sa.select(sa.func.max(_letters.c.number)).where(about)
+            lasts = lasts.group_by(_letters.c.sink, _letters.c.incident)
+            for row in connection.execute(sa.select(_letters).where(_letters.c.number.in_(lasts))):
+                found[row.sink, row.incident] = _Last.of(row.what, row.told)
+        return found
 
     def _change_letter(self, number: int, **values: Any) -> None:
         with self.writing() as connection:
@@ -86,15 +123,57 @@ class Letters(Database):
             ]
 
 
-def letter(told: LiveIncident, sink: str, now: float) -> dict[str, Any]:
-    """Return the row of a letter."""
-    incident = told.incident
-    size = "" if told.change == "new" else f" {incident.n_windows} {told.provisional} {incident.answer}"
-    content = {"incident": asdict(incident), "change": told.change, "provisional": told.provisional}
+@dataclass(frozen=True)
+class _Last:
+    """What a sink was told last of an incident: the `nth` letter about it."""
+
+    change: str
+    nth: int
+    told: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, what: str, told: bytes) -> _Last:
+        """Read it; letters of an older oddlog have the incident's size where the number is."""
+        change, _, rest = what.partition(" ")
+        number = rest.partition(" ")[0]
+        return cls(change, int(number) if number.isdecimal() else 1, orjson.loads(told))
+
+    @property
+    def weight(self) -> tuple[float, ...]:
+        """What an incident has to have more of to be told again."""
+        return _weight(self.told["incident"])
+
+
+def _owed(last: _Last | None, told: LiveIncident) -> str:
+    """Return which change a sink is to be told, nothing if none."""
+    goes_on = last is not None and last.change in GOING
+    if told.change in ENDED:
+        return told.change if goes_on else ""
+    if last is None or not goes_on:
+        return "new" if told.notable else ""
+    return "grown" if told.notable and _is_more(told, last) else ""
+
+
+def _is_more(told: LiveIncident, last: _Last) -> bool:
+    """Return whether an incident is more than it was told last: what is found anew after a crash may be less."""
+    settled = last.told["provisional"] and not told.provisional
+    answered = told.incident.answer != last.told["incident"]["answer"]
+    more = any(now > before for now, before in zip(_weight(asdict(told.incident)), last.weight, strict=True))
+    return bool(settled or answered or more)
+
+
+def _weight(incident: Mapping[str, Any]) -> tuple[float, ...]:
+    first = incident["reasons"][0]["numbers"] if incident["reasons"] else {}
+    seen = first.get("seen", 0)
+    return incident["n_windows"], round(incident["severity"], 6), seen if isinstance(seen, int | float) else 0
+
+
+def _row(told: LiveIncident, change: str, sink: str, nth: int, now: float) -> dict[str, Any]:
+    content = {"incident": asdict(told.incident), "change": change, "provisional": told.provisional}
     return {
         "sink": sink,
-        "incident": incident.id,
-        "what": f"{told.change}{size}",
+        "incident": told.incident.id,
+        "what": f"{change} {nth}",
         "state": "waiting",
         "tries": 0,
         "written": now,

@@ -150,6 +150,7 @@ class Streaming:
         self._span_us = (NO_TIME, NO_TIME)
         self._arrived_s = 0.0  # by the clock, when the last line came
         self.odd_lines = self.windows = self.odd_windows = self.told = 0
+        self.going: set[str] = set()  # ids of incidents that were told and go on
 
     @property
     def lines(self) -> int:
@@ -238,6 +239,8 @@ class Streaming:
         changed += [one for one in ruled if one.change == "over" or self._overlay.incidents([one.incident], ())[0]]
         changed = [self._gate.through(after_deploy(one, self._marks), now) for one in changed]
         self.told += sum(one.change == "new" for one in changed)
+        for one in changed:
+            (self.going.discard if one.change in ("over", "withdrawn") else self.going.add)(one.incident.id)
         return [one for one in changed if every or one.notable]
 
     def closeups(self) -> dict[str, Closeup]:
@@ -279,6 +282,7 @@ class Streaming:
             "span": self._span_us,
             "places": {name: list(place) for name, place in self.places().items()},
             "counts": [self.odd_lines, self.windows, self.odd_windows, self.told],
+            "going": sorted(self.going),
         }
         return State(arrays, meta)
 
@@ -304,6 +308,7 @@ class Streaming:
         self._span_us = (meta["span"][0], meta["span"][1])
         self._arriving.resume(meta["places"])
         self.odd_lines, self.windows, self.odd_windows, self.told = meta["counts"]
+        self.going = set(meta.get("going", ()))
         self._know_words()
         parts: dict[str, Quiet | Newcomers | Gate] = {
             "quiet": self._quiet,
