@@ -4,7 +4,7 @@
 name                      learns from                                     judges
 ========================  ==========================================================================================
 `time`                    all lines before a time                         cases that begin after it, and after a gap
-`time-usual`              the same without anomalous cases                the same
+`time-usual`              of these the usual cases, by label              the same
 `random`                  a random half of the usual cases                all others
 `landauer`                1 % of the whole data's usual cases             all others
 `ganfl`, `ganfl-20`       30 % (20 %) of the usual cases                  all others
@@ -82,7 +82,8 @@ def by_time(
     share, gap : float
         Of the lines.
     learn : "all" or "usual"
-        `usual` leaves out lines of cases that are anomalous by label.
+        `usual` leaves out lines of cases that are not usual by label: anomalous ones, and those that are neither, such
+        as faults that changed nothing. Lines of no case stay.
 
     """
     del seed
@@ -95,7 +96,7 @@ def by_time(
         cut, after = (start[min(np.searchsorted(start, bound), len(start) - 1)] for bound in (cut, after))
     train = time < cut
     if learn == "usual":
-        train &= ~_lines_of(of, of.case_label == 1)
+        train &= ~_lines_of(of, of.case_label != 0)
     judged = start >= after
     judged &= ~_cases_of(of, train)
     labels: Labels = "cleaning" if learn == "usual" else "learning"
@@ -106,7 +107,7 @@ def by_time(
 
 
 def by_time_usual(of: Catalogue, seed: int = 0, *, share: float = 0.5, gap: float = 0.01) -> Split:
-    """As `by_time`, anomalous cases left out of what is learned from."""
+    """As `by_time`, only usual cases learned from."""
     return by_time(of, seed, share=share, gap=gap, learn="usual")
 
 
