@@ -22,11 +22,24 @@ MAY = {
     "thresholds": {"types", "errors", "calibration"},  # a tail is a tail, for p-values and for thresholds
     "rates": {"types", "errors", "calibration"},  # the same tail
     "shares": {"types", "errors", "rates"},  # the same limits
+    "drift": {"types", "errors", "rates"},  # blocks of the same counts, and the same hours
     "detectors": {"types", "errors", "features", "plugins"},
     "datasets": {"types", "errors"},
     "feedback": {"types", "errors"},
     "pipeline": STAGES
-    | {"types", "errors", "config", "plugins", "thresholds", "rates", "shares", "detectors", "model", "feedback"},
+    | {
+        "types",
+        "errors",
+        "config",
+        "plugins",
+        "thresholds",
+        "rates",
+        "shares",
+        "drift",
+        "detectors",
+        "model",
+        "feedback",
+    },
     "sinks": {"types", "errors"},
     "store": {"types", "errors"},
     # What the page shows is what programs are told: it asks the service, and words it as reports do.

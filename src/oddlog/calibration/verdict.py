@@ -123,6 +123,16 @@ class Calibrator:
         """Return the p-value of the voting members' mean [w]."""
         return self._verdict.p_value(self.combined(scores))
 
+    def rank(self, combined: F64) -> F64:
+        """Return the share of usual windows with a higher `combined` value [w], and half of those with the same.
+
+        Its mean over usual windows is one half, however many of them score alike.
+        """
+        reached = self._verdict.p_value(combined)
+        beyond = self._verdict.p_value(np.nextafter(combined, np.inf))
+        middle: F64 = (reached + beyond) / 2
+        return middle
+
     def threshold(self, rate: float) -> float:
         """Return the `combined` value that usual windows exceed at `rate`."""
         return self._verdict.quantile(rate)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import polars as pl
 
+from oddlog.drift import Usual
 from oddlog.rates import Before, Counted, Counting, Watch, counted, rate_of
 from oddlog.rates.counting import BUCKET, US_PER_MINUTE
 from oddlog.rates.shares import pairs
@@ -104,10 +105,11 @@ def _time(bucket: int) -> datetime:
 
 @dataclass(frozen=True)
 class RatesView:
-    """Learned rates, and learned shares of steps, gaps and numbers."""
+    """Learned rates, learned shares of steps, gaps and numbers, and what blocks of time were like."""
 
     watch: Watch
     shares: Shares | None = None
+    drift: Usual | None = None
 
     def judge(self, counting: Counting | Before, k: int, services: Sequence[str], tally: Tally) -> Judged:
         """Judge the counts of an input; the types of `counting` are rows of the model's `k` templates or beyond."""
@@ -177,6 +179,7 @@ class RatesView:
     def states(self) -> dict[str, State]:
         """Return the parts of the view, by file name."""
         parts = self.watch.states() | ({} if self.shares is None else self.shares.state())
+        parts |= {} if self.drift is None else self.drift.states()
         return {f"{NAME}.{name}": state for name, state in parts.items()}
 
     @classmethod
@@ -184,7 +187,7 @@ class RatesView:
         """Rebuild; None where a model has no such parts."""
         prefix = f"{NAME}."
         own = {name.removeprefix(prefix): state for name, state in states.items() if name.startswith(prefix)}
-        return cls(Watch.from_states(own), Shares.from_states(own)) if own else None
+        return cls(Watch.from_states(own), Shares.from_states(own), Usual.from_states(own)) if own else None
 
 
 def _lines_of_ten_minutes(counts: Counted) -> pl.DataFrame:
@@ -280,7 +283,21 @@ def learn_rates(
             f"{hours:.0f} hours tell no hour of the day from another: each minute is compared with the two hours "
             "before it. Learn from two days or more, best from two weeks."
         )
-    return RatesView(watch), facts | {"says": _says(facts)}
+    return RatesView(watch, drift=_usual(counting, counts, len(templates))), facts | {"says": _says(facts)}
+
+
+def _usual(counting: Counting, counts: Counted, k: int) -> Usual | None:
+    """Return what blocks of time were like."""
+    span, names = counts.span, counting.fields.names
+    numbers = counting.table("numbers").select(
+        "minute",
+        pl.col("service").cast(pl.Int64),
+        pl.col("field").replace_strict(range(len(names)), names, return_dtype=pl.String, default=""),
+        "n",
+        "asinh",
+    )
+    cells = counts.cells.select("minute", pl.col("service").cast(pl.Int64), "template", "gravity", "n")
+    return Usual.learn(cells, numbers, k, span.days, (span.first, span.first + len(span)))
 
 
 def _says(facts: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from oddlog.feedback import Answers, Mark, Marks, Standing
 from oddlog.incidents import alarming
 from oddlog.model import Model
 from oddlog.pipeline.cutting import cut_windows, partitions
+from oddlog.pipeline.drifting import Drift, Drifting
 from oddlog.pipeline.events import Codes, EventStore, typed
 from oddlog.pipeline.judging.answering import Overlay, hidden_notes
 from oddlog.pipeline.judging.deployments import Finding
@@ -36,6 +37,7 @@ from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.shares import ShareLines, with_shares
 from oddlog.pipeline.watching import NumberColumns
 from oddlog.rates import Counting
+from oddlog.rates.counting import US_PER_MINUTE
 from oddlog.shares import ShareCounting
 from oddlog.templates import Matcher
 from oddlog.types import NO_TIME, SCORES, Bool, Tally, Windows, to_datetime
@@ -140,6 +142,7 @@ class _Detecting:
         )
         self.counting = Counting(self.tally, self.model.reading.get("entity", "")) if self.model.rates else None
         self.episodes: list[Episode] = []
+        self.drifting = Drifting.of(self.model)
 
     def run(
         self,
@@ -248,7 +251,15 @@ class _Detecting:
             notes=(*self._notes(reading, merging), *overlay.deployed.notes, *hidden_notes(hidden)),
             hidden=tuple(hidden),
             overview=None if self.collector is None else self.collector.overview(reading),
+            drift=self._drift(),
         )
+
+    def _drift(self) -> Drift | None:
+        """Return how far the end of the log is from training."""
+        if self.drifting is None or self.end_us == NO_TIME:
+            return None
+        self.drifting.settle(self.end_us // US_PER_MINUTE)
+        return self.drifting.told(self.services.names, self.matcher)
 
     def _views(self) -> list[View]:
         """Return the views as their members judge now that all types are known."""
@@ -262,6 +273,8 @@ class _Detecting:
         self.say("judging rates", 0)
         k = len(self.model.context.templates)
         judged = self.model.rates.judge(self.counting, k, self.services.names, self.tally)
+        if self.drifting is not None and self.end_us != NO_TIME:
+            self.drifting.advance(self.counting, self.end_us // US_PER_MINUTE)
         self.sampling = Sampling(stretches_of(judged.odd), self.services.names)
         if self.model.rates.shares is not None:
             self.shares = ShareCounting(self.model.rates.shares.bounds, k, self.tally)
@@ -320,6 +333,8 @@ class _Detecting:
             windows = cut_windows(events, view.cut, self.tally, (self.start_us, self.end_us))
             judged = overlay.judge(view, windows)
             verdicts.append(judged.verdict)
+            if self.drifting is not None:
+                self.drifting.add_verdicts(view.name, judged.verdict)
             if self.each is not None:
                 self.each(Part(view, windows, judged.verdict, self.sources.names, self.matcher))
             if view.name == "entities":

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
+from oddlog.pipeline.drifting import Drift
 from oddlog.pipeline.judging.overview import Overview
 from oddlog.pipeline.judging.views import View
 from oddlog.templates import Matcher
@@ -65,6 +66,8 @@ class Detection:
         Incidents that somebody called usual or muted.
     overview : Overview or None
         What a report tells of the whole log, if it was asked for.
+    drift : Drift or None
+        How far the end of the log is from training; None where the model knows nothing of that.
 
     """
 
@@ -79,6 +82,7 @@ class Detection:
     notes: tuple[str, ...] = ()
     hidden: tuple[Incident, ...] = ()
     overview: Overview | None = None
+    drift: Drift | None = None
 
     @property
     def says(self) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 import polars as pl
 
 from oddlog.model import Model
+from oddlog.pipeline.drifting import Drifting
 from oddlog.pipeline.events import Codes
 from oddlog.pipeline.judging.episodes import Episode, episodes_of, stretches_of
 from oddlog.pipeline.judging.rates_reasons import Stretch
@@ -95,6 +96,7 @@ class Rating:
         self.hosts = Codes(() if shares is None else shares.hosts, what="hosts", tally=tally)
         self._counting = Counting(tally, model.reading.get("entity", ""))
         self._shares = None if shares is None else ShareCounting(shares.bounds, k, tally)
+        self.drifting = Drifting.of(model)
         self._waiting: list[tuple[pl.DataFrame, pl.DataFrame, pl.Series]] = []
         self._n_waiting = 0
         self._uncounted: list[pl.DataFrame] = []  # events whose shares wait to be counted
@@ -139,13 +141,15 @@ class Rating:
         self._looked_s = now_s
         return True
 
-    def look(self, minute: int) -> Looked:
-        """Judge what was counted before a minute."""
+    def look(self, minute: int, over: int) -> Looked:
+        """Judge what was counted before a minute; lines have come until the minute `over`, which may be earlier."""
         self._count()
         since = (self._minute or REACH) - REACH
         self._minute = minute
         context = self._model.context
         counting = self._counting.before(minute)
+        if self.drifting is not None:
+            self.drifting.advance(counting, over)
         judged = self._rates.judge(counting, len(context.templates), self._services.names, Tally())
         if self._rates.shares is not None and self._shares is not None:
             counts = _of_over(self._shares.counts(), minute)
@@ -239,8 +243,11 @@ class Rating:
         arrays: dict[str, Any] = within("counting", (counting := self._counting.state()).arrays)
         if self._shares is not None:
             arrays |= within("shares", self._shares.state().arrays)
+        drifting = State() if self.drifting is None else self.drifting.state()
+        arrays |= within("drifting", drifting.arrays)
         meta = {
             "counting": counting.meta,
+            "drifting": drifting.meta,
             "hosts": self.hosts.names,
             "minute": self._minute,
             "forgot": self._forgot,
@@ -256,6 +263,8 @@ class Rating:
         self._counting.restore(State(under("counting", state.arrays), meta["counting"]))
         if self._shares is not None:
             self._shares.restore(State(under("shares", state.arrays)))
+        if self.drifting is not None and meta.get("drifting"):
+            self.drifting.restore(under("drifting", state.arrays), meta["drifting"])
         self.hosts.of(pl.Series(meta["hosts"], dtype=pl.String))
         self._minute, self._forgot = meta["minute"], meta["forgot"]
         self._known = {
@@ -270,7 +279,7 @@ class Rating:
 
     def again(self) -> Looked | None:
         """Return what was found last, after `restore`; None if nothing has been judged yet."""
-        return self.look(self._minute) if self._minute else None
+        return self.look(self._minute, 0) if self._minute else None
 
 
 class _Sampled(Sampling):

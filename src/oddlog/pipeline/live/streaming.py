@@ -26,6 +26,7 @@ from oddlog.feedback import Answers, Mark, Standing
 from oddlog.incidents import alarming
 from oddlog.model import Model
 from oddlog.pipeline.cutting import settled
+from oddlog.pipeline.drifting import Drift
 from oddlog.pipeline.events import Codes, repeated, typed
 from oddlog.pipeline.judging.answering import Overlay
 from oddlog.pipeline.judging.closeups import Closeup
@@ -253,6 +254,12 @@ class Streaming:
             return None
         return self._passing.take(self._matcher, self._services.names, self._sources.names)
 
+    def drift(self) -> Drift | None:
+        """Return how far what comes now is from training; None where the model knows nothing of that."""
+        if self._rating is None or self._rating.drifting is None:
+            return None
+        return self._rating.drifting.told(self._services.names, self._matcher)
+
     def abandon(self) -> list[LiveIncident]:
         """Return what goes on as over, because another model judges from now on."""
         return self._unfolding.abandon()
@@ -410,6 +417,8 @@ class Streaming:
             self.odd_windows += int(judged.verdict["is_anomaly"].sum())
             if self._rating is not None and view.name == self._views[0].name and view.cut.by == "session":
                 self._rating.add_windows(windows)
+            if self._rating is not None and self._rating.drifting is not None:
+                self._rating.drifting.add_verdicts(view.name, judged.verdict)
             if self._passing is not None:
                 self._passing.add_verdicts(judged.verdict.with_columns(view=pl.lit(view.name)))
         self._unfolding.add_windows(view, windows, judged, provisional=provisional)
@@ -422,7 +431,10 @@ class Streaming:
         minute = closed_us // US_PER_MINUTE
         if not (final or self._rating.is_due(minute, now_s, more=more)):
             return []
-        looked = self._rating.look(minute)
+        over = min(minute, self.end_us // US_PER_MINUTE)
+        looked = self._rating.look(minute, over)
+        if self._rating.drifting is not None and not more:  # windows that are over have been judged just now
+            self._rating.drifting.settle(over)
         self._unfolding.set_episodes(looked, self._overlay)
         told = self._rating.verdicts(looked, final=final).with_columns(
             view=pl.lit(RATES), provisional=pl.lit(value=False)

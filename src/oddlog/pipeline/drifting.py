@@ -1,0 +1,105 @@
+"""Drift of what comes from what was learned: the model's `usual` blocks, fed with counts and with scores of windows.
+
+`detect` feeds it the counts of the whole log at once, live work those of each minute that is over; see `oddlog.drift`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+
+from oddlog.drift import Drifted, Figures, Following
+from oddlog.drift.telling import Told, proposal
+from oddlog.model import Model
+from oddlog.rates import Before, Counting
+from oddlog.templates import Matcher
+from oddlog.types import NO_TIME, State
+
+US_PER_MINUTE = 60_000_000
+MOST_LAG = 1_440  # minutes that scores of sessions are waited for; what ends later is left out
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far what came last is from training.
+
+    Attributes
+    ----------
+    drifted : tuple of Drifted
+        What has drifted, what lasts longest first.
+    figures : tuple of Figures
+        All services together, then each that is followed by itself.
+    watched : int
+        Figures that are followed.
+    evidence : float
+        Of the one that is nearest to having drifted, 0 to 1.
+
+    """
+
+    drifted: tuple[Drifted, ...] = ()
+    figures: tuple[Figures, ...] = ()
+    watched: int = 0
+    evidence: float = 0.0
+
+    @property
+    def proposal(self) -> str:
+        """Why it should be learned on, in words; empty if there is no need."""
+        return proposal(self.drifted)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "proposal": self.proposal,
+            "drifted": [asdict(one) | {"since": one.since.isoformat(), "lasts": one.lasts} for one in self.drifted],
+            "watched": self.watched,
+            "evidence": round(self.evidence, 3),
+            "services": [asdict(one) for one in self.figures],
+        }
+
+
+class Drifting:
+    """Follows a stream, or a log, by what a model knows of usual blocks."""
+
+    def __init__(self, model: Model, usual: Any) -> None:
+        idle_us = [view.cut.closing.idle_us for view in model.views if view.cut.closing is not None]
+        lag = min(max(idle_us, default=0) // US_PER_MINUTE + 1, MOST_LAG)
+        self._ranks = {view.name: view.calibrator.rank for view in model.views}
+        self._following = Following(usual, tuple(self._ranks), lag)
+
+    @classmethod
+    def of(cls, model: Model) -> Self | None:
+        """Return one; None for a model that knows nothing of usual blocks."""
+        usual = None if model.rates is None else model.rates.drift
+        return None if usual is None else cls(model, usual)
+
+    def add_verdicts(self, view: str, verdicts: pl.DataFrame) -> None:
+        """Take in verdicts of windows: `types.SCORES`."""
+        # What ends with a block is of it.
+        end_us = verdicts["end"].dt.epoch("us").fill_null(NO_TIME + 1).to_numpy() - 1
+        self._following.add_scores(view, end_us.astype(np.int64), self._ranks[view](verdicts["score"].to_numpy()))
+
+    def advance(self, counting: Counting | Before, minute: int) -> bool:
+        """Judge the blocks that end before a minute; return whether there were any."""
+        return self._following.advance(counting, minute)
+
+    def settle(self, minute: int) -> None:
+        """Judge the scores of blocks, as all windows that were over before a minute have been judged."""
+        self._following.settle(minute)
+
+    def told(self, services: Sequence[str], matcher: Matcher) -> Drift:
+        """Return what is known now."""
+        told, now = Told(self._following, services, matcher.text_of), self._following.now
+        evidence = np.concatenate([now.bets.evidence, now.of_scores.evidence])
+        return Drift(tuple(told.drifted()), tuple(told.figures()), len(evidence), float(evidence.max(initial=0.0)))
+
+    def state(self) -> State:
+        """Return everything `restore` needs."""
+        return self._following.state()
+
+    def restore(self, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self._following.restore(State(arrays, meta))
