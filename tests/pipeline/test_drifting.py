@@ -92,7 +92,7 @@ def test_a_night_of_trouble_is_an_incident_and_no_drift(model: Model, folder: Pa
     assert not found.drift.drifted
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.lists(st.integers(0, 20_000), max_size=8))
 def test_any_batching_gives_what_all_lines_at_once_give(at: list[int], model: Model, lines: pl.DataFrame, found: Drift):
     batches = [lines[a:b] for a, b in pairwise([0, *sorted(set(at)), len(lines)])]

@@ -13,6 +13,7 @@ from oddlog.cli import (
     datasets,
     demo,
     detect,
+    drift,
     federate_machines,
     feedback,
     fit,
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.command("fit")(fit.fit)
 app.command("tune")(tune.tune)
 app.command("detect")(detect.detect)
+app.command("drift")(drift.drift)
 app.command("watch")(watch.watch)
 app.command("serve")(serve.serve)
 app.command("backtest")(backtest.backtest)

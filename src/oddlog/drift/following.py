@@ -73,7 +73,7 @@ class Following:
         minutes = usual.plan.minutes
         self._lag = lag_minutes
         bound = (len(usual) + len(self.views)) * FALSE_DAYS * 1_440 / minutes
-        self._bets = Bets(np.full(len(usual), slack_of(usual.blocks)), bound)
+        self._bets = Bets(np.full(len(usual), slack_of(min(usual.blocks))), bound)
         self._score_bets = Bets(np.full(len(self.views), SLACK_OF_SCORES), bound)
         self._next = -1  # block
         self._first = -1

@@ -12,6 +12,13 @@ Five figures are followed of each subject, and each numeric field of a service:
 
 Shares are drawn towards the usual ones by `WEIGHT` lines, so that a quiet night is not far off by chance. Each training
 block is compared with the other four fifths of the training time; types that occur in its fifth only are unseen there.
+
+The usual share is the mean over blocks but for the highest and the lowest tenth of them: a report that is written on
+Sundays is no part of what is usual in between.
+
+Two days of a weekend in a row are not like two days drawn from a week. So where training holds a day's worth of both,
+blocks of weekends are compared with such blocks, and those of working days with theirs (Mondrian conformal prediction:
+Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005, section 4.5).
 """
 
 from __future__ import annotations
@@ -27,7 +34,7 @@ from numpy.typing import NDArray
 from oddlog.drift.blocks import ALL, MOST_TYPES, Measured, Plan
 from oddlog.rates.seasons import HOURLY_DAYS, HOURS, WEEKLY_DAYS
 from oddlog.rates.series import hour_of_week
-from oddlog.types import F64, I64, State
+from oddlog.types import F64, I64, Bool, State
 
 ASPECTS = ("types", "unseen", "levels", "lines", "values")
 OF_SUBJECTS = ASPECTS[:-1]
@@ -40,11 +47,14 @@ MOST_SERVICES = 100  # those with most lines; the others are only part of all
 MOST_VALUES = 200
 MOST_DISTANCES = 400  # that are kept of a figure
 WEIGHT = 50.0  # lines that the usual shares count for in those of a block
+TRIMMED = 0.1
 RARE = 0.05  # of the blocks on either side; a share within the others is nothing to be named
 FEW = 10.0  # lines added to how many there were and are expected
 LEAST_LINES = 5.0  # a block, in the mean, of a service that is followed by itself
 LEAST_VALUES = 5.0
 KAPPA_DAY, KAPPA_WEEK = 1.0, 0.25  # blocks that the mean counts for in an hour of the day, and that in one of the week
+LEAST_KIND = 24  # blocks of weekends, and of working days, before they are told apart
+_SATURDAY = 5 * 24  # hour of the week
 
 
 @dataclass(frozen=True)
@@ -70,11 +80,11 @@ class Centre:
     values: F64
 
     @classmethod
-    def of(cls, measured: Measured, plan: Plan, days: float) -> Self:
-        """Learn from blocks that stand for so many days."""
-        n = np.maximum(measured.values.sum(0), 1.0)
-        lines = _by_hour(measured.lines, hour_of_week(measured.block * plan.minutes), days)
-        values: F64 = measured.asinh.sum(0) / n
+    def of(cls, measured: Measured, plan: Plan, days: float, *, by_kind: bool) -> Self:
+        """Learn from blocks that stand for so many days, of hours on working days and weekends `by_kind`."""
+        lines = _by_hour(measured.lines, hour_of_week(measured.block * plan.minutes), days, by_kind=by_kind)
+        means = np.where(measured.values > 0, measured.asinh / np.maximum(measured.values, 1.0), np.nan)
+        values = _trimmed(means) if len(plan.values) else np.empty(0)
         return cls(_kept(_shares(measured.types)), _kept(_shares(measured.levels)), _kept(lines), values)
 
     def expected(self, measured: Measured, plan: Plan) -> F64:
@@ -111,10 +121,11 @@ class Usual:
         Share of lines of types that the rest of the training time did not hold.
     types, levels : F64 [2, s, t + 1], [2, s, 3]
         Shares of single blocks: from the lowest twentieth to the highest.
-    distances : F64 [x, q]
-        How far training blocks lay from the middle of the others, ascending.
-    blocks : int
-        How many training blocks there were.
+    distances : tuple of F64 [x, q]
+        How far training blocks lay from the middle of the others, ascending: those of working days, and those of
+        weekends; all of them where these are not told apart.
+    blocks : tuple of int
+        How many training blocks these are.
 
     """
 
@@ -123,8 +134,8 @@ class Usual:
     unseen: F64
     types: F64
     levels: F64
-    distances: F64
-    blocks: int
+    distances: tuple[F64, ...]
+    blocks: tuple[int, ...]
 
     @classmethod
     def learn(
@@ -154,18 +165,22 @@ class Usual:
         plan = _plan(lines, numbers, k, minutes, n_blocks)
         measured = Measured.of(plan, lines, numbers)
         fold = np.arange(n_blocks) * FOLDS // n_blocks
+        weekend = _is_weekend(measured.block, plan)
+        by_kind = minutes == HOUR and min(int(weekend.sum()), int((~weekend).sum())) >= LEAST_KIND
         new = _unseen_elsewhere(plan, lines, measured.block, fold)
         far = np.empty((n_blocks, len(plan.services) * len(OF_SUBJECTS) + len(plan.values)))
         unseen = Measured(**(measured.arrays() | {"unseen": new}))
         for i in range(FOLDS):
-            middle = Centre.of(measured.take(fold != i), plan, days * (1 - 1 / FOLDS))
+            middle = Centre.of(measured.take(fold != i), plan, days * (1 - 1 / FOLDS), by_kind=by_kind)
             far[fold == i] = middle.distances(unseen.take(fold == i), plan)
         share = new.sum(0) / np.maximum(measured.lines.sum(0), 1.0)
         spans = (_span(measured.types), _span(measured.levels))
-        return cls(plan, Centre.of(measured, plan, days), share, *spans, _sorted(far), n_blocks)
+        centre = Centre.of(measured, plan, days, by_kind=by_kind)
+        kinds = (far[~weekend], far[weekend]) if by_kind else (far,)
+        return cls(plan, centre, share, *spans, tuple(map(_sorted, kinds)), tuple(map(len, kinds)))
 
     def __len__(self) -> int:
-        return len(self.distances)
+        return len(self.distances[0])
 
     @property
     def of(self) -> list[tuple[str, int]]:
@@ -176,12 +191,13 @@ class Usual:
     def p_values(self, measured: Measured) -> F64:
         """Return the share of training blocks that lay as far off as each block [b, x], ties by half; never 0."""
         far = self.centre.distances(measured, self.plan)
+        kind = np.minimum(_is_weekend(measured.block, self.plan), len(self.blocks) - 1)
         p = np.empty(far.shape)
-        q = self.distances.shape[1]
-        for x, known in enumerate(self.distances):
-            beyond = q - np.searchsorted(known, far[:, x], "right")
-            reached = q - np.searchsorted(known, far[:, x], "left")
-            p[:, x] = ((beyond + reached) / (2 * q) * self.blocks + 0.5) / (self.blocks + 1)
+        for i, (distances, blocks) in enumerate(zip(self.distances, self.blocks, strict=True)):
+            for x, known in enumerate(distances):
+                there, q = far[kind == i, x], len(known)
+                beyond, reached = (q - np.searchsorted(known, there, side) for side in ("right", "left"))
+                p[kind == i, x] = ((beyond + reached) / (2 * q) * blocks + 0.5) / (blocks + 1)
         return p
 
     def states(self) -> dict[str, State]:
@@ -196,12 +212,12 @@ class Usual:
             "unseen": self.unseen,
             "types.span": self.types.astype(np.float32),
             "levels.span": self.levels.astype(np.float32),
-            "distances": self.distances.astype(np.float32),
         }
+        arrays |= {f"distances.{i}": one.astype(np.float32) for i, one in enumerate(self.distances)}
         meta = {
             "minutes": self.plan.minutes,
             "k": self.plan.k,
-            "blocks": self.blocks,
+            "blocks": list(self.blocks),
             "values": [list(one) for one in self.plan.values],
         }
         return {"drift": State(arrays, meta)}
@@ -216,10 +232,10 @@ class Usual:
         plan = Plan(int(meta["minutes"]), int(meta["k"]), arrays["services"], arrays["types"], values)
         mix, levels, lines = (arrays[name].astype(np.float64) for name in ("mix", "levels", "lines"))
         centre = Centre(mix, levels, lines, arrays["values"])
-        of_types, of_levels, far = (
-            arrays[name].astype(np.float64) for name in ("types.span", "levels.span", "distances")
-        )
-        return cls(plan, centre, arrays["unseen"], of_types, of_levels, far, int(meta["blocks"]))
+        of_types, of_levels = (arrays[name].astype(np.float64) for name in ("types.span", "levels.span"))
+        blocks = tuple(map(int, meta["blocks"]))
+        far = tuple(arrays[f"distances.{i}"].astype(np.float64) for i in range(len(blocks)))
+        return cls(plan, centre, arrays["unseen"], of_types, of_levels, far, blocks)
 
 
 def _whole_blocks(frame: pl.DataFrame, minutes: int, span: tuple[int, int]) -> pl.DataFrame:
@@ -265,7 +281,12 @@ def _unseen_elsewhere(plan: Plan, lines: pl.DataFrame, block: I64, fold: I64) ->
     return counted.reshape(b, s)
 
 
-def _by_hour(lines: F64, hour: I64, days: float) -> F64:
+def _is_weekend(block: I64, plan: Plan) -> Bool:
+    weekend: Bool = hour_of_week(block * plan.minutes) >= _SATURDAY
+    return weekend
+
+
+def _by_hour(lines: F64, hour: I64, days: float, *, by_kind: bool) -> F64:
     """Return the usual lines of a block at each hour of the week [s, 168], of blocks [b, s]; see `rates.seasons`."""
     mean = lines.mean(0)[:, None]
     usual = np.repeat(mean, HOURS, axis=1)
@@ -274,24 +295,43 @@ def _by_hour(lines: F64, hour: I64, days: float) -> F64:
     if days >= HOURLY_DAYS:
         of_day, in_day = sums.reshape(-1, 7, 24).sum(1), blocks.reshape(7, 24).sum(0)
         usual = np.tile((of_day + KAPPA_DAY * mean) / (in_day + KAPPA_DAY), 7)
+    if by_kind:
+        for some in (slice(0, _SATURDAY), slice(_SATURDAY, HOURS)):
+            n, of = sums[:, some].reshape(len(mean), -1, 24).sum(1), blocks[some].reshape(-1, 24).sum(0)
+            before = usual[:, some].reshape(len(mean), -1, 24)[:, 0]
+            usual[:, some] = np.tile((n + KAPPA_WEEK * before) / (of + KAPPA_WEEK), (some.stop - some.start) // 24)
     if days >= WEEKLY_DAYS:
         usual = (sums + KAPPA_WEEK * usual) / (blocks + KAPPA_WEEK)
     return usual
 
 
 def _shares(counts: F64) -> F64:
-    """Return the shares of the last axis, of all blocks together."""
-    total = counts.sum(0)
-    shares: F64 = total / np.maximum(total.sum(1, keepdims=True), 1.0)
+    """Return the usual shares of the last axis [s, c], of blocks [b, s, c]."""
+    usual = _trimmed(_of_blocks(counts))
+    shares: F64 = usual / np.maximum(usual.sum(1, keepdims=True), 1e-12)
     return shares
+
+
+def _of_blocks(counts: F64) -> F64:
+    """Return the shares of the last axis of each block [b, s, c]; NaN where it holds too few lines to have any."""
+    total = counts.sum(2, keepdims=True)
+    shares = np.where(total >= FEW, counts / np.maximum(total, 1.0), np.nan)
+    sparse = np.isnan(shares).all(axis=(0, 2))  # a service that never has so many
+    every = counts[:, sparse].sum(0)
+    shares[:, sparse] = every / np.maximum(every.sum(1, keepdims=True), 1.0)
+    return shares
+
+
+def _trimmed(values: F64) -> F64:
+    """Return the mean over the first axis, but for its highest and its lowest tenth; NaN are left out."""
+    low, high = np.nanquantile(values, (TRIMMED, 1 - TRIMMED), axis=0)
+    mean: F64 = np.nanmean(np.where((values >= low) & (values <= high), values, np.nan), axis=0)
+    return mean
 
 
 def _span(counts: F64) -> F64:
     """Return the shares of the last axis of all but the lowest and the highest twentieth of blocks [2, s, c]."""
-    total = counts.sum(2, keepdims=True)
-    shares = np.where(total >= FEW, counts / np.maximum(total, 1.0), np.nan)
-    shares[:, np.isnan(shares).all(axis=(0, 2))] = 0.0  # a service of few lines only
-    return _kept(np.nanquantile(shares, (RARE, 1 - RARE), axis=0))
+    return _kept(np.nanquantile(_of_blocks(counts), (RARE, 1 - RARE), axis=0))
 
 
 def _divergence(counts: F64, usual: F64) -> F64:

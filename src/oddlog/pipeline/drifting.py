@@ -61,6 +61,16 @@ class Drift:
         }
 
 
+def drift_notes(drift: Drift | None) -> list[str]:
+    """Return in a sentence what has drifted, if anything has."""
+    if drift is None or not drift.drifted:
+        return []
+    first, n = drift.drifted[0], len(drift.drifted) - 1
+    more = f", and {n} figure{'' if n == 1 else 's'} more" if n else ""
+    of = f" of {first.service}" if first.service else ""
+    return [f"Since training the logs have drifted: {first.of}{of}: {first.says}{more}. See: oddlog drift"]
+
+
 class Drifting:
     """Follows a stream, or a log, by what a model knows of usual blocks."""
 

@@ -16,7 +16,7 @@ from oddlog.feedback import Answers, Mark, Marks, Standing
 from oddlog.incidents import alarming
 from oddlog.model import Model
 from oddlog.pipeline.cutting import cut_windows, partitions
-from oddlog.pipeline.drifting import Drift, Drifting
+from oddlog.pipeline.drifting import Drift, Drifting, drift_notes
 from oddlog.pipeline.events import Codes, EventStore, typed
 from oddlog.pipeline.judging.answering import Overlay, hidden_notes
 from oddlog.pipeline.judging.deployments import Finding
@@ -236,6 +236,7 @@ class _Detecting:
             write_parquet(every, Path(scores))
         self.say("merging what belongs together", 0)
         telling = Telling(self.model, self.matcher, self.services, self.sources, words)
+        drift = self._drift()
         found = [overlay.deployed.noted(one) for one in merging.incidents(reading)]
         found += [telling.incident(one, reading) for one in overlay.deployed.found]
         incidents, hidden = overlay.incidents(found, covered.incidents(reading))
@@ -248,10 +249,10 @@ class _Detecting:
             start=to_datetime(self.start_us),
             end=to_datetime(self.end_us),
             nouns=(*(view.cut.noun for view in self.model.views), *([] if judged is None else [NOUN])),
-            notes=(*self._notes(reading, merging), *overlay.deployed.notes, *hidden_notes(hidden)),
+            notes=(*self._notes(reading, merging), *overlay.deployed.notes, *hidden_notes(hidden), *drift_notes(drift)),
             hidden=tuple(hidden),
             overview=None if self.collector is None else self.collector.overview(reading),
-            drift=self._drift(),
+            drift=drift,
         )
 
     def _drift(self) -> Drift | None:
