@@ -92,7 +92,7 @@ def pattern_of(keys: Iterable[int]) -> str:
     >>> pattern_of([3, 1, 3]) == pattern_of([1, 3])
     True
     """
-    content = np.unique(np.fromiter(keys, np.uint64)).astype(">u8").tobytes()
+    content = b"".join(key.to_bytes(8, "big") for key in sorted(set(map(int, keys))))
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 

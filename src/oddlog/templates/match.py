@@ -40,6 +40,7 @@ class Matcher:
         self._unseen: dict[int, int] = {}  # unknown key → its own row
         self._unseen_key: list[int] = []
         self._unseen_text: list[str] = []
+        self._key_of: dict[int, int] = {}  # row of the model → key of its text, once it was asked for
         self._masker = Masker()
 
     @property
@@ -111,7 +112,11 @@ class Matcher:
 
         For a template that merging has made, this is the key of its canonical text.
         """
-        return int(key_of_text(pl.Series([self.text_of(row)]))[0])
+        if len(self.templates) <= row != OVERFLOW:
+            return self.unseen_key(row)
+        if row not in self._key_of:
+            self._key_of[row] = int(key_of_text(pl.Series([self.text_of(row)]))[0])
+        return self._key_of[row]
 
     def _place(self, row: int) -> int:
         place = row - len(self.templates)

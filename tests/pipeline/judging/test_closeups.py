@@ -51,10 +51,19 @@ def test_of_a_hundred_odd_lines_of_a_type_three_are_shown_with_their_neighbours(
 def test_the_most_pressing_are_kept_in_whatever_order_they_come(order):
     keeping = Closeups(str, Codes(["a.log"]), most=4)
     for i in order:
-        lines = pl.DataFrame({"source": [0], "line": [10 * i + 5], "time_us": [i]})
-        keeping.add_lines(f"id{i}", (-float(i // 2), -1.0, i), lines)
+        keeping.add_lines(f"id{i}", (-float(i // 2), -1.0, i), np.array([0]), np.array([10 * i + 5]), np.array([i]))
     # pressing 5, 5, 4, 4; within the same weight the earlier one comes first
     assert {one.rank[-1] for one in keeping._heap} == {"id11", "id10", "id9", "id8"}
+
+
+def test_single_lines_are_shown_with_their_neighbours_of_the_same_source():
+    keeping = Closeups(str, Codes(["a.log", "b.log"]))
+    keeping.add_lines("id", (0.0, 0.0, 0), np.array([1, 0, 1]), np.array([2, 9, 7]), np.array([5, 6, 7]))
+    (one,) = keeping._heap
+    a, b = list(range(6, 13)), list(range(1, 11))
+    assert list(zip(one.source.tolist(), one.line.tolist(), strict=True)) == [(0, n) for n in a] + [(1, n) for n in b]
+    assert one.line[one.odd].tolist() == [9, 2, 7]
+    assert not one.gap.any()
 
 
 def test_without_incidents_nothing_is_read():

@@ -16,7 +16,7 @@ What was called usual is not odd any more, neither window nor line. What is mute
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -237,8 +237,7 @@ class Overlay:
         """Return why each event [e] of a type never seen in training is excused; `SHOWN` where it is not."""
         k = len(self.matcher.templates)
         excuse = np.full(len(template), SHOWN)
-        for row in np.unique(template[(template >= k) & (template != OVERFLOW)]).tolist():
-            at = np.flatnonzero(template == row)
+        for row, at in _by_row(template, (template >= k) & (template != OVERFLOW)):
             excuse[at] = self._excuse(row, end_us[at])
         return excuse
 
@@ -259,8 +258,7 @@ class Overlay:
         """Return what becomes of each line [x] that is odd by itself."""
         template, time_us = lines["template"].to_numpy(), lines["time_us"].to_numpy()
         becomes = np.full(len(lines), SHOWN)
-        for row in np.unique(template[odd]).tolist():
-            at = np.flatnonzero(odd & (template == row))
+        for row, at in _by_row(template, odd):
             given = self.standing.of_pattern.get(pattern_of([self.matcher.key_of(row)]), [])
             becomes[at] = self._after(given, time_us[at], self._excuse(row, time_us[at]))
         return becomes
@@ -278,6 +276,14 @@ def without(windows: Windows, out: Bool) -> Windows:
 
 def _with_odd(frame: pl.DataFrame, odd: Bool) -> pl.DataFrame:
     return frame.with_columns(is_anomaly=pl.Series(odd, dtype=pl.Boolean))
+
+
+def _by_row(template: np.ndarray, which: Bool) -> Iterator[tuple[int, I64]]:
+    """Yield each type among `which` [e] of the events, and where it stands."""
+    at = np.flatnonzero(which)
+    order = at[np.argsort(template[at], kind="stable")]
+    for part in np.split(order, np.flatnonzero(np.diff(template[order])) + 1) if len(order) else ():
+        yield int(template[part[0]]), part
 
 
 def _us(answer: Answer) -> int:

@@ -140,37 +140,19 @@ class Closeups:
             )
         )
 
-    def add_lines(self, incident: str, order: Order, lines: pl.DataFrame) -> None:
-        """Take in an incident of ``source line time_us`` [x], lines of a type that are odd by themselves."""
+    def add_lines(self, incident: str, order: Order, source: np.ndarray, line: np.ndarray, time_us: I64) -> None:
+        """Take in an incident of lines [x] of a type that are odd by themselves, and their times."""
         rank = self._rank(incident, order)
         if self._is_full(rank):
             return
-        first = lines.head(ALIKE)
         near = np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
-        wanted = pl.DataFrame(
-            {
-                "source": np.repeat(first["source"].to_numpy().astype(np.int64), len(near)),
-                "line": (first["line"].to_numpy().astype(np.int64)[:, None] + near).ravel(),
-                "odd": np.tile(near == 0, len(first)),
-            }
-        )
-        wanted = wanted.filter(pl.col("line") > 0).group_by("source", "line").agg(pl.col("odd").any())
-        wanted = wanted.sort("source", "line")
-        gap = wanted.select(gap=(pl.col("line").diff().over("source") - 1).fill_null(0))["gap"].to_numpy()
-        self._keep(
-            _Kept(
-                rank,
-                "",
-                "",
-                (),
-                _timed(lines["time_us"].to_numpy()),
-                wanted["source"].to_numpy(),
-                wanted["line"].to_numpy().astype(np.uint64),
-                wanted["odd"].to_numpy(),
-                gap,
-                0,
-            )
-        )
+        first, odd_line = source[:ALIKE].astype(np.int64), line[:ALIKE].astype(np.int64)
+        places = np.unique(np.stack([np.repeat(first, len(near)), (odd_line[:, None] + near).ravel()], 1), axis=0)
+        places = places[places[:, 1] > 0]
+        of, shown = places[:, 0], places[:, 1]
+        odd = ((of[:, None] == first) & (shown[:, None] == odd_line)).any(axis=1)
+        gap = np.where(np.diff(of, prepend=-1) == 0, np.diff(shown, prepend=0) - 1, 0)
+        self._keep(_Kept(rank, "", "", (), _timed(time_us), of, shown.astype(np.uint64), odd, gap, 0))
 
     def read(self, reading: Rereading) -> dict[str, Closeup]:
         """Return the kept incidents by id, with their lines read once more."""

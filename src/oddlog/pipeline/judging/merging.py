@@ -43,6 +43,7 @@ MOST_LINES = 20
 MOST_WINDOWS_SHOWN = 5
 MOST_REASONS = 6
 TINY = 1e-300
+_OF_TYPE = ("template", "level", "source", "line", "time_us", "service", "score", "p_value", "lines", "part")
 
 
 @dataclass(frozen=True)
@@ -279,59 +280,65 @@ class Merging:
         """Return the incidents of lines that are odd by themselves, one for each type that no window leads with."""
         if not self._lines:
             return []
-        lines = pl.concat(self._lines).filter(~pl.col("template").is_in(list(told)))
-        return [
-            self._of_type(int(template), part)
-            for (template,), part in lines.sort("time_us", "source", "line").group_by("template", maintain_order=True)
-        ]
+        lines = pl.concat(self._lines).filter(~pl.col("template").is_in(list(told))).sort("time_us", "source", "line")
+        columns = {name: lines[name].to_numpy() for name in _OF_TYPE}
+        # One call of Polars for each of thousands of new types would take seconds: their lines are cut out of arrays.
+        template = columns["template"]
+        order = np.argsort(template, kind="stable")
+        parts = np.split(order, np.flatnonzero(np.diff(template[order])) + 1) if len(order) else []
+        parts.sort(key=lambda part: int(part[0]))
+        total = int(self.model.events.count.sum())
+        return [self._of_type({name: column[part] for name, column in columns.items()}, total) for part in parts]
 
-    def _of_type(self, template: int, lines: pl.DataFrame) -> _Found:
-        key = self.matcher.key_of(template)
-        first = lines.row(0, named=True)
+    def _of_type(self, lines: dict[str, np.ndarray], total: int) -> _Found:
+        """Return the incident of the `lines` [x] of one type, in order of time; `total` were learned from."""
+        template = int(lines["template"][0])
+        key, text = self.matcher.key_of(template), self.matcher.text_of(template)
+        pattern = pattern_of([key])
+        time_us, score = lines["time_us"], lines["score"]
         count = self.model.events.count
-        n = int(lines.unique("part")["lines"].sum())
-        text = self.matcher.text_of(template)
         seen = int(count[template]) if template < len(count) else 0
-        oddity = Oddity(template, "unseen_template", n, 0, 0.0)
-        told = (
-            reason(oddity, self.model.views[0].usual, text, "")
-            if seen == 0
-            else Reason(
-                "rare_template",
-                f"rare: “{text}” ({n:,} line{'' if n == 1 else 's'}; {seen:,} of {count.sum():,} in training)",
-                {"seen": n, "trained": seen, "trained_lines": int(count.sum())},
-            )
-        )
-        top = lines.sort("score", descending=True, maintain_order=True).head(MOST_LINES)
-        severity = float(top["score"][0])
+        first_of_part = np.unique(lines["part"], return_index=True)[1] if len(time_us) > 1 else [0]
+        n = int(lines["lines"][first_of_part].sum())
+        top = np.argsort(-score, kind="stable")[:MOST_LINES]
+        source, line = lines["source"].tolist(), lines["line"].tolist()
+        severity = float(score[top[0]])
         incident = Incident(
-            id=self._id(f"{key:016x}", (first["source"], first["line"])),
-            key=f"{self.sources.names[first['source']]}:{first['line']}",
+            id=self._id(f"{key:016x}", (source[0], line[0])),
+            key=f"{self.sources.names[source[0]]}:{line[0]}",
             keys=(),
             n_windows=0,
-            start=to_datetime(first["time_us"]),
-            end=to_datetime(lines["time_us"][-1]),
+            start=to_datetime(int(time_us[0])),
+            end=to_datetime(int(time_us[-1])),
             severity=severity,
             score=severity,
-            p_value=float(top["p_value"][0]),
-            pattern=pattern_of([key]),
-            patterns=(pattern_of([key]),),
+            p_value=float(lines["p_value"][top[0]]),
+            pattern=pattern,
+            patterns=(pattern,),
             new_types=self._new_types([template]),
-            services=self._ranked(lines["service"].to_numpy()),
-            reasons=(told,),
+            services=self._ranked(lines["service"]),
+            reasons=(self._rarity(template, text, n, seen, total),),
             hosts=(),
             lines=(),
-            urgency=self._urgency(lines["time_us"].to_numpy(), lines["level"].to_numpy(), lines["template"].to_numpy()),
+            urgency=self._urgency(time_us, lines["level"], lines["template"]),
         )
-        refs = list(top.select("source", "line", "score").iter_rows())
-        order = (-severity, -severity, first["time_us"])
+        refs = [(source[i], line[i], float(score[i])) for i in top.tolist()]
+        order = (-severity, -severity, int(time_us[0]))
         if self.closeups is not None:
-            self.closeups.add_lines(incident.id, order, lines)
+            self.closeups.add_lines(incident.id, order, lines["source"], lines["line"], time_us)
         return _Found(incident, refs, order)
+
+    def _rarity(self, template: int, text: str, n: int, seen: int, total: int) -> Reason:
+        """Return why `n` lines of a type are odd that was `seen` so often among `total` lines of training."""
+        if not seen:
+            oddity = Oddity(template, "unseen_template", n, 0, 0.0)
+            return reason(oddity, self.model.views[0].usual, text, "")
+        said = f"rare: “{text}” ({n:,} line{'' if n == 1 else 's'}; {seen:,} of {total:,} in training)"
+        return Reason("rare_template", said, {"seen": n, "trained": seen, "trained_lines": total})
 
     def _ranked(self, codes: np.ndarray) -> tuple[str, ...]:
         """Return the services [x], most lines first."""
-        names, n = np.unique(codes, return_counts=True)
+        names, n = (codes, np.ones(1)) if len(codes) == 1 else np.unique(codes, return_counts=True)
         ranked = [self.services.names[int(c)] for c in names[np.argsort(-n, kind="stable")][:10]]
         return tuple(name for name in ranked if name)
 
