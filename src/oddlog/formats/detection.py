@@ -60,7 +60,7 @@ def by_name(name: str) -> Format:
     return known[name]
 
 
-def _sample(lines: pl.Series) -> pl.Series:
+def telling_lines(lines: pl.Series) -> pl.Series:
     """Return the lines that can tell a format: not blank, not the continuation of another."""
     text = lines.cast(pl.String).fill_null("").head(SAMPLE_LINES).alias("text")
     telling = ~text.str.contains(r"^\s*$") & ~text.str.contains(r"^(?:[ \t]|at |Caused by: |\.\.\. \d+ more|[})\]])")
@@ -109,7 +109,7 @@ def detect_format(
 
     """
     candidates = [by_name(name) for name in names] if names else list(all_formats())
-    lines = _sample(sample)
+    lines = telling_lines(sample)
     judged: list[tuple[Format, float, float]] = []
     for candidate in sorted(candidates, key=_specificity):
         bound = candidate.bind(lines, year=year) if isinstance(candidate, Bindable) else candidate
@@ -118,6 +118,12 @@ def detect_format(
             if not alternatives and judged[-1][1] >= max(NEARLY, ENOUGH):
                 break  # a confidence is 1 at most
     return _choose(judged, candidates)
+
+
+def judged_as(found: Format, lines: pl.Series, *, year: int) -> Detected:
+    """Return how well a format reads the `telling_lines` of a source, without a look at any other."""
+    confidence, share_ok = _judge(found, lines, year)
+    return Detected(found, round(confidence, 4), round(share_ok, 4))
 
 
 def _specificity(candidate: Format) -> int:

@@ -18,7 +18,7 @@ import polars as pl
 
 from oddlog.cleaning import Cleaner
 from oddlog.errors import FormatError, InputError
-from oddlog.formats import Detected, by_name, detect_format, parse_lines
+from oddlog.formats import Detected, Remembered, by_name, detect_format, parse_lines
 from oddlog.pipeline.excluding import Exclusion
 from oddlog.pipeline.turning import Turning
 from oddlog.pipeline.years import Years
@@ -82,6 +82,7 @@ class Reading:
     places: Places = field(default_factory=Places)
     _years: dict[str, Years] = field(default_factory=dict)
     fetched: Fetched = field(default_factory=Fetched)  # what log stores were asked for
+    _remembered: Remembered = field(default_factory=Remembered)  # by how a source is written
     _spool: BinaryIO | None = None
     _told: int = 0
     _step: int = 8 << 20  # bytes of a block
@@ -310,6 +311,13 @@ class Reading:
         if self.format:
             by_name(self.format)
             return detect_format(sample, year=year, names=[self.format])
+        found = self._remembered.find(sample, year=year)
+        if found is None:
+            found = self._searched(sample, year)
+            self._remembered.note(sample, found)
+        return found
+
+    def _searched(self, sample: pl.Series, year: int) -> Detected:
         telling = [name for name in self.known_formats if name not in ANY_LINE]
         with suppress(FormatError):  # none of the known formats can read these lines: look among all
             known = detect_format(sample, year=year, names=telling, alternatives=False) if telling else None

@@ -54,7 +54,7 @@ class Years:
 
     def goes_on(self, year: int, first: datetime) -> bool:
         """Return whether a block read with this year, whose first time is this, goes on with what came before."""
-        return self._last is not None and year == self._last.year and not self._off_by(first)
+        return year == self.year and not self._off_by(first)
 
     def saw(self, last: datetime) -> None:
         """Note the last time of a block that `goes_on`; `at` does not know of its lines."""

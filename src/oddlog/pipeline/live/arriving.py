@@ -152,6 +152,7 @@ class Arriving:
             return done
         self._reading.lines += len(lot.lines)
         ready: dict[Hashable, list[int]] = {}
+        full: list[str] = []
         position, number = (lot.lines[name].to_numpy().astype(np.int64) for name in ("position", "line"))
         order, bounds = _runs(lot.of, len(lot.names))
         for i, (name, source) in enumerate(zip(lot.names, lot.sources, strict=True)):
@@ -165,7 +166,8 @@ class Arriving:
             source.held.append(lot.of_source(i))
             source.n_held += len(mine)
             if source.n_held >= self._sample:
-                done += self._release(name, source)
+                full.append(name)
+        done += self._release(full)
         for which in ready.values():
             done += self._records(lot.only(which))
         return self._kept(done)
@@ -230,10 +232,8 @@ class Arriving:
         return _Lot(names, [self._sources[name] for name in names], of, lines)
 
     def _close(self, now_s: float) -> list[pl.DataFrame]:
-        done: list[pl.DataFrame] = []
-        for name, source in self._sources.items():
-            if source.held and source.since_s + HOLD_S <= now_s:
-                done += self._release(name, source)
+        due = [name for name, one in self._sources.items() if one.held and one.since_s + HOLD_S <= now_s]
+        done = self._release(due)
         silent = [n for n, one in self._sources.items() if one.is_open and one.touched_s + one.linger_s <= now_s]
         if silent:
             done.append(self._cleaner.flush(silent))
@@ -244,21 +244,36 @@ class Arriving:
                     one.settle(int(one.ahead[0].max()))
         return self._kept(done)
 
-    def _release(self, name: str, source: _Source) -> list[pl.DataFrame]:
-        """Find the format of the lines that were held, and let them go on."""
-        held = pl.concat(source.held)
-        source.held, source.n_held = [], 0
+    def _release(self, names: Sequence[str]) -> list[pl.DataFrame]:
+        """Find the formats of sources whose lines were held, and let these go on."""
+        ready: dict[Hashable, list[tuple[str, pl.DataFrame]]] = {}
+        for name in names:
+            source = self._sources[name]
+            held = pl.concat(source.held)
+            source.held, source.n_held = [], 0
+            if self._found(name, source, held):
+                ready.setdefault((source.alike, source.lot, source.years.year), []).append((name, held))
+        done = []
+        for some in ready.values():
+            of = np.repeat(np.arange(len(some)), [len(held) for _, held in some])
+            which = [name for name, _ in some]
+            lines = pl.concat([held for _, held in some])
+            done += self._records(_Lot(which, [self._sources[name] for name in which], of, lines))
+        return done
+
+    def _found(self, name: str, source: _Source, held: pl.DataFrame) -> bool:
+        """Find the format of a source from the lines that were held; return whether it can be read."""
         try:
             source.found = self._reading.detected(held["text"], source.years.at(0))
         except FormatError:
             self.tally.add(UNREADABLE, len(held), example=name)
             source.settle(int(source.ahead[0].max()))
-            return []
+            return False
         source.alike = likeness(source.found.format)
         source.linger_s = SELF_CONTAINED_S if isinstance(source.found.format, JsonLines) else LINGER_S
         source.lot = self._lot(name, source.alike)
         self._reading.formats[name] = source.found
-        return [self._alone(name, source, held)]
+        return True
 
     def _lot(self, name: str, alike: Hashable) -> int:
         return crc32(name.encode()) % self._lots.setdefault(alike, 1)
