@@ -34,7 +34,7 @@ _KEPT = frozenset({*BY_WORD, *_MONTHS_AND_DAYS.split()})  # with another word in
 _DIGITS = {1: "0", 2: "0", 3: "0"}  # of other runs the length: a year is no day, an epoch no year
 _KEY = r'"[^"\\]*" ?:|\w+='
 _TOKEN = re.compile(rf"{_KEY}|[^\W\d_]+|[0-9]+")
-_LONG = re.compile(r'"((?:[^"\\]|\\.){%d})(?:[^"\\]|\\.)*"(?! ?:)' % _QUOTED)
+_LONG = re.compile(rf'"((?:[^"\\]|\\.){{{_QUOTED}}})(?:[^"\\]|\\.)*"(?! ?:)')
 _PROSE = re.compile(r'(?<![^\s"])a(?: [a0-9]+)+(?![^\s"])')
 
 
@@ -52,7 +52,7 @@ def outline(text: str) -> str:
 
 def _token(found: re.Match[str]) -> str:
     token = found[0]
-    if token[0] in '"' or token[-1] == "=" or len(token) == 1 and token.isalpha() or token in _KEPT:
+    if token[0] == '"' or token[-1] == "=" or (len(token) == 1 and token.isalpha()) or token in _KEPT:
         return token
     return _DIGITS.get(len(token), str(len(token))) if token[0].isdigit() else "a"
 

@@ -38,7 +38,10 @@ class Held:
                 held.setdefault(view, []).append(odd)
                 odd_ones = True
         if len(judged.usual):
-            self.usual = [*self.usual[1 - MOST_WINDOWS :], judged.usual]
+            self.usual.append(judged.usual)
+            n = sum(map(len, self.usual))
+            while n > MOST_WINDOWS and len(self.usual) > 1:
+                n -= len(self.usual.pop(0))
         return odd_ones
 
     def add_lines(self, odd: pl.DataFrame) -> None:
@@ -77,13 +80,18 @@ class Held:
                 while sum(len(odd.windows) for odd in held[view]) > MOST_WINDOWS and len(held[view]) > 1:
                     yield view, set(held[view][0].windows.key.to_list())
 
-    def lines_beyond(self) -> Iterator[list[tuple[int, int]]]:
-        """Let go of the oldest lines beyond the limit; yield their places (source, line)."""
+    def lines_beyond(self) -> Iterator[list[tuple[int, int, int]]]:
+        """Let go of the oldest lines beyond the limit; yield their types and places (template, source, line)."""
         n = sum(map(len, self.lines))
         while n > MOST_LINES and len(self.lines) > 1:
             gone = self.lines.pop(0)
             n -= len(gone)
-            yield list(gone.select("source", "line").iter_rows())
+            yield list(gone.select("template", "source", "line").iter_rows())
+
+    def places(self) -> Iterator[tuple[int, int, int]]:
+        """Yield the types and places (template, source, line) of the lines."""
+        for frame in self.lines:
+            yield from frame.select("template", "source", "line").iter_rows()
 
     def arrays(self) -> dict[str, Any]:
         """Return everything `restore` needs."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -43,6 +44,7 @@ from oddlog.types import Bool, Incident, LiveIncident, State, Tally, Windows
 QUIET_US = 3_600_000_000  # an incident is over after so much event time without anything more
 ENTITIES = "entities"  # the view of those who do something
 GROWN = 2.0  # an incident is told again once it has so many times the windows or the weight
+MOST_NAMES = 20_000  # of what has told of incidents; beyond it, and beyond twice what is held, the others are forgotten
 _LINE_BITS = 44  # of a place in one number: beside the source's 16
 FORGOTTEN = "odd window or line forgotten: too many are part of what goes on"
 
@@ -76,6 +78,7 @@ class Unfolding:
         self._episode_of: dict[str, str] = {}  # id of an incident as it was grouped -> name of the episode in it
         self._over: set[str] = set()  # names of episodes that were told as over
         self._turn = 0
+        self._most_names = MOST_NAMES
         self._stirred = False
 
     def stir(self) -> None:
@@ -153,13 +156,22 @@ class Unfolding:
         told: list[LiveIncident] = []
         if self._stirred:
             self._stirred = False
-            self._bound()
+            let_go = self._bound()
             found = self._grouped(overlay, words, recent)
-            told = [live for incident in found if (live := self._tell(incident, now_us)) is not None]
-            here = {self._id_of(incident) for incident in found}
+            open_lines = set(self._pending.values())
+            here = set()
+            for incident in found:
+                id_ = self._id_of(incident)
+                here.add(id_)
+                live = self._tell(id_, incident, open_lines, now_us)
+                told += [] if live is None else [live]
             gone = [id_ for id_ in self._told if id_ not in here]
-            told += [replace(self._told.pop(id_).last, change="withdrawn", notable=True) for id_ in gone]
-        return sorted(told, key=lambda one: -one.incident.severity) + self._end(now_us)
+            for id_ in gone:  # what was let go is over, as far as anybody will hear: it did not turn out usual
+                over: Literal["over", "withdrawn"] = "over" if id_ in let_go else "withdrawn"
+                told.append(replace(self._told.pop(id_).last, change=over, notable=True))
+        told = sorted(told, key=lambda one: -one.incident.severity) + self._end(now_us)
+        self._forget_names()
+        return told
 
     def closeups(self, recent: Recent) -> dict[str, Closeup]:
         """Return the most pressing of the incidents that go on, from near, by id."""
@@ -195,6 +207,7 @@ class Unfolding:
             "turn": self._turn,
             "told": told,
             "over": sorted(self._over),
+            "most_names": self._most_names,
         }
         return State(arrays, meta)
 
@@ -210,6 +223,7 @@ class Unfolding:
         self._pending = {int(place): name for place, name in meta["pending"]}
         self._turn = meta["turn"]
         self._over = set(meta.get("over", ()))
+        self._most_names = meta.get("most_names", MOST_NAMES)
         for one in meta["told"]:
             live = LiveIncident(incident_of(one["incident"]), one["change"], one["provisional"])
             self._told[live.incident.id] = _Told(live, one["seen"], (one["weight"][0], one["weight"][1]))
@@ -243,14 +257,12 @@ class Unfolding:
         self._episode_of = merging.episode_of
         return found
 
-    def _tell(self, incident: Incident, now_us: int) -> LiveIncident | None:
+    def _tell(self, id_: str, incident: Incident, open_lines: set[str], now_us: int) -> LiveIncident | None:
         """Return the incident if it is new or has grown enough to be told again."""
-        names = self._names(incident)
-        id_ = self._id_of(incident)
-        for name in names:
+        for name in self._names(incident):
             self._id[name] = id_
         self._near[id_] = incident.id
-        provisional = incident.id not in self._episode_of and self._rests_on_what_is_open(incident)
+        provisional = incident.id not in self._episode_of and self._rests_on_what_is_open(incident, open_lines)
         live = LiveIncident(replace(incident, id=id_), "new", provisional)
         before = self._told.get(id_)
         if before is not None and incident.id in self._episode_of:
@@ -269,10 +281,9 @@ class Unfolding:
             before.weight = (incident.severity, incident.n_windows)
         return live
 
-    def _rests_on_what_is_open(self, incident: Incident) -> bool:
+    def _rests_on_what_is_open(self, incident: Incident, open_lines: set[str]) -> bool:
         if incident.n_windows:
             return all(self._open_keys.get((view, key), True) for view in self._views() for key in incident.keys)
-        open_lines = set(self._pending.values())
         return all(_line_name((one.source, one.line)) in open_lines for one in incident.lines)
 
     def _id_of(self, incident: Incident) -> str:
@@ -336,16 +347,31 @@ class Unfolding:
             for known in (self._rank, self._first, self._id):
                 known.pop(name, None)
 
-    def _bound(self) -> None:
-        """Forget the oldest of what is held beyond the limits."""
+    def _forget_names(self) -> None:
+        """Forget the names of what is neither held nor part of anything told, once they are many."""
+        if len(self._rank) + len(self._id) <= self._most_names:
+            return
+        held = {f"w:{key}" for _, key in self._open_keys}
+        for row, source, line in self._held.places():
+            key = self._of[1].key_of(row)
+            held |= {_line_name(self._place(source, line)), f"t:{key:016x}", f"p:{pattern_of([key])}"}
+        names = self._rank.keys() | self._id.keys()
+        self._forget({name for name in names - held if self._id.get(name) not in self._told})
+        self._most_names = max(2 * (len(self._rank) + len(self._id)), MOST_NAMES)
+
+    def _bound(self) -> set[str]:
+        """Forget the oldest of what is held beyond the limits; return the ids of the incidents that it was part of."""
+        let_go: set[str | None] = set()
         for view, keys in self._held.windows_beyond():
             self._tally.add(FORGOTTEN, len(keys))
+            let_go.update(self._id.get(f"w:{key}") for key in keys)
             self._drop(view, keys)
         for gone in self._held.lines_beyond():
             self._tally.add(FORGOTTEN, len(gone))
-            self._forget({_line_name(self._place(*place)) for place in gone})
-            for source, line in gone:
+            let_go.update(self._id.get(f"t:{self._of[1].key_of(row):016x}") for row in {row for row, _, _ in gone})
+            for _, source, line in gone:
                 self._pending.pop(source << _LINE_BITS | line, None)
+        return {id_ for id_ in let_go if id_ is not None}
 
     # -- names -----------------------------------------------------------------------------------------------
 
