@@ -28,7 +28,7 @@ import polars as pl
 
 from oddlog.datasets import LogSet, find_set
 from oddlog.evaluation import cells, metrics
-from oddlog.evaluation.catalogue import Catalogue, catalogue
+from oddlog.evaluation.catalogue import Catalogue, catalogue, write_rows
 from oddlog.evaluation.cells import Cell, Outcome, run
 from oddlog.evaluation.judging import Judging
 from oddlog.evaluation.resampling import f1_interval
@@ -120,7 +120,7 @@ def of_duplicates(data: Path) -> None:
             found = cases("hdfs", done, data)
             once = found.take(metrics.distinct(found.alike, found.label))
             with tempfile.TemporaryDirectory() as folder:
-                written = cells.write_rows(of, listed.sources, listed.lines, done.split.train, Path(folder, "train"))
+                written = write_rows(of, listed.sources, listed.lines, done.split.train, Path(folder, "train"))
                 judging = Judging(listed, written)
                 detect(done.model, Path(folder, "train"), each=judging.add)
             seen = np.isin(found.alike, judging.judged()["alike"].to_numpy())
@@ -168,7 +168,7 @@ def of_padding(data: Path) -> None:
     parts: dict[str, dict[str, np.ndarray]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for part, rows in (("train", done.split.train), ("test", done.split.test)):
-            cells.write_rows(of, listed.sources, listed.lines, rows, Path(folder, part))
+            write_rows(of, listed.sources, listed.lines, rows, Path(folder, part))
             parts[part] = {}
 
             def keep(told, into=parts[part]) -> None:  # noqa: ANN001 - a Part

@@ -96,10 +96,10 @@ def test_quick_chooses_what_is_there_and_ends_in_time(made_set: LogSet, tmp_path
 
 
 def test_what_is_not_begun_when_the_time_is_up_is_left_for_the_next_time(made_set: LogSet, tmp_path: Path):
-    """The clock jumps by a minute each time somebody looks: there is time for one of two cells."""
+    """The clock jumps by a minute each time somebody looks: there is time for one of two splits."""
     seconds = itertools.count(0, 60)
     said: list[str] = []
-    both = asked(tmp_path, made_set, detectors=["new-event", "snn"], budget_s=100.0)
+    both = asked(tmp_path, made_set, protocols=["time-usual", "time"], budget_s=100.0)
     first = run_bench(both, said.append, lambda: float(next(seconds)))
     assert (len(first.run), len(first.left)) == (1, 1)
     assert said[-1] == "1 cells are left, the time is up: type the same again to go on"
@@ -110,18 +110,38 @@ def test_what_is_not_begun_when_the_time_is_up_is_left_for_the_next_time(made_se
 def test_a_cell_whose_process_is_killed_says_so_and_the_others_go_on(
     made_set: LogSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    run_, killed = subprocess.run, []
+    start, killed = subprocess.Popen, []
 
-    def kill_first(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+    def kill_first(command: list[str], **options: object) -> subprocess.Popen[str]:
         if "oddlog.evaluation.worker" in command and not killed:
             killed.append(command)
             command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
-        return run_(command, **options)
+        return start(command, **options)
 
-    monkeypatch.setattr(subprocess, "run", kill_first)
+    monkeypatch.setattr(subprocess, "Popen", kill_first)
     told = run_bench(asked(tmp_path, made_set, detectors=["new-event", "snn"]), lambda _: None)
     assert list(told.failed.values()) == ["its process was ended by SIGKILL (out of memory?)"]
     assert len(told.run) == 2
+
+
+def test_a_cell_that_takes_too_long_is_ended_and_the_others_go_on(made_set: LogSet, tmp_path: Path):
+    """No cell can be done in a millisecond; each is told as what it is."""
+    told = run_bench(asked(tmp_path, made_set, detectors=["new-event", "snn"], most_s=0.001), lambda _: None)
+    assert list(told.failed.values()) == ["it took longer than 0 s"] * 2
+
+
+def test_cells_of_one_split_are_dealt_out_to_several_processes(made_set: LogSet, tmp_path: Path, monkeypatch):
+    start, workers = subprocess.Popen, []
+
+    def counted(command: list[str], **options: object) -> subprocess.Popen[str]:
+        if "oddlog.evaluation.worker" in command:
+            workers.append(command)
+        return start(command, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", counted)
+    three = ["new-event", "snn", "count-neighbour"]
+    told = run_bench(asked(tmp_path, made_set, detectors=three, jobs=2), lambda _: None)
+    assert (len(told.run), len(told.failed), len(workers)) == (3, 0, 2)
 
 
 def test_an_unlabelled_set_says_what_it_can_have(tmp_path: Path):

@@ -13,10 +13,11 @@ from oddlog import fit
 from oddlog.datasets import LogSet, read_set
 from oddlog.errors import ConfigError
 from oddlog.evaluation import cells
-from oddlog.evaluation.catalogue import Catalogue, catalogue, write_rows
+from oddlog.evaluation.catalogue import Catalogue, catalogue
 from oddlog.evaluation.cells import Cell, learn, run
 from oddlog.evaluation.protocols import split
 from oddlog.evaluation.scoring import cases_of, figures
+from oddlog.evaluation.sharing import Shared
 
 CELL = Cell("jobs", "time-usual", "new-event")
 
@@ -43,7 +44,8 @@ def test_what_is_judged_changes_no_byte_of_what_was_learned(
     made_set: LogSet, made_catalogue: Catalogue, tmp_path: Path
 ):
     parts = split(made_catalogue, CELL.protocol)
-    clean = learn(CELL, made_set, made_catalogue, parts, tmp_path / "a")
+    with Shared(made_set, made_catalogue, parts, tmp_path / "a") as shared:
+        clean = learn(CELL, shared)
     poisoned = tmp_path / "poisoned"
     (poisoned / "logs").mkdir(parents=True)
     text = (made_set.root / "jobs.log").read_text().splitlines()
@@ -51,7 +53,8 @@ def test_what_is_judged_changes_no_byte_of_what_was_learned(
     for row, line in zip(parts.test, later, strict=True):
         text[row] = line
     (poisoned / "logs" / "jobs.log").write_text("\n".join(text) + "\n")
-    again = learn(CELL, replace(made_set, folder=poisoned), made_catalogue, parts, tmp_path / "a")
+    with Shared(replace(made_set, folder=poisoned), made_catalogue, parts, tmp_path / "a") as shared:
+        again = learn(CELL, shared)
     clean.save(tmp_path / "one")
     again.save(tmp_path / "two")
     for path in (tmp_path / "one").iterdir():
@@ -69,7 +72,8 @@ def test_labels_do_not_reach_what_is_learned_without_them(made_set: LogSet, tmp_
     ids = []
     for of in (made_set, read_set(other)):
         listed = catalogue(of)
-        ids.append(learn(cell, of, listed, split(listed, "time"), tmp_path / "same").id)
+        with Shared(of, listed, split(listed, "time"), tmp_path / "same") as shared:
+            ids.append(learn(cell, shared).id)
     assert ids[0] == ids[1]
 
 
@@ -98,8 +102,9 @@ def test_labels_to_learn_from_are_those_of_the_windows_to_learn_from(made_set: L
     listed = catalogue(of)
     parts = split(listed, "time")
     cell = replace(CELL, protocol="time")
-    write_rows(of, listed.sources, listed.lines, parts.train, tmp_path / "root" / "train")
-    written = pl.read_csv(cells._labels(cell, of, listed, parts, tmp_path / "root"))
+    with Shared(of, listed, parts, tmp_path / "root") as shared:
+        shared.train()
+        written = pl.read_csv(cells._labels(cell, shared))
     assert written["key"].n_unique() == len(written)
     assert written["label"].sum() == 10
     how = {"session": listed.choice.value or "none", "window": of.about.window}
@@ -110,4 +115,4 @@ def test_labels_to_learn_from_are_those_of_the_windows_to_learn_from(made_set: L
 def test_a_protocol_that_shows_no_labels_lets_nobody_learn_from_them(made_set: LogSet, tmp_path: Path):
     listed = catalogue(made_set)
     with pytest.raises(ConfigError, match="learns from labels, and random shows none"):
-        cells._labels(CELL.__class__("jobs", "random", "svm"), made_set, listed, split(listed, "random"), tmp_path)
+        run(Cell("jobs", "random", "svm"), made_set, listed, tmp_path)

@@ -1,4 +1,7 @@
-"""`oddlog bench run`: cells one after the other, or several at a time, each in a process of its own."""
+"""`oddlog bench run`: the cells of a split one after the other in a process of their own, several splits at a time.
+
+A cell that breaks its process is told as failed, and those behind it go on in another one.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import orjson
@@ -31,6 +36,7 @@ from oddlog.windows import SessionChoice
 Say = Callable[[str], None]
 LABELS_HINT = "Put labels.csv (key,label) beside the logs for F1, ROC and PR; labels_lines.csv also for lines."
 LAYOUT = 2  # of a catalogue on disk
+NO_LABELS = "it learns from labels, and there are none to see"
 MOST_S = 6 * 3600.0  # a cell that takes longer is ended and counts as failed
 
 
@@ -105,11 +111,14 @@ _EXAMPLES = {"set": "hdfs", "protocol": "time", "detector": "snn,new-event"}
 
 @dataclass(frozen=True)
 class Job:
-    """A cell that is to be run, with what its process needs."""
+    """Cells of one split that are to be run, by name, with what their process needs."""
 
-    name: str
-    cell: Cell
+    cells: dict[str, Cell]
     content: dict[str, Any]
+
+    def without(self, names: Collection[str]) -> Job:
+        """Return the job without some of its cells."""
+        return replace(self, cells={name: cell for name, cell in self.cells.items() if name not in names})
 
 
 @dataclass
@@ -171,27 +180,33 @@ def run_bench(asked: Asked, say: Say, clock: Callable[[], float] = time.monotoni
     store, told, ends = Store(asked.folder), Told(), clock() + asked.budget_s
     jobs = []
     for job in _jobs(asked, store, say, told.skipped):
-        if store.is_finished(job.name):
-            told.finished_before.append(job.name)
-        else:
-            jobs.append(job)
-    n = len(jobs) + len(told.finished_before)
+        finished = [name for name in job.cells if store.is_finished(name)]
+        told.finished_before += finished
+        jobs += _dealt(job.without(finished), asked.jobs)
     for name, why in told.skipped.items():
         say(f"left out: {name}: {why}")
-    say(f"{n} cells, {len(told.finished_before)} of them finished before")
-    for i, (job, error) in enumerate(_run(jobs, asked, store, lambda: ends - clock()), 1):
+    n = sum(len(job.cells) for job in jobs)
+    say(f"{n + len(told.finished_before)} cells, {len(told.finished_before)} of them finished before")
+    for i, (name, cell, error) in enumerate(_run(jobs, asked, store, lambda: ends - clock()), 1):
         if error == LEFT:
-            told.left.append(job.name)
+            told.left.append(name)
             continue
-        told.run.append(job.name)
+        told.run.append(name)
         if error:
-            told.failed[job.name] = error
-        what = " ".join((Path(job.cell.set).name, job.cell.protocol, job.cell.detector, f"seed {job.cell.seed}"))
-        say(f"{i}/{len(jobs)} {what}: {f'failed: {error}' if error else _told(store.result(job.name) or {})}")
+            told.failed[name] = error
+        what = " ".join((Path(cell.set).name, cell.protocol, cell.detector, f"seed {cell.seed}"))
+        say(f"{i}/{n} {what}: {f'failed: {error}' if error else _told(store.result(name) or {})}")
     if told.left:
         say(f"{len(told.left)} cells are left, the time is up: type the same again to go on")
     store.summarise()
     return told
+
+
+def _dealt(job: Job, n: int) -> list[Job]:
+    """Return the cells of a job dealt out to at most `n` processes, so that several at a time have something to do."""
+    names = list(job.cells)
+    parts = [names[i::n] for i in range(min(max(n, 1), len(names)))]
+    return [replace(job, cells={name: job.cells[name] for name in part}) for part in parts]
 
 
 def _told(result: dict[str, Any]) -> str:
@@ -216,21 +231,23 @@ def _jobs(asked: Asked, store: Store, say: Say, skipped: dict[str, str]) -> Iter
             say(
                 f"{of.about.name} has no labels: how many windows are odd can be said, and what it costs. {LABELS_HINT}"
             )
-        for protocol, detector, seed in product(asked.protocols, asked.detectors, asked.seeds):
-            if needs_labels(detector) and not (shows_labels(protocol) and labelled):
-                skipped[f"{of.about.name} {protocol} {detector}"] = "it learns from labels, and there are none to see"
-                continue
-            cell = Cell(of.about.name, protocol, detector, seed, asked.recurring, asked.answers)
+        for protocol, seed in product(asked.protocols, asked.seeds):
+            cells: dict[str, Cell] = {}
+            for detector in asked.detectors:
+                if needs_labels(detector) and not (shows_labels(protocol) and labelled):
+                    skipped[f"{of.about.name} {protocol} {detector}"] = NO_LABELS
+                    continue
+                cell = Cell(of.about.name, protocol, detector, seed, asked.recurring, asked.answers)
+                cells[name_of(cell, where.name)] = cell
             content = {
-                "cell": cell.told(),
                 "set_folder": str(of.folder.resolve()),
                 "about": asdict(of.about),
                 "catalogue": str(where.resolve()),
                 "folder": str(store.folder.resolve()),
                 "command": asked.command,
+                "most_s": asked.most_s,
             }
-            job = name_of(cell, where.name)
-            yield Job(job, cell, content | {"name": job})
+            yield Job(cells, content)
 
 
 def catalogued(of: LogSet, store: Store) -> Path:
@@ -277,53 +294,108 @@ def load_catalogue(folder: Path) -> Catalogue:
     )
 
 
-def _run(jobs: Sequence[Job], asked: Asked, store: Store, remaining: Callable[[], float]) -> Iterator[tuple[Job, str]]:
-    """Yield each job with what went wrong, if something did, as they end."""
-    with ThreadPoolExecutor(max(asked.jobs, 1)) as pool:
-        waiting: dict[Future[str], Job] = {pool.submit(_in_process, job, asked, store, remaining): job for job in jobs}
-        try:
-            while waiting:
-                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                for one in done:
-                    yield waiting.pop(one), one.result()
-        finally:
-            for one in waiting:
-                one.cancel()
-
-
 LEFT = "left"
+Ended = tuple[str, Cell, str]
 
 
-def _in_process(job: Job, asked: Asked, store: Store, remaining: Callable[[], float]) -> str:
-    """Run a job to its end; return what went wrong, if something did, or `LEFT` if there is no time for it."""
-    most_s = min(asked.most_s, remaining())
-    if most_s <= 0:
-        return LEFT
-    with tempfile.TemporaryDirectory(prefix="oddlog-bench-") as folder:
-        path = Path(folder, "job.json")
-        path.write_bytes(orjson.dumps(job.content))
-        (store.cells / f"{job.name}.json").unlink(missing_ok=True)
-        command = [sys.executable, "-m", "oddlog.evaluation.worker", str(path)]
-        environment = _with_threads(dict(os.environ), asked.threads) | {"TMPDIR": folder}
+def _run(jobs: Sequence[Job], asked: Asked, store: Store, remaining: Callable[[], float]) -> Iterator[Ended]:
+    """Yield each cell as it ends, with what went wrong, if something did."""
+    ended: SimpleQueue[Ended | BaseException] = SimpleQueue()
+
+    def work(job: Job) -> None:
         try:
-            ended = subprocess.run(  # noqa: S603 - our own module, arguments of our own
-                command, env=environment, capture_output=True, timeout=most_s, check=False, text=True
+            for one in _in_processes(job, asked, store, remaining):
+                ended.put(one)
+        except BaseException as error:  # noqa: BLE001 - who waits for the cells is to be told
+            ended.put(error)
+
+    with ThreadPoolExecutor(max(asked.jobs, 1)) as pool:
+        waiting = [pool.submit(work, job) for job in jobs]
+        try:
+            for _ in range(sum(len(job.cells) for job in jobs)):
+                one = ended.get()
+                if isinstance(one, BaseException):
+                    raise one
+                yield one
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _in_processes(job: Job, asked: Asked, store: Store, remaining: Callable[[], float]) -> Iterator[Ended]:
+    """Run the cells of a job; after one that breaks its process those behind it go on in another."""
+    while job.cells:
+        left_s = remaining()
+        if left_s <= 0:
+            yield from ((name, cell, LEFT) for name, cell in job.cells.items())
+            return
+        done: set[str] = set()
+        why = ""
+        for told in _in_process(job, asked, store, left_s):
+            if told in job.cells:
+                done.add(told)
+                result = store.result(told) or {}
+                yield told, job.cells[told], "" if result.get("ok") else str(result.get("error", why))
+            else:
+                why = told
+        job = job.without(done)
+        if job.cells and why != LEFT:
+            name, cell = next(iter(job.cells.items()))
+            store.write(
+                name,
+                {"cell": cell.told(), "ok": False, "error": why, "versions": versions(), "command": asked.command},
             )
-            said = ended.stderr.strip().splitlines()[-1:] or [""]
-            why = _why(ended.returncode, said[0])
-        except subprocess.TimeoutExpired:
-            if most_s < asked.most_s:
-                return LEFT
-            why = f"it took longer than {asked.most_s:,.0f} s"
-    result = store.result(job.name)
-    if result is None:
-        result = {"cell": job.cell.told(), "ok": False, "error": why, "versions": versions(), "command": asked.command}
-        store.write(job.name, result)
-    return "" if result["ok"] else str(result["error"])
+            yield name, cell, why
+            job = job.without([name])
 
 
-def _why(code: int, said: str) -> str:
+def _in_process(job: Job, asked: Asked, store: Store, left_s: float) -> Iterator[str]:
+    """Yield the name of each cell as a process of their own ends it, and last why that ended, if not well.
+
+    That is `LEFT` if it was ended since the time is up.
+    """
+    with tempfile.TemporaryDirectory(prefix="oddlog-bench-") as folder:
+        path, said = Path(folder, "job.json"), Path(folder, "said")
+        path.write_bytes(orjson.dumps(job.content | {"cells": {name: cell.told() for name, cell in job.cells.items()}}))
+        for name in job.cells:
+            (store.cells / f"{name}.json").unlink(missing_ok=True)
+        environment = _with_threads(dict(os.environ), asked.threads) | {"TMPDIR": folder}
+        up: list[bool] = []
+        with said.open("w", encoding="utf-8") as errors:
+            process = subprocess.Popen(  # noqa: S603 - our own module, arguments of our own
+                [sys.executable, "-m", "oddlog.evaluation.worker", str(path)],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+
+            def end() -> None:
+                up.append(True)
+                process.kill()
+
+            timer = threading.Timer(min(left_s, threading.TIMEOUT_MAX), end)
+            timer.start()
+            try:
+                with process:
+                    assert process.stdout is not None
+                    yield from (line.rstrip("\n") for line in process.stdout if line.rstrip("\n") in job.cells)
+            finally:
+                timer.cancel()
+                process.kill()
+        if up:
+            yield LEFT
+        elif process.returncode:
+            last = said.read_text(encoding="utf-8").strip().splitlines()[-1:] or [""]
+            yield _why(process.returncode, last[0], asked.most_s)
+        else:
+            yield "its process ended before it"
+
+
+def _why(code: int, said: str, most_s: float) -> str:
     if code < 0:
+        if -code == getattr(signal, "SIGALRM", None):
+            return f"it took longer than {most_s:,.0f} s"
         name = signal.Signals(-code).name
         return f"its process was ended by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
     return f"its process ended with {code}: {said}"

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 import tomllib
 from collections.abc import Mapping
@@ -22,14 +21,16 @@ import polars as pl
 from oddlog import plugins
 from oddlog.datasets import LogSet
 from oddlog.errors import ConfigError
-from oddlog.evaluation.catalogue import Catalogue, write_rows
+from oddlog.evaluation.catalogue import Catalogue
 from oddlog.evaluation.judging import Judging
 from oddlog.evaluation.localising import line_table
 from oddlog.evaluation.protocols import Split, split
+from oddlog.evaluation.sharing import Shared
 from oddlog.evaluation.wording import Wording
 from oddlog.model import Model
 from oddlog.pipeline import detect, fit
 from oddlog.pipeline.judging.detection import Detection, Part
+from oddlog.pipeline.keeping import Toll
 from oddlog.types import I64
 
 DEFAULT = "default"  # the product as it ships: its members, its candidates, its rules
@@ -106,8 +107,12 @@ class Outcome:
     wording: Wording = field(default_factory=Wording)
 
 
-def run(cell: Cell, of: LogSet, catalogue: Catalogue, folder: Path | None = None) -> Outcome:
+def run(
+    cell: Cell, of: LogSet, catalogue: Catalogue, folder: Path | None = None, shared: Shared | None = None
+) -> Outcome:
     """Run a cell; what it writes on the way goes to `folder`, or is forgotten.
+
+    Of several cells of one split, each is given what they have `shared`.
 
     Raises
     ------
@@ -115,71 +120,79 @@ def run(cell: Cell, of: LogSet, catalogue: Catalogue, folder: Path | None = None
         If the set cannot be split so, or the detector cannot learn from it.
 
     """
-    parts = split(catalogue, cell.protocol, cell.seed)
-    with tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary) if folder is None else folder
-        began = time.process_time()
-        model = learn(cell, of, catalogue, parts, root)
-        learned = time.process_time()
-        rows = write_rows(of, catalogue.sources, catalogue.lines, parts.test, root / "test")
-        scores = root / "lines.parquet" if catalogue.labelled_by == "line" or of.incidents else None
-        written = time.process_time()
-        wording = Wording()
-        judging, told = Judging(catalogue, rows, wording), []
+    if shared is None:
+        with Shared(of, catalogue, split(catalogue, cell.protocol, cell.seed), folder) as alone:
+            return run(cell, of, catalogue, shared=alone)
+    began = _spent(shared.learning)
+    model = learn(cell, shared)
+    fit_cpu_s = _spent(shared.learning) - began
+    rows = shared.test()
+    scores = shared.root / "lines.parquet" if catalogue.labelled_by == "line" or of.incidents else None
+    wording = Wording()
+    judging, told = Judging(catalogue, rows, wording), []
 
-        def each(part: Part) -> None:
-            judging.add(part)
-            if cell.answers:  # they are judged again and again; else nothing is kept of them
-                told.append(part)
+    def each(part: Part) -> None:
+        judging.add(part)
+        if cell.answers:  # they are judged again and again; else nothing is kept of them
+            told.append(part)
 
-        found = detect(model, root / "test", each=each, line_scores=scores)
-        judged = time.process_time()
-        lines = None if scores is None else line_table(scores, rows, catalogue)
-    costs = (learned - began, judged - written)
-    return Outcome(judging.judged(), parts, model, found, *costs, lines, tuple(told), rows, wording)
-
-
-def learn(cell: Cell, of: LogSet, catalogue: Catalogue, parts: Split, root: Path) -> Model:
-    """Return what the product learns from the lines of the training part, which are written below `root`."""
-    write_rows(of, catalogue.sources, catalogue.lines, parts.train, root / "train")
-    labels = _labels(cell, of, catalogue, parts, root) if needs_labels(cell.detector) else None
-    return _fitted(cell, of, catalogue, root, labels)
+    began = _spent(shared.judging)
+    found = detect(model, shared.root / "test", each=each, line_scores=scores, keeping=shared.records)
+    detect_cpu_s = _spent(shared.judging) - began
+    lines = None if scores is None else line_table(scores, rows, catalogue)
+    return Outcome(
+        judging.judged(), shared.parts, model, found, fit_cpu_s, detect_cpu_s, lines, tuple(told), rows, wording
+    )
 
 
-def _fitted(cell: Cell, of: LogSet, catalogue: Catalogue, root: Path, labels: Path | None) -> Model:
-    choice = catalogue.choice
+def _spent(toll: Toll) -> float:
+    """Return CPU-seconds so far, as if nothing that `toll` counts had been made for others, too."""
+    return time.process_time() + toll.spared
+
+
+def learn(cell: Cell, shared: Shared) -> Model:
+    """Return what the product learns from the lines of the training part."""
+    shared.train()
+    labels = _labels(cell, shared) if needs_labels(cell.detector) else None
+    return _fitted(cell, shared, labels)
+
+
+def _fitted(cell: Cell, shared: Shared, labels: Path | None) -> Model:
+    choice, about = shared.catalogue.choice, shared.of.about
     return fit(
-        root / "train",
-        format=of.about.format,
+        shared.root / "train",
+        format=about.format,
         session="none" if choice.kind == "none" else choice.value,
-        window=of.about.window,
+        window=about.window,
         detectors=None if cell.detector == DEFAULT else members(cell.detector),
         options={**options_of(cell.detector), **{name: dict(chosen) for name, chosen in cell.options.items()}},
         labels=labels,
         recurring="odd" if cell.recurring == "odd" else "usual",
         rates=False,
         seed=cell.seed,
+        keeping=shared.passes,
     )
 
 
-def _labels(cell: Cell, of: LogSet, catalogue: Catalogue, parts: Split, root: Path) -> Path:
+def _labels(cell: Cell, shared: Shared) -> Path:
     """Write the labels of the windows to learn from, for detectors that need them.
 
     Those of a stream are known by keys that only the product gives: a model of new events is asked what it calls the
     windows of the training part.
     """
+    catalogue, parts = shared.catalogue, shared.parts
     if parts.labels != "learning":
         raise ConfigError(
             f"'{cell.detector}' learns from labels, and {cell.protocol} shows none.", "Try: --protocol time"
         )
-    path = root / "labels.csv"
+    path = shared.root / "labels.csv"
     if catalogue.by_session:
         met = np.unique(catalogue.case[parts.train])
         named = catalogue.cases[met[met >= 0]].select("key", "label")
     else:
-        judging = Judging(catalogue, write_rows(of, catalogue.sources, catalogue.lines, parts.train, root / "train"))
+        judging = Judging(catalogue, shared.train())
         naming = Cell(cell.set, cell.protocol, "new-event", cell.seed)
-        detect(_fitted(naming, of, catalogue, root, None), root / "train", each=judging.add)
+        detect(_fitted(naming, shared, None), shared.root / "train", each=judging.add)
         named = judging.judged().select("key", "label")
     named.filter(pl.col("label") >= 0).write_csv(path)
     return path

@@ -20,12 +20,13 @@ import orjson
 import polars as pl
 
 from oddlog.datasets import LogSet
-from oddlog.evaluation.catalogue import Catalogue, write_rows
+from oddlog.evaluation.catalogue import Catalogue
 from oddlog.evaluation.cells import Cell, learn, needs_labels
 from oddlog.evaluation.judging import Judging
 from oddlog.evaluation.metrics import counted, oracle, roc_auc
 from oddlog.evaluation.protocols import split
 from oddlog.evaluation.scoring import cases_of
+from oddlog.evaluation.sharing import Shared
 from oddlog.pipeline import detect
 from oddlog.pipeline.judging.detection import Part
 
@@ -70,15 +71,15 @@ def measure(cell: Cell, of: LogSet, catalogue: Catalogue, root: Path) -> dict[st
     that of the best threshold in hindsight.
     """
     parts, began = split(catalogue, cell.protocol, cell.seed), time.process_time()
-    model = learn(cell, of, catalogue, parts, root)
-    rows = write_rows(of, catalogue.sources, catalogue.lines, parts.test, root / "test")
-    judging, literal = Judging(catalogue, rows), [_literal_schema()]
+    with Shared(of, catalogue, parts, root) as shared:
+        model = learn(cell, shared)
+        judging, literal = Judging(catalogue, shared.test()), [_literal_schema()]
 
-    def each(part: Part) -> None:
-        judging.add(part)
-        literal.append(_literal(part))
+        def each(part: Part) -> None:
+            judging.add(part)
+            literal.append(_literal(part))
 
-    detect(model, root / "test", each=each)
+        detect(model, root / "test", each=each)
     judged = judging.judged()
     said = pl.concat(literal).sort("view", "start", "key", maintain_order=True)["literal"]
     weigh = catalogue.proportion if parts.weigh else (0, 0)

@@ -1,4 +1,4 @@
-"""Runs one cell in a process of its own: what it costs is then its own, and what breaks it breaks nothing else.
+"""Runs the cells of one split in a process of their own: what breaks one breaks no others, see `bench`.
 
 ``python -m oddlog.evaluation.worker JOB.json``; started by `bench.run_bench` only.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 import resource
+import signal
 import sys
 import time
 import traceback
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,39 +24,57 @@ from oddlog.evaluation.catalogue import Catalogue
 from oddlog.evaluation.cells import Cell, Outcome, needs_labels, run
 from oddlog.evaluation.frozen import digest
 from oddlog.evaluation.prequential import after_answers
+from oddlog.evaluation.protocols import split
 from oddlog.evaluation.results import Store, versions
 from oddlog.evaluation.scoring import cases_of, every_figure
+from oddlog.evaluation.sharing import Shared
 
 
 def main(path: str) -> None:
-    """Run the job that a file describes, and write its result."""
+    """Run the cells that a file describes, all of one split; write a result each, and say its name when it is there."""
     job: dict[str, Any] = orjson.loads(Path(path).read_bytes())
-    cell = Cell(**job["cell"])
-    result: dict[str, Any] = {"cell": cell.told(), "ok": False, "versions": versions(), "command": job["command"]}
-    store, name = Store(Path(job["folder"])), job["name"]
-    try:
-        found, judged = measured(cell, job)
-    except OddlogError as error:
-        store.write(name, result | {"error": str(error)})
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other cells go on; the report says what it was
-        told = traceback.format_exc(limit=-3)
-        store.write(name, result | {"error": f"{type(error).__name__}: {error}", "traceback": told})
-    else:
-        store.write(name, result | found | {"ok": True}, judged)
-
-
-def measured(cell: Cell, job: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Return figures and costs of a cell, and its windows."""
     of = LogSet(Path(job["set_folder"]), About(**job["about"]))
     catalogue = load_catalogue(Path(job["catalogue"]))
+    store = Store(Path(job["folder"]))
+    with ExitStack() as stack:
+        shared: Shared | None = None
+        for name, told in job["cells"].items():
+            cell = Cell(**told)
+            _end_after(job["most_s"])
+            result = {"cell": cell.told(), "ok": False, "versions": versions(), "command": job["command"]}
+            try:
+                if shared is None:
+                    parts = split(catalogue, cell.protocol, cell.seed)
+                    shared = stack.enter_context(Shared(of, catalogue, parts))
+                found, judged = measured(cell, of, catalogue, shared)
+            except OddlogError as error:
+                store.write(name, result | {"error": str(error)})
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on; the report says what it was
+                why = traceback.format_exc(limit=-3)
+                store.write(name, result | {"error": f"{type(error).__name__}: {error}", "traceback": why})
+            else:
+                store.write(name, result | found | {"ok": True}, judged)
+            _end_after(0)
+            sys.stdout.write(f"{name}\n")
+            sys.stdout.flush()
+
+
+def _end_after(seconds: float) -> None:
+    """Have this process ended if it is still at the same cell after so long; 0: do not."""
+    if hasattr(signal, "setitimer"):  # where there is no such clock a cell may take as long as it likes
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def measured(cell: Cell, of: LogSet, catalogue: Catalogue, shared: Shared) -> tuple[dict[str, Any], Any]:
+    """Return figures and costs of a cell, and its windows."""
     _forget_peak()
-    before = _cpu_s()
+    before = _cpu_s() + shared.spared
     began = time.perf_counter()
-    done = run(cell, of, catalogue)
+    done = run(cell, of, catalogue, shared=shared)
     cost = {
         "fit_cpu_s": done.fit_cpu_s,
         "detect_cpu_s": done.detect_cpu_s,
-        "cpu_s": _cpu_s() - before,
+        "cpu_s": _cpu_s() + shared.spared - before,
         "wall_s": time.perf_counter() - began,
         "peak_mb": _peak_mb(),
         "lines_learned": len(done.split.train),

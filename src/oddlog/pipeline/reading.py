@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
 
@@ -27,6 +27,9 @@ from oddlog.sources.fetched import Fetched
 from oddlog.sources.files import BROKEN, expand, file_changed, read_blocks
 from oddlog.sources.opening import is_store
 from oddlog.types import RECORDS, Tally
+
+if TYPE_CHECKING:
+    from oddlog.pipeline.keeping import KeptRecords
 
 SAMPLE_LINES = 1_000
 STDIN = "-"
@@ -63,6 +66,8 @@ class Reading:
         Fields that hold numbers, those that the model watches: text in them is counted.
     progress : callable
         Called with (source, lines read so far in it).
+    keeping : KeptRecords, optional
+        Keeps records for another reading of the same.
 
     """
 
@@ -83,6 +88,7 @@ class Reading:
     _years: dict[str, Years] = field(default_factory=dict)
     fetched: Fetched = field(default_factory=Fetched)  # what log stores were asked for
     _remembered: Remembered = field(default_factory=Remembered)  # by how a source is written
+    keeping: KeptRecords | None = None
     _spool: BinaryIO | None = None
     _told: int = 0
     _step: int = 8 << 20  # bytes of a block
@@ -100,12 +106,17 @@ class Reading:
         """
         asked = Exclusion(self.exclude) if self.exclude else None
         exclusions = [one for one in (asked, Exclusion(self.also_exclude) if self.also_exclude else None) if one]
-        for _, frame in self._every(paths, self._source):
+        for frame in self._frames(paths):
             kept = self.kept(frame, exclusions)
             if len(kept):
                 yield kept
         if asked is not None:
             asked.require_columns()
+
+    def _frames(self, paths: str | Path | Sequence[str | Path]) -> Iterator[pl.DataFrame]:
+        if self.keeping is not None:
+            return self.keeping.frames(self, paths, lambda: self._every(paths, self._source))
+        return (frame for _, frame in self._every(paths, self._source))
 
     def firsts(self, paths: str | Path | Sequence[str | Path]) -> list[tuple[str, pl.DataFrame]]:
         """Return the first records of each source that holds some; raises as `records` does."""

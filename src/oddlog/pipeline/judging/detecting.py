@@ -29,6 +29,7 @@ from oddlog.pipeline.judging.sampling import Sampling
 from oddlog.pipeline.judging.since_deploy import SinceDeploy, Telling
 from oddlog.pipeline.judging.verdicts import LineWriter, check_writable, line_verdicts, write_parquet
 from oddlog.pipeline.judging.views import View
+from oddlog.pipeline.keeping import KeptRecords
 from oddlog.pipeline.learning.collecting import words_of
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.rates import NAME as RATES
@@ -61,6 +62,7 @@ def detect(
     overview: bool = False,
     progress: Say | None = None,
     each: Each | None = None,
+    keeping: KeptRecords | None = None,
 ) -> Detection:
     """Say what is odd in the logs at `paths`. Learns nothing.
 
@@ -86,6 +88,8 @@ def detect(
         Told (what is being done, how many).
     each : callable
         Told each part as it is judged: the bench compares the verdicts with labels of the windows' lines.
+    keeping : KeptRecords, optional
+        Keeps what is read for another model that judges the same logs.
 
     Raises
     ------
@@ -96,7 +100,7 @@ def detect(
     standing = Answers().standing() if answers is None else answers.standing(now)
     held = marks.standing() if marks is not None else ()
     say = progress or (lambda _what, _n: None)
-    return _Detecting(model, say, standing, held, overview=overview, each=each).run(
+    return _Detecting(model, say, standing, held, overview=overview, each=each, keeping=keeping).run(
         paths, format, exclude, since, until, scores, line_scores
     )
 
@@ -124,6 +128,7 @@ class _Detecting:
     marks: Sequence[Mark] = ()
     overview: bool = False
     each: Each | None = None
+    keeping: KeptRecords | None = None
     tally: Tally = field(default_factory=Tally)
     start_us: int = NO_TIME
     end_us: int = NO_TIME
@@ -178,6 +183,7 @@ class _Detecting:
             until=as_time(until),
             known_numbers=self.numbers.fields,
             progress=lambda source, n: self.say(f"reading {source}", n),
+            keeping=self.keeping,
         )
 
     def _add(self, records: pl.DataFrame, stores: list[EventStore]) -> None:

@@ -176,6 +176,7 @@ class First:
     cuts: list[tuple[str, Cut]]
     choice: SessionChoice
     judged: list[dict[str, Any]]
+    reading: Reading
 
 
 @contextmanager
@@ -209,7 +210,7 @@ def first_pass(
         say("mining templates", 0)
         templates = _templates(collected, reading.tally)
         context = Context(templates, numbers, tuple(collected.services.names), seed)
-        yield First(collected, context, cuts, choice, judged)
+        yield First(collected, context, cuts, choice, judged, reading)
 
 
 def _templates(collected: Collected, tally: Tally) -> Templates:

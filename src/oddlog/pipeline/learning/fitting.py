@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from oddlog import plugins
@@ -14,6 +15,7 @@ from oddlog.config import as_time, parse_false_alarms
 from oddlog.detectors import CANDIDATES, DEFAULT, create, installed
 from oddlog.errors import ConfigError, LabelError, TooLittleDataError
 from oddlog.model import Model
+from oddlog.pipeline.keeping import KeptPasses
 from oddlog.pipeline.learning.collecting import First, first_pass
 from oddlog.pipeline.learning.labels import Labels, require_match, to_learn
 from oddlog.pipeline.learning.members import Calibrated, needs_labels, reads_of
@@ -52,6 +54,7 @@ def fit(
     train_share: float = 1.0,
     trained: Trained | None = None,
     progress: Say | None = None,
+    keeping: KeptPasses | None = None,
 ) -> Model:
     """Learn what is usual in the logs at `paths`.
 
@@ -106,6 +109,8 @@ def fit(
         makes the verdict where no `detectors` are named, and the default ones are the candidates.
     progress : callable
         Told (what is being done, how many).
+    keeping : KeptPasses, optional
+        Keeps the first pass for another fit on the same logs that differs in its detectors alone.
 
     Raises
     ------
@@ -140,7 +145,8 @@ def fit(
     watch = any("numbers" in reads_of(name) for name in (*names, *candidates))
 
     def learn(reading: Reading, session: str) -> tuple[First, Fitting, Model | TooLittleDataError]:
-        with first_pass(paths, reading, session, entity, window, seed, say, rates=rates, watch=watch) as first:
+        opened = partial(first_pass, paths, reading, session, entity, window, seed, say, rates=rates, watch=watch)
+        with opened() if keeping is None else keeping.first((str(paths), session, watch), opened) as first:
             tried = tuple(name for name in candidates if name != "values" or first.context.numbers)
             fitting = Fitting(
                 first.collected,
@@ -164,7 +170,7 @@ def fit(
                     require_match(known, *found, Path(str(labels)))
 
             try:
-                return first, fitting, fitting.model(reading, matched)
+                return first, fitting, fitting.model(first.reading, matched)
             except TooLittleDataError as error:
                 return first, fitting, error
 
@@ -180,7 +186,7 @@ def fit(
             if isinstance(other[2], Model):
                 says = too_few_sessions(first.choice, fitting.finished, other[0].cuts[0][1])
                 _log.warning("Sessions: %s.", says)
-                reading, (first, fitting, model) = again, other
+                first, fitting, model = other
     if isinstance(model, TooLittleDataError):
         raise model
     training = {
@@ -189,7 +195,7 @@ def fit(
         "notes": [note for note in (missing, unused_window(window, first.cuts)) if note],
     }
     choice = replace(first.choice, candidates=looked_at)
-    return replace(model, reading=reading_facts(reading, choice, says, entity, window), training=training)
+    return replace(model, reading=reading_facts(first.reading, choice, says, entity, window), training=training)
 
 
 def _check_options(options: Options, recurring: str, seed: int) -> None:
