@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from naive import metrics as naive
 from oddlog.evaluation import metrics
-from oddlog.evaluation.resampling import auc_interval, f1_difference, f1_interval, holm, paired_test, time_blocks
+from oddlog.evaluation.resampling import (
+    Paired,
+    auc_interval,
+    cells_of,
+    f1_difference,
+    f1_interval,
+    holm,
+    paired_test,
+    pooled_test,
+    time_blocks,
+)
 
 
 def drawn(seed: int, n: int = 400, better: float = 0.0) -> tuple[np.ndarray, ...]:
@@ -58,6 +69,51 @@ def test_a_difference_is_found_and_none_is_not():
         draw = np.random.default_rng(seed)
         one, other = (np.where(draw.random(len(odd)) < 0.1, ~odd, odd) for _ in range(2))
         p_values.append(paired_test(one, other, label, weight, block, seed))
+    assert 0.3 < np.mean(p_values) < 0.7
+    assert np.mean(np.array(p_values) < 0.05) <= 0.15
+
+
+def pairs_of(one: list[np.ndarray], other: list[np.ndarray], label: np.ndarray, units: list[str]) -> list[Paired]:
+    weight, block = np.ones(len(label)), np.arange(len(label))
+    return [
+        Paired(pl.Series(units), *(cells_of(odd, label, weight, block) for odd in pair))
+        for pair in zip(one, other, strict=True)
+    ]
+
+
+def flipped(odd: np.ndarray, seed: int, share: float = 0.1) -> np.ndarray:
+    return np.where(np.random.default_rng(seed).random(len(odd)) < share, ~odd, odd)
+
+
+def test_the_same_verdicts_under_five_seeds_are_no_more_evidence_than_under_one():
+    odd, label, _ = drawn(5, 2_000)
+    units = [f"job-{i}" for i in range(2_000)]
+    one, other = flipped(odd, 1), flipped(odd, 2, 0.13)
+    alone = pooled_test(pairs_of([one], [other], label, units))
+    assert alone == paired_test(one, other, label, np.ones(2_000), np.arange(2_000))
+    assert 0.005 < alone < 0.6
+    assert pooled_test(pairs_of([one] * 5, [other] * 5, label, units)) == alone
+
+
+def test_what_holds_under_each_seed_is_found_and_what_turns_with_the_seed_is_not():
+    odd, label, _ = drawn(6, 2_000)
+    units = [f"job-{i}" for i in range(2_000)]
+    good, bad = ([flipped(odd, seed, share) for seed in range(k, k + 4)] for k, share in ((0, 0.1), (9, 0.14)))
+    assert pooled_test(pairs_of(good, bad, label, units)) < 0.01
+    turning = pairs_of([*good[:2], *bad[2:]], [*bad[:2], *good[2:]], label, units)
+    assert pooled_test(turning) > 0.1
+
+
+def test_without_a_difference_over_seeds_p_is_spread_evenly():
+    odd, label, _ = drawn(7, 1_000)
+    p_values = []
+    for k in range(40):
+        keys = [[f"job-{i}" for i in np.random.default_rng(k + s).permutation(1_500)[:1_000]] for s in range(3)]
+        pairs = []
+        for s in range(3):
+            one, other = flipped(odd, 100 * k + s), flipped(odd, 7_777 + 100 * k + s)
+            pairs += pairs_of([one], [other], label, keys[s])
+        p_values.append(pooled_test(pairs, k))
     assert 0.3 < np.mean(p_values) < 0.7
     assert np.mean(np.array(p_values) < 0.05) <= 0.15
 

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import fmean
@@ -35,10 +35,8 @@ from typing import Any
 
 from oddlog.errors import ConfigError, did_you_mean
 from oddlog.evaluation.resampling import f1_difference
-from oddlog.evaluation.scoring import Cases
-from oddlog.evaluation.tables import Result, Table
+from oddlog.evaluation.tables import CasesOf, Result, Table
 
-CasesOf = Callable[[Result], Cases]
 BOUNDED = ("f1", "roc_auc", "control_roc_auc")
 """Figures with intervals, whose ends are called ``_low`` and ``_high``."""
 

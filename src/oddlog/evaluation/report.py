@@ -39,7 +39,7 @@ COLUMNS = """\
 *recall at 10*: the share of the anomalies that the first ten of them hold."""
 TESTS = """\
 *p*: how likely a difference in F1 to the first row is if neither is better, corrected for how many rows there are
-(Holm); first seed."""
+(Holm); of all seeds that both have, a case that several of them judge being swapped in all of them at once."""
 NO_FIGURES = "Figures are left out: they need the extra 'bench' (pip install 'oddlog[bench]')."
 
 
@@ -118,7 +118,7 @@ def _sections(results: Sequence[Result]) -> list[Section]:
     sections: list[Section] = []
     for asked, of in grouped(finished, "set", "protocol", "recurring").items():
         curves = _curves(of)
-        sections.append(Section(main_table(asked, of, compared(curves)), _pictures(asked, curves)))
+        sections.append(Section(main_table(asked, of, compared(of, _cases)), _pictures(asked, curves)))
         more: list[Table | None] = [
             line_table(asked, of),
             incident_table(asked, of),

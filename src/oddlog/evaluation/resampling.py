@@ -10,8 +10,10 @@ overlap.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from oddlog.types import F64, I8, I64, Bool
 
@@ -85,6 +87,24 @@ def f1_difference(
     return float(f1_of(seen[:4]) - f1_of(seen[4:])), low, high
 
 
+@dataclass(frozen=True)
+class Paired:
+    """What two detectors said of the same cases, under one seed.
+
+    Attributes
+    ----------
+    unit : pl.Series [g]
+        What may be swapped, by a name that is the same under every seed: a session, or a stretch of time.
+    one, other : F64 [g, 4]
+        Hits, misses, false alarms and passes of each detector; see `cells_of`.
+
+    """
+
+    unit: pl.Series
+    one: F64
+    other: F64
+
+
 def paired_test(one: Bool, other: Bool, label: I8, weight: F64, block: I64, seed: int = 0) -> float:
     """Return the p-value (two-sided) of the difference in F1 between two detectors that judged the same cases.
 
@@ -92,19 +112,35 @@ def paired_test(one: Bool, other: Bool, label: I8, weight: F64, block: I64, seed
     accurate tests for the statistical significance of result differences", COLING 2000, section 3.3
     (arXiv cs/0008005).
     """
-    first, second = cells_of(one, label, weight, block), cells_of(other, label, weight, block)
-    differ = (first != second).any(axis=1)
-    change = (second - first)[differ]
+    cells = [cells_of(odd, label, weight, block) for odd in (one, other)]
+    return pooled_test([Paired(pl.Series(np.arange(len(cells[0]))), *cells)], seed)
+
+
+def pooled_test(pairs: Sequence[Paired], seed: int = 0) -> float:
+    """Return the p-value (two-sided) of the mean difference in F1 over several seeds, as `paired_test` of one.
+
+    Seeds judge the same cases again, and are no new ones: a case that several of them judge is one unit, whose
+    verdicts are swapped in all of them at once or in none. So what is tested is the difference on these cases after
+    these draws of what is learned from; five seeds are no five times the evidence. Whole units that hang together are
+    what is permuted: Gail et al., "On design considerations and randomization-based inference for community
+    intervention trials", Statistics in Medicine 15, 1996.
+    """
+    units = pl.concat([pair.unit.cast(pl.String) for pair in pairs]).unique().sort()
+    change = np.zeros((len(units), len(pairs), 4))
+    for i, pair in enumerate(pairs):
+        change[units.search_sorted(pair.unit.cast(pl.String)).to_numpy(), i] = pair.other - pair.one
+    change = change[change.any(axis=(1, 2))]
     if not len(change):
         return 1.0
-    total = first.sum(axis=0), second.sum(axis=0)
-    seen = abs(float(f1_of(total[0]) - f1_of(total[1])))
+    one, other = (np.stack([getattr(pair, name).sum(axis=0) for pair in pairs]) for name in ("one", "other"))
+    seen = abs(float((f1_of(one) - f1_of(other)).mean()))
     draw = np.random.default_rng(seed)
     reached = done = 0
     while done < RESAMPLES:
         n = min(RESAMPLES - done, max(AT_ONCE // len(change), 1))
-        moved = draw.integers(2, size=(n, len(change))) @ change
-        reached += int((np.abs(f1_of(total[0] + moved) - f1_of(total[1] - moved)) >= seen - 1e-12).sum())
+        moved = (draw.integers(2, size=(n, len(change))) @ change.reshape(len(change), -1)).reshape(n, -1, 4)
+        found = np.abs((f1_of(one + moved) - f1_of(other - moved)).mean(axis=1))
+        reached += int((found >= seen - 1e-12).sum())
         done += n
     return (reached + 1) / (RESAMPLES + 1)
 

@@ -56,6 +56,12 @@ class Cases:
     def __len__(self) -> int:
         return len(self.label)
 
+    @property
+    def units(self) -> pl.Series:
+        """What is drawn anew together [blocks], by a name that is the same under every seed."""
+        n = int(self.block.max(initial=-1)) + 1
+        return self.key if n == len(self) else pl.Series(np.arange(n)).cast(pl.String)
+
     def take(self, index: I64) -> Cases:
         """Return the cases at `index` [x], each with weight 1."""
         names = ("start", "end", "label", "score", "odd", "alike", "pattern")

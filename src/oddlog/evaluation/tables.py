@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
 from oddlog.evaluation.protocols import parse
-from oddlog.evaluation.resampling import holm, paired_test
+from oddlog.evaluation.resampling import Paired, cells_of, holm, pooled_test
 
 if TYPE_CHECKING:
-    from oddlog.evaluation.plots import Curve
+    from oddlog.evaluation.scoring import Cases
 
 Result = dict[str, Any]
+CasesOf = Callable[[Result], "Cases"]
 Column = tuple[str, str, int]  # head, name of the figure, digits
 
 MAIN: tuple[Column, ...] = (
@@ -156,14 +157,25 @@ def prequential_table(asked: Sequence[str], of: Sequence[Result]) -> Table | Non
     return Table(f"{title_of(asked)}: answers", says, head, tuple(rows))
 
 
-def compared(curves: Sequence[Curve]) -> dict[str, float]:
-    """Return the corrected p-value of each detector's difference in F1 to the first one."""
-    if len(curves) < 2:  # noqa: PLR2004 - one and another
+def compared(of: Sequence[Result], cases_of: CasesOf) -> dict[str, float]:
+    """Return the corrected p-value of each detector's difference in F1 to the best, over the seeds that both have."""
+    by_name = grouped([one for one in of if one["figures"].get("f1") is not None], "detector")
+    order = sorted(by_name, key=lambda name: (-_or_least(_mean(by_name[name], "f1")), name))
+    if len(order) < 2:  # noqa: PLR2004 - one and another
         return {}
-    best = curves[0].cases
-    others = [one for one in curves[1:] if len(one.cases) == len(best)]
-    found = [paired_test(best.odd, one.cases.odd, best.label, best.weight, best.block) for one in others]
-    return dict(zip([one.name for one in others], holm(found), strict=True))
+    best = {one["cell"]["seed"]: cases_of(one) for one in by_name[order[0]]}
+    found: dict[str, float] = {}
+    for name in order[1:]:
+        others = {one["cell"]["seed"]: cases_of(one) for one in by_name[name] if one["cell"]["seed"] in best}
+        pairs = [_paired(best[seed], other) for seed, other in others.items() if best[seed].key.equals(other.key)]
+        if pairs:
+            found[name[0]] = pooled_test(pairs)
+    return dict(zip(found, holm(list(found.values())), strict=True))
+
+
+def _paired(best: Cases, other: Cases) -> Paired:
+    cells = (cells_of(odd, best.label, best.weight, best.block) for odd in (best.odd, other.odd))
+    return Paired(best.units, *cells)
 
 
 def learning_curves(results: Sequence[Result]) -> list[tuple[Table, list[float], dict[str, list[float]]]]:

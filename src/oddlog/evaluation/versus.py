@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from oddlog import plugins
 from oddlog.detectors import DEFAULT as DEFAULT_MEMBERS
 from oddlog.errors import UserError
 from oddlog.evaluation.cells import DEFAULT, members
 from oddlog.evaluation.resampling import f1_difference
-from oddlog.evaluation.scoring import Cases
-from oddlog.evaluation.tables import Result, Table, grouped, title_of
-
-CasesOf = Callable[[Result], Cases]
+from oddlog.evaluation.tables import CasesOf, Result, Table, grouped, title_of
 
 
 def is_deep(detector: str) -> bool:
