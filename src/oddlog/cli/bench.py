@@ -49,7 +49,7 @@ def run(
         "data"
     ),
     folder: Annotated[Path, FOLDER] = Path("bench"),
-    jobs: Annotated[int, typer.Option(help="Cells at a time, each in a process of its own.", min=1)] = 1,
+    jobs: Annotated[int, typer.Option(help="Processes at a time; each runs cells of one split.", min=1)] = 1,
     threads: Annotated[int, typer.Option(help="Threads of each.", min=1)] = 1,
     recurring: Annotated[str, typer.Option(help="See oddlog fit: usual or odd.")] = "usual",
     answers: Annotated[int, typer.Option(help="Give so many answers, as somebody on duty would; 0: none.", min=0)] = 0,
