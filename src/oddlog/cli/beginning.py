@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from oddlog.pipeline.live.gate import Gate
     from oddlog.pipeline.live.streaming import Streaming
     from oddlog.pipeline.live.versions import Versions
+    from oddlog.service.challenging import Challenging
+    from oddlog.store import Store
     from oddlog.types import Tally
 
 
@@ -99,6 +101,26 @@ class Opening:
             gate=self._told.gate(),
         )
         return stream, overlay.Heeding(path, answers, stream)
+
+    def beside(self, path: Path) -> Streaming:
+        """Return a new stream of a model that judges beside: it heeds no answers, knows no rules, counts nothing."""
+        from oddlog.model import load
+        from oddlog.pipeline.live.streaming import Streaming
+
+        return Streaming(load(path), exclude=self._exclude, lateness_s=self._lateness_s)
+
+    def challenging(self, store: Store, learn_s: float, lines: int) -> Challenging | None:
+        """Return what has other models judge beside; None where one was named."""
+        from oddlog.cli import show
+        from oddlog.pipeline.live.collecting import Collecting, Need
+        from oddlog.service.challenging import Challenging
+
+        if self._model is not None:
+            return None
+        collecting = Collecting(self._data / "learning-on", Need(lines, learn_s / 3600))
+        return Challenging(
+            self.versions, self.beside, store, collecting, say=lambda said: show.tell_notes([said] if said else [])
+        )
 
     def beginning(self, learn_s: float, lines: int) -> Beginning | None:
         """Return what learns the first model; None where one was named."""

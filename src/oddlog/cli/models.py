@@ -19,7 +19,10 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
 @app.callback(epilog="Example: oddlog models rollback --data /var/lib/oddlog")
 def models() -> None:
-    """List the models of a service, turn to one of them, or back. A service that runs turns at once."""
+    """List the models of a service, learn on, let one judge beside, turn to one of them, or back.
+
+    A service that runs does so at once.
+    """
 
 
 @app.command("list")
@@ -28,20 +31,22 @@ def list_(
     *,
     json: Annotated[bool, JSON] = False,
 ) -> None:
-    """List the models, the one that judges first.
+    """List the models, the one that judges first, and what has drifted since it was learned.
 
     [dim]Example: oddlog models list --data /var/lib/oddlog[/dim]
     """
     from oddlog.cli import show
 
-    found = _versions(data).every()
+    versions = _versions(data)
+    found = versions.every()
     with show.until_nobody_reads():
         if show.left_for_people([asdict(one) for one in found], f"There is no model in {data} yet.", json=json):
             for one in found:
-                judges = "  judges" if one.is_current else ""
+                judges = "  judges" if one.is_current else "  judges beside" if one.is_challenger else ""
                 span = f", {one.start[:16]} to {one.end[:16]}" if one.start else ""
                 used = f"turned to at {one.used[:16]}: {one.why}" if one.used else "never turned to"
                 show.print_entry(f"{one.name}{judges}", f"learned from {one.lines:,} lines{span}", used)
+            _print_drift(versions, data)
 
 
 @app.command("use")
@@ -53,22 +58,67 @@ def use(
 
     [dim]Example: oddlog models use next.model --data /var/lib/oddlog[/dim]
     """
-    import shutil
-
     from oddlog.cli import show
-    from oddlog.model import MANIFEST, load
 
-    versions, folder = _versions(data), Path(model)
-    if (folder / MANIFEST).is_file():
-        load(folder)
-        place = versions.place()
-        shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(folder, place)
-        name = versions.add(place, f"brought from {folder}")
-        shutil.rmtree(place, ignore_errors=True)  # where it was there already
-    else:
-        name = versions.use(model, "asked for")
+    versions = _versions(data)
+    brought = _brought(versions, Path(model))
+    name = versions.use(brought or model, f"brought from {model}" if brought else "asked for")
     show.console().print(f"{name} judges now. To go back: oddlog models rollback", markup=False)
+
+
+@app.command("learn")
+def learn(data: Annotated[Path, DATA] = Path("oddlog-data")) -> None:
+    """Have the service learn on from the lines that come, into a model that judges beside the current one.
+
+    [dim]Example: oddlog models learn --data /var/lib/oddlog[/dim]
+    """
+    from oddlog.cli import show
+
+    _versions(data).ask_learning()
+    show.console().print(
+        "The service learns on as soon as enough lines are kept, and lets that model judge beside. "
+        "See how far it is at its page, or at GET /v1/models.",
+        markup=False,
+    )
+
+
+@app.command("challenge")
+def challenge(
+    model: Annotated[str, typer.Argument(help="A model's name or the beginning of it, or the folder of another one.")],
+    data: Annotated[Path, DATA] = Path("oddlog-data"),
+) -> None:
+    """Let a model judge beside the current one, telling nobody; one from elsewhere is copied first.
+
+    [dim]Example: oddlog models challenge next.model --data /var/lib/oddlog[/dim]
+    """
+    from oddlog.cli import show
+
+    versions = _versions(data)
+    name = versions.challenge(_brought(versions, Path(model)) or model)
+    show.console().print(f"{name} judges beside {versions.name} and tells nobody.", markup=False)
+
+
+@app.command("promote")
+def promote(data: Annotated[Path, DATA] = Path("oddlog-data")) -> None:
+    """Turn to the model that judges beside.
+
+    [dim]Example: oddlog models promote --data /var/lib/oddlog[/dim]
+    """
+    from oddlog.cli import show
+
+    name = _versions(data).promote()
+    show.console().print(f"{name} judges now. To go back: oddlog models rollback", markup=False)
+
+
+@app.command("drop")
+def drop(data: Annotated[Path, DATA] = Path("oddlog-data")) -> None:
+    """Have the model that judges beside judge no more; it stays in the list.
+
+    [dim]Example: oddlog models drop --data /var/lib/oddlog[/dim]
+    """
+    from oddlog.cli import show
+
+    show.console().print(f"{_versions(data).drop()} judges beside no more.", markup=False)
 
 
 @app.command("rollback")
@@ -80,6 +130,39 @@ def rollback(data: Annotated[Path, DATA] = Path("oddlog-data")) -> None:
     from oddlog.cli import show
 
     show.console().print(f"{_versions(data).rollback()} judges again.", markup=False)
+
+
+def _brought(versions: Versions, folder: Path) -> str:
+    """Copy a model from elsewhere to the others, and return its name; empty if the folder holds none."""
+    import shutil
+
+    from oddlog.model import MANIFEST, load
+
+    if not (folder / MANIFEST).is_file():
+        return ""
+    load(folder)
+    place = versions.place()
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(folder, place)
+    name = versions.add(place, f"brought from {folder}", use=False)
+    shutil.rmtree(place, ignore_errors=True)  # where it was there already
+    return name
+
+
+def _print_drift(versions: Versions, data: Path) -> None:
+    """Print what the service noted last of drift."""
+    from oddlog.cli import show
+
+    found = versions.drift
+    if not found.get("drifted"):
+        return
+    show.console().print("\n[bold]Drifted since the model that judges was learned[/bold]")
+    for one in found["drifted"]:
+        head = f"{one['service'] or 'all services'}: {one['of']}, since {one['since'][:16]} ({one['hours']:,.0f} hours)"
+        show.print_entry(head, one["says"])
+    if found["proposal"]:
+        out = show.console()
+        out.print(f"\n{show.plain(found['proposal'])}\n  oddlog models learn --data {data}", markup=False)
 
 
 def _versions(data: Path) -> Versions:

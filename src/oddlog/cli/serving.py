@@ -83,7 +83,9 @@ class Tenant:
             data / "spool", tally, most_bytes=options.most_bytes, change=_redacted if options.redact else None
         )
         self.store = Store(options.store or data / "oddlog.db", tenant=name)
-        models = Models(opening.versions, opening.open, opening.beginning(options.learn_s, options.learn_lines))
+        need = (options.learn_s, options.learn_lines)
+        challenging = opening.challenging(self.store, *need)
+        models = Models(opening.versions, opening.open, opening.beginning(*need), challenging)
         stream, heed = models.open() if opening.has_model else (None, lambda: None)
         names = [one.name for one in sinks]
         worker = Worker(self._spool, stream, self.store, sinks=names, heed=heed, models=models, links=links)

@@ -81,6 +81,7 @@ class Following:
         self._last = Measured.of(usual.plan, *_nothing())
         self._scores = pl.DataFrame(schema=_SCORES)  # of blocks that are judged, and of those that wait
         self._waiting: list[pl.DataFrame] = []
+        self.judged = 0  # times that anything was
         self.late = 0  # windows that ended in blocks that were judged already
 
     @property
@@ -139,11 +140,13 @@ class Following:
             p[rows["view"].to_numpy()] = rows["p"].to_numpy() / FINE / rows["n"].to_numpy()
             self._score_bets.bet(p, int(str(block)))
         self._next_scores = end
+        self.judged += 1
         self._scores = self._scores.filter(pl.col("block") >= end - KEPT)
 
     def _judge(self, lines: pl.DataFrame, numbers: pl.DataFrame) -> None:
         if not len(lines):
             return
+        self.judged += 1
         measured = Measured.of(self.usual.plan, lines, numbers)
         p_values = self.usual.p_values(measured)
         for block, p in zip(measured.block.tolist(), p_values, strict=True):
@@ -177,6 +180,7 @@ class Following:
         meta = state.meta
         self._next, self._first = int(meta["next"]), int(meta["first"])
         self._next_scores, self.late = int(meta["next_scores"]), int(meta["late"])
+        self.judged += 1
         self._scores = pl.DataFrame(meta["waiting"], schema=_SCORES, orient="row")
 
 

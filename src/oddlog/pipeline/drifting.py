@@ -79,6 +79,7 @@ class Drifting:
         lag = min(max(idle_us, default=0) // US_PER_MINUTE + 1, MOST_LAG)
         self._ranks = {view.name: view.calibrator.rank for view in model.views}
         self._following = Following(usual, tuple(self._ranks), lag)
+        self._told: tuple[int, Drift] | None = None
 
     @classmethod
     def of(cls, model: Model) -> Self | None:
@@ -101,10 +102,14 @@ class Drifting:
         self._following.settle(minute)
 
     def told(self, services: Sequence[str], matcher: Matcher) -> Drift:
-        """Return what is known now."""
+        """Return what is known now; the same object until more is."""
+        if self._told is not None and self._told[0] == self._following.judged:
+            return self._told[1]
         told, now = Told(self._following, services, matcher.text_of), self._following.now
         evidence = np.concatenate([now.bets.evidence, now.of_scores.evidence])
-        return Drift(tuple(told.drifted()), tuple(told.figures()), len(evidence), float(evidence.max(initial=0.0)))
+        drift = Drift(tuple(told.drifted()), tuple(told.figures()), len(evidence), float(evidence.max(initial=0.0)))
+        self._told = (self._following.judged, drift)
+        return drift
 
     def state(self) -> State:
         """Return everything `restore` needs."""

@@ -68,6 +68,12 @@ class Metrics:
             ("oddlog_letters_dead", "Incidents that a sink refused.", partial(_known, letters, "dead")),
             ("oddlog_store_failing", "Whether nothing can be stored.", lambda: float(worker.failing)),
             ("oddlog_spool_failing", "Whether lines could not be kept lately.", lambda: float(_troubled(spool))),
+            ("oddlog_drifted", "Figures that have drifted since training.", lambda: len(drifted(worker))),
+            (
+                "oddlog_drift_hours",
+                "For how long the oldest drift has lasted.",
+                lambda: max(drifted(worker), default=0),
+            ),
             ("oddlog_worker_up", "Whether lines are being judged.", lambda: float(worker.alive)),
         ):
             Gauge(name, text, registry=here).set_function(value)
@@ -89,6 +95,11 @@ class Metrics:
             lines.add_metric([one.name], one.lines)
             alive.add_metric([one.name], float(one.alive))
         yield from (lines, alive)
+
+
+def drifted(worker: Worker) -> list[float]:
+    """Return for how many hours each figure has drifted that has."""
+    return [] if worker.drift is None else [one.hours for one in worker.drift.drifted]
 
 
 def _of(worker: Worker, what: str) -> float:

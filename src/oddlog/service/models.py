@@ -10,6 +10,7 @@ from oddlog.pipeline.live.beginning import Beginning
 from oddlog.pipeline.live.following import MAX_LINES
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.pipeline.live.versions import SHORT, Versions
+from oddlog.service.challenging import Challenging
 from oddlog.sources.spool import Spool
 
 NOTE_S = 5.0  # between notes of how far collecting is
@@ -30,11 +31,19 @@ class Models:
         Makes a stream of the current model.
     beginning : Beginning, optional
         Learns the first one; None where the model was named, and no other is to judge.
+    challenging : Challenging, optional
+        Has another one judge beside.
 
     """
 
-    def __init__(self, versions: Versions, opened: Callable[[], Opened], beginning: Beginning | None = None) -> None:
-        self.versions, self.beginning = versions, beginning
+    def __init__(
+        self,
+        versions: Versions,
+        opened: Callable[[], Opened],
+        beginning: Beginning | None = None,
+        challenging: Challenging | None = None,
+    ) -> None:
+        self.versions, self.beginning, self.challenging = versions, beginning, challenging
         self._opened = opened
         self._noted_s = float("-inf")
         self.position = 0  # of the last line that was collected
@@ -103,5 +112,7 @@ class Models:
 
     def stop(self) -> None:
         """End what is learning."""
+        if self.challenging is not None:
+            self.challenging.stop()
         if self.beginning is not None:
             self.beginning.stop()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 
-from oddlog.errors import ConfigError, MissingExtraError
+from oddlog.errors import ConfigError, MissingExtraError, ModelError
 from oddlog.feedback import Mark
 from oddlog.incidents import severity_word
 from oddlog.service.watching import Watching, Who
@@ -57,6 +57,14 @@ class Change(BaseModel):
     who: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")] = ""
 
 
+class Choice(BaseModel):
+    """What is to be done with the models."""
+
+    model_config = ConfigDict(extra="forbid")
+    do: Literal["learn", "challenge", "promote", "drop", "use", "rollback"]
+    model: Annotated[str, Field(max_length=64, pattern=r"^[0-9a-f]*$", description="Of challenge and use.")] = ""
+
+
 class Told(BaseModel):
     """What is told of what went wrong."""
 
@@ -75,6 +83,8 @@ def install(app: FastAPI, watching: Watching) -> None:
         ("/v1/sources", reads.sources, {}),
         ("/v1/templates", reads.templates, {}),
         ("/v1/model", reads.model, {}),
+        ("/v1/models", reads.models, {}),
+        ("/v1/drift", reads.drift, {}),
         ("/v1/status", reads.status, {}),
         ("/v1/answers", reads.answers, {}),
         ("/v1/changes", reads.changes, {}),
@@ -84,6 +94,8 @@ def install(app: FastAPI, watching: Watching) -> None:
                       response_model=None, responses=refused | missing)  # fmt: skip
     app.add_api_route("/v1/answers/{number}", reads.undo, methods=["DELETE"], tags=["say"], response_model=None,
                       responses=refused | missing)  # fmt: skip
+    app.add_api_route("/v1/models", reads.choose, methods=["POST"], tags=["say"],
+                      response_model=None, responses=refused | {409: {"model": Told}})  # fmt: skip
     app.add_api_route("/v1/changes", reads.change, methods=["POST"], status_code=201, tags=["say"],
                       response_model=None, responses=refused | {409: {"model": Told}})  # fmt: skip
 
@@ -188,6 +200,27 @@ class _Reads:
     async def model(self) -> Response:
         """Return what the model is and was learned from; an empty object while there is none."""
         return _json(await run_in_threadpool(self._watching.model))
+
+    async def models(self) -> Response:
+        """Return the models, the one that judges first, and what a challenger says of the same lines."""
+        choosing = self._watching.choosing
+
+        def found() -> dict[str, Any]:
+            return {"models": [asdict(one) for one in choosing.versions()], "challenger": choosing.challenger()}
+
+        return _json(await run_in_threadpool(found))
+
+    async def drift(self) -> Response:
+        """Return what has drifted since training, and whether to learn on; an empty object while nothing is known."""
+        return _json(await run_in_threadpool(self._watching.choosing.drift))
+
+    async def choose(self, choice: Choice) -> Response:
+        """Have a model learned on, judge beside the current one, or judge; the service does so within a second."""
+        try:
+            says = await run_in_threadpool(lambda: self._watching.choosing.do(choice.do, choice.model))
+        except (ConfigError, ModelError) as error:
+            return _refusal(409, str(error))
+        return _json({"says": says})
 
     async def status(self) -> Response:
         """Return how the service does."""

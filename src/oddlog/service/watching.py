@@ -13,6 +13,7 @@ from oddlog.errors import ConfigError
 from oddlog.feedback import Answer, Answers, Mark, Marks, beside
 from oddlog.model import Model
 from oddlog.pipeline.learning.checkpointing import incident_of
+from oddlog.service.choosing import Choosing
 from oddlog.service.worker import Worker
 from oddlog.store import Asked, Page, Store
 from oddlog.templates import Matcher
@@ -120,6 +121,7 @@ class Watching:
         self._lock = threading.Lock()  # several may answer at once
         self._types: tuple[str, tuple[KnownType, ...]] = ("", ())
         self._written: tuple[int, int, int] | None = None
+        self.choosing = Choosing(worker, lambda: self._answers().standing(self.now()))
         self.heed_answers()
 
     # -- how it does -----------------------------------------------------------------------------------------

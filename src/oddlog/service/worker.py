@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from oddlog.errors import ModelError
+from oddlog.pipeline.drifting import Drift
 from oddlog.pipeline.judging.closeups import as_told
 from oddlog.pipeline.learning.checkpointing import packed, unpacked
 from oddlog.pipeline.live.following import MAX_LINES, SETTLE_S, TICK_S, Pace
@@ -79,6 +80,8 @@ class Worker:
         self._tell_from_s = 0.0  # incidents are not looked at before
         self.turned_s = 0.0  # what the last turn took, waiting left out
         self._saved_s = self._ticked_s = clock()
+        self._challenging = None if models is None else models.challenging
+        self.drift: Drift | None = None  # of what was judged last
         if stream is not None:
             self._resume(stream)
         elif models is not None:
@@ -124,6 +127,8 @@ class Worker:
                 _log.warning("%s Windows that were open begin anew.", error.message)
         self.spool.seek(position)
         self.judged = position
+        if self._challenging is not None:
+            self._challenging.resume(position)
         self._part(stream)
 
     def _part(self, stream: Streaming) -> None:
@@ -161,6 +166,11 @@ class Worker:
             self._ticked_s = now
             self._heed()
             stream.tick(now)
+            self.drift = stream.drift()
+        if self._challenging is not None:
+            self._challenging.take(batch.lines, now, self.behind)
+            if is_due:
+                self._challenging.tick(now, self.drift, behind=self.behind)
         if (is_due or odd) and now >= self._tell_from_s:
             self._tell(stream, now)
         self.turned_s = self._clock() - now
@@ -214,7 +224,8 @@ class Worker:
 
     def _resumable(self, stream: Streaming) -> int:
         """Return the number of the line behind which reading would go on."""
-        return self.judged if stream.earliest is None else stream.earliest - 1
+        first = [stream.earliest, None if self._challenging is None else self._challenging.earliest]
+        return min([self.judged, *(one - 1 for one in first if one is not None)])
 
     @property
     def failing(self) -> bool:
@@ -240,8 +251,9 @@ class Worker:
         if checkpoint:
             self._passed = added(self._passed, stream.passed())
         passed = self._passed if checkpoint else None
+        challenge = None if self._challenging is None else self._challenging.found(checkpoint=checkpoint)
         try:
-            self.store.save(stream.model.id, told, state, self._sinks, near=self._near, passed=passed)
+            self.store.save(stream.model.id, told, state, self._sinks, near=self._near, passed=passed, beside=challenge)
         except StoreUnavailableError as error:
             if not self._failed:
                 _log.error("%s It is tried again.", error)
@@ -251,6 +263,8 @@ class Worker:
             _log.warning("Incidents can be stored again.")
         self._failed = False
         self._untold.stored(told)
+        if self._challenging is not None:
+            self._challenging.stored()
         self._near.clear()
         if checkpoint:
             self._passed = None

@@ -11,12 +11,14 @@ transaction: a checkpoint is never newer or older than the incidents that were f
     engine        opening, writing, what differs between the two databases
     incidents     what is odd, page by page          letters    what sinks are to be told
     passed        lines, scores, types and sources by minute and day
+    challenged    what a second model finds that judges beside
     kept          `Store`: all of these, and checkpoints
 """
 
+from oddlog.store.challenged import Beside
 from oddlog.store.engine import StoreUnavailableError
 from oddlog.store.incidents import Asked, Page, Stored
 from oddlog.store.kept import Store
 from oddlog.store.letters import KEPT_S, Letter
 
-__all__ = ["KEPT_S", "Asked", "Letter", "Page", "Store", "StoreUnavailableError", "Stored"]
+__all__ = ["KEPT_S", "Asked", "Beside", "Letter", "Page", "Store", "StoreUnavailableError", "Stored"]

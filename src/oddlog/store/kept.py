@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from oddlog.store.challenged import Beside, Challenged
 from oddlog.store.incidents import Incidents
 from oddlog.store.letters import Letters
 from oddlog.store.passed import Passing
@@ -15,7 +16,7 @@ from oddlog.store.tokens import Tokens
 from oddlog.types import LiveIncident, Passed
 
 
-class Store(Incidents, Letters, Passing, Tokens):
+class Store(Incidents, Letters, Passing, Tokens, Challenged):
     """Keeps incidents, letters, what went by, and checkpoints; see `engine.Database` for its parameters."""
 
     def save(
@@ -27,6 +28,7 @@ class Store(Incidents, Letters, Passing, Tokens):
         *,
         near: Mapping[str, Any] | None = None,
         passed: Passed | None = None,
+        beside: Beside | None = None,
     ) -> None:
         """Store what happened to incidents, letters to sinks, and a checkpoint (position, state), in one transaction.
 
@@ -44,6 +46,8 @@ class Store(Incidents, Letters, Passing, Tokens):
             By id what is known of an incident from near: JSON values.
         passed : Passed, optional
             What went by since the last checkpoint.
+        beside : Beside, optional
+            What a model found that judges beside it, with its state if there is a checkpoint.
 
         Raises
         ------
@@ -57,11 +61,24 @@ class Store(Incidents, Letters, Passing, Tokens):
             self.write_incidents(connection, model, told, near or {}, now.isoformat())
             if passed is not None:
                 self.write_passed(connection, passed, now.timestamp())
+            if beside is not None:
+                self.write_challenged(connection, beside)
             if checkpoint is not None:
-                position, state = checkpoint
-                values = {"model": model, "position": position, "stored": now.isoformat(), "state": state}
-                put = self.insert(_checkpoint).values(values)
-                connection.execute(put.on_conflict_do_update(index_elements=["model"], set_=values))
+                self._write_checkpoint(connection, model, *checkpoint, now.isoformat())
+                if beside is not None and beside.state is not None:
+                    self._write_checkpoint(connection, beside.model, checkpoint[0], beside.state, now.isoformat())
+
+    def _write_checkpoint(self, connection: sa.Connection, model: str, position: int, state: bytes, now: str) -> None:
+        values = {"model": model, "position": position, "stored": now, "state": state}
+        put = self.insert(_checkpoint).values(values)
+        connection.execute(put.on_conflict_do_update(index_elements=["model"], set_=values))
+
+    def forget_model(self, model: str, *, checkpoint: bool = True) -> None:
+        """Forget what a model found beside another, and its `checkpoint`: it is to begin anew."""
+        with self.writing() as connection:
+            if checkpoint:
+                connection.execute(sa.delete(_checkpoint).where(_checkpoint.c.model == model))
+            self.forget_challenged(connection, model)
 
     def checkpoint(self, model: str) -> tuple[int, bytes] | None:
         """Return the last checkpoint (position, state) of a model."""

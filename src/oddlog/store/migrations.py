@@ -46,7 +46,11 @@ def _with_pages(connection: sa.Connection) -> None:
                 connection.execute(sa.insert(tables.places).values(place))
 
 
-_STEPS: tuple[Callable[[sa.Connection], object], ...] = (_first, _with_letters, _with_pages)
+def _with_challengers(connection: sa.Connection) -> None:
+    tables.every.create_all(connection, [tables.challenged])
+
+
+_STEPS: tuple[Callable[[sa.Connection], object], ...] = (_first, _with_letters, _with_pages, _with_challengers)
 
 
 def migrate(connection: sa.Connection, where: str) -> None:

@@ -63,6 +63,16 @@ checkpoint = sa.Table(
     sa.Column("stored", ISO, nullable=False),
     sa.Column("state", sa.LargeBinary, nullable=False),
 )
+challenged = sa.Table(  # incidents of models that judge beside the one that judges, and tell nobody
+    "challenged",
+    every,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("change", sa.String(16), nullable=False),
+    sa.Column("started", ISO, nullable=False),
+    sa.Column("ended", ISO, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),  # JSON
+)
 letters = sa.Table(
     "letters",
     every,

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from oddlog import __version__
-from oddlog.errors import ConfigError, MissingExtraError
+from oddlog.errors import ConfigError, MissingExtraError, ModelError
 from oddlog.service.watching import Watching, Who
 from oddlog.store import Asked, Stored, StoreUnavailableError
 from oddlog.web.asking import ANSWERS, PAGE, RANGES, Filter, Stretch, mute_until
@@ -64,7 +64,11 @@ def install(app: FastAPI, watching: Watching) -> None:
         ("/answers", pages.answers),
     ):
         app.add_api_route(address, _shown(show), methods=["GET"], include_in_schema=False, response_model=None)
-    for address, do in (("/answers", pages.answer), ("/answers/{number}/undo", pages.undo)):
+    for address, do in (
+        ("/answers", pages.answer),
+        ("/answers/{number}/undo", pages.undo),
+        ("/model", pages.choose),
+    ):
         app.add_api_route(address, _done(do), methods=["POST"], include_in_schema=False, response_model=None)
 
     @app.get("/static/{name}", include_in_schema=False)
@@ -119,7 +123,7 @@ def _safely(show: Shown, request: Request) -> Response:
         return show(request)
     except StoreUnavailableError as error:
         return _said(request, str(error), 503)
-    except ConfigError as error:
+    except (ConfigError, ModelError) as error:
         return _said(request, str(error), 400)
 
 
@@ -290,4 +294,18 @@ class _Pages:
         scores = self._store.scores(stretch.since, stretch.until, 60)
         rates = [view["rate"] for view in card.get("views", ())] or [1e-3]
         figures = drift(minutes, scores, max(rates))
-        return self._page(request, "model.html", card=card, drift=figures, marks=self._watching.marks())
+        choosing = self._watching.choosing
+        return self._page(
+            request,
+            "model.html",
+            card=card,
+            drift=figures,
+            marks=self._watching.marks(),
+            drifted=choosing.drift(),
+            challenger=choosing.challenger(),
+            versions=choosing.versions(),
+        )
+
+    def choose(self, _: Request, form: Mapping[str, str]) -> Response:
+        self._watching.choosing.do(form.get("do", ""), form.get("model", "")[:64])
+        return RedirectResponse("/model", 303)

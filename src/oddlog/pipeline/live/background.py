@@ -34,12 +34,16 @@ class Fit:
         Where the model goes.
     options : sequence of str
         Further words of the command line.
+    command : sequence of str
+        What is run: a fit, or `oddlog update` of a model.
 
     """
 
-    def __init__(self, paths: Sequence[Path], model: Path, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, paths: Sequence[Path], model: Path, options: Sequence[str] = (), *, command: Sequence[str] = ("fit",)
+    ) -> None:
         self._model = model
-        words = ["fit", *map(str, paths), "-m", str(model), "--json", *options]
+        words = [*command, *map(str, paths), "-m", str(model), "--json", *options]
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - `poll` and `stop` close it
         self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
             [sys.executable, "-m", "oddlog", *words],

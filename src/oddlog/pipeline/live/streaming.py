@@ -164,6 +164,11 @@ class Streaming:
         return self._span_us[1]
 
     @property
+    def start_us(self) -> int:
+        """The earliest time of a record (us), `NO_TIME` before the first one."""
+        return self._span_us[0]
+
+    @property
     def says(self) -> str:
         """One sentence of what was judged so far."""
         odd = f"{self.odd_windows:,} of {self.windows:,} windows odd"

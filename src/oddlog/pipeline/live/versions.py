@@ -6,6 +6,8 @@
     ├── 3f2a9c0d11ab/       a model each, called by the beginning of its id
     ├── 91be44…/
     ├── current             a link to the one that judges; turned by a rename
+    ├── challenger          a link to the one that judges beside it and tells nobody, if there is one
+    ├── drift.json          what has drifted since the current one was learned
     └── history.jsonl       which one was turned to, when and why
 
 Answers and marks lie beside ``current`` and so hold for all of them.
@@ -26,7 +28,9 @@ from oddlog.errors import ModelError
 from oddlog.model import MANIFEST, load
 
 SHORT = 12  # digits of an id
-CURRENT = "current"
+CURRENT, CHALLENGER = "current", "challenger"
+DRIFT = "drift.json"
+LEARN = ".learn-on"  # is there while somebody waits for a challenger to be learned
 _HISTORY = "history.jsonl"
 
 
@@ -42,8 +46,8 @@ class Version:
         Learned from.
     start, end : str
         The time of these, ISO 8601; empty if they had none.
-    is_current : bool
-        Whether it judges.
+    is_current, is_challenger : bool
+        Whether it judges, and whether it judges beside the one that does.
     used : str
         When it was last turned to; empty if never.
     why : str
@@ -56,6 +60,7 @@ class Version:
     start: str
     end: str
     is_current: bool
+    is_challenger: bool
     used: str
     why: str
 
@@ -122,18 +127,122 @@ class Versions:
             If there is no such model, or several.
 
         """
+        found = self._found(name)
+        self._link(CURRENT, found)
+        self._note({"model": found, "time": self._clock(), "why": why})
+        return found
+
+    def _found(self, name: str) -> str:
         found = [one for one in self._names() if one.startswith(name)] if name else []
         if len(found) != 1:
             what = f"Several models begin with {name}" if found else f"There is no model {name}"
             there = ", ".join(self._names()) or "none"
             raise ModelError(f"{what} in {self.folder}.", f"There are: {there}.")
         load(self.folder / found[0])  # a model that is damaged is found out before it judges
-        aside = self.folder / f".{CURRENT}.{os.getpid()}"
-        aside.unlink(missing_ok=True)
-        aside.symlink_to(found[0])
-        aside.replace(self.current)
-        self._note({"model": found[0], "time": self._clock(), "why": why})
         return found[0]
+
+    def _link(self, link: str, name: str) -> None:
+        aside = self.folder / f".{link}.{os.getpid()}"
+        aside.unlink(missing_ok=True)
+        aside.symlink_to(name)
+        aside.replace(self.folder / link)
+
+    # -- a challenger ----------------------------------------------------------------------------------------
+
+    @property
+    def challenger(self) -> str:
+        """The name of the model that judges beside the current one; empty if there is none."""
+        try:
+            name = (self.folder / CHALLENGER).readlink().name
+        except OSError:
+            return ""
+        return name if name != self.name and (self.folder / name / MANIFEST).is_file() else ""
+
+    def challenge(self, name: str) -> str:
+        """Have a model, by its name or the beginning of it, judge beside the current one; return the whole name.
+
+        Raises
+        ------
+        ModelError
+            If there is no such model, several, or it judges already.
+
+        """
+        found = self._found(name)
+        if found == self.name:
+            raise ModelError(f"The model {found} judges already.", "Name another: oddlog models list")
+        self._link(CHALLENGER, found)
+        return found
+
+    def promote(self) -> str:
+        """Turn to the challenger; return its name.
+
+        Raises
+        ------
+        ModelError
+            If there is none.
+
+        """
+        name = self._require_challenger()
+        self.use(name, f"promoted, after it judged beside {self.name}")
+        (self.folder / CHALLENGER).unlink(missing_ok=True)
+        return name
+
+    def drop(self) -> str:
+        """Have the challenger judge no more; return its name. The model stays.
+
+        Raises
+        ------
+        ModelError
+            If there is none.
+
+        """
+        name = self._require_challenger()
+        (self.folder / CHALLENGER).unlink(missing_ok=True)
+        return name
+
+    def note_drift(self, drift: dict[str, Any]) -> None:
+        """Note what has drifted, for whoever looks from outside."""
+        aside = self.folder / f".{DRIFT}.{os.getpid()}"
+        aside.write_bytes(orjson.dumps(drift | {"noted": self._clock()}, option=orjson.OPT_UTC_Z))
+        aside.replace(self.folder / DRIFT)
+
+    @property
+    def drift(self) -> dict[str, Any]:
+        """What has drifted, as the service noted it last; nothing if it never has."""
+        try:
+            found: dict[str, Any] = orjson.loads((self.folder / DRIFT).read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            return {}
+        return found
+
+    def _require_challenger(self) -> str:
+        if not (name := self.challenger):
+            raise ModelError(f"No model challenges the one that judges in {self.folder}.", "Try: oddlog models learn")
+        return name
+
+    @property
+    def is_learning_asked(self) -> bool:
+        """Whether somebody waits for a challenger to be learned."""
+        return (self.folder / LEARN).exists()
+
+    def ask_learning(self) -> None:
+        """Ask for a challenger that goes on from the current model; the service that runs learns it.
+
+        Raises
+        ------
+        ModelError
+            If there is no model to go on from.
+
+        """
+        if not self.name:
+            raise ModelError(
+                f"There is no model in {self.folder} to go on from.", "The first one is learned by itself."
+            )
+        (self.folder / LEARN).touch()
+
+    def end_learning(self) -> None:
+        """Ask no more."""
+        (self.folder / LEARN).unlink(missing_ok=True)
 
     def rollback(self) -> str:
         """Turn back to the model that judged before the current one; return its name.
@@ -163,13 +272,14 @@ class Versions:
             training["start"] or "",
             training["end"] or "",
             name == self.name,
+            name == self.challenger,
             str(used.get("time", "")),
             str(used.get("why", "")),
         )
 
     def _names(self) -> list[str]:
         found = (path.parent.name for path in self.folder.glob(f"*/{MANIFEST}"))
-        return sorted(name for name in found if name != CURRENT and not name.startswith("."))
+        return sorted(name for name in found if name not in (CURRENT, CHALLENGER) and not name.startswith("."))
 
     def _before(self) -> str:
         """Return the model that the current one was turned to from; going back and back again goes on further back."""
