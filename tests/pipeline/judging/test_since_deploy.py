@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oddlog
+from deployed_shop import DAY, NOON, ORDERS, deployed_lines
 from naive.deployments import brought
 from oddlog.errors import ConfigError
 from oddlog.feedback import Answer, Answers, Mark, Marks
@@ -20,27 +21,6 @@ from oddlog.pipeline.events import Codes, EventStore
 from oddlog.pipeline.judging.deployments import Finding
 from oddlog.pipeline.judging.detection import Detection
 from oddlog.types import Incident
-from small_shop import shop_lines
-
-NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
-DAY = timedelta(days=1)
-WHOLE = (
-    ("INFO", "web", "received from 192.0.2.7"),
-    ("INFO", "stock", "reserved 3 items"),
-    ("INFO", "pay", "charged 12.50 EUR"),
-    ("INFO", "ship", "handed to carrier 4"),
-    ("INFO", "mail", "receipt sent"),
-)
-TAXED = ("INFO", "pay", "taxed by rule 7")  # new since the deployment, as is what follows
-WRAPPED = ("INFO", "gift", "wrapped in paper")
-FAILED = ("ERROR", "pay", "could not be taxed: no rule")
-ORDERS = {  # minutes after noon, steps
-    "plain": (-60, WHOLE),
-    "taxed": (10, (*WHOLE[:3], TAXED, *WHOLE[3:])),
-    "wrapped": (50, (*WHOLE[:3], TAXED, *WHOLE[3:], WRAPPED)),
-    "failed": (120, (*WHOLE[:2], FAILED)),
-    "lost": (180, (*WHOLE[:2], TAXED)),
-}
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +31,8 @@ def model(small_log: Path) -> Model:
 @pytest.fixture(scope="module")
 def today(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log in which payments are taxed from noon on."""
-    lines = shop_lines(30, 5, start=80_000)
-    for i, (minute, steps) in enumerate(ORDERS.values()):
-        for j, (level, service, text) in enumerate(steps):
-            time = NOON + timedelta(minutes=minute, seconds=j)
-            lines.append(f"{time:%Y-%m-%d %H:%M:%S},000 {level} shop.{service}: Order ord-777000{i} {text}")
-    lines.append("2026-03-03 12:01:00,000 INFO shop.pay: tax rules loaded")
     path = tmp_path_factory.mktemp("deployed") / "today.log"
-    path.write_text("\n".join([*lines, *shop_lines(60, 6, start=120_000)]) + "\n")
+    path.write_text("\n".join(deployed_lines()) + "\n")
     return path
 
 

@@ -51,6 +51,8 @@ class Judged:
         All that are odd, muted ones among them.
     usual : Windows
         Those that are odd to the model and usual to a person.
+    deployed : OddWindows
+        Those that are odd for nothing but what deployments brought.
 
     """
 
@@ -59,6 +61,7 @@ class Judged:
     hidden: OddWindows
     odd: OddWindows
     usual: Windows
+    deployed: OddWindows
 
     @property
     def told(self) -> Windows:
@@ -105,14 +108,15 @@ class Overlay:
         return self.standing.type(self.matcher.key_of(row)) is not None
 
     def judge(self, view: View, windows: Windows) -> Judged:
-        """Return the verdicts of `windows` [w] after the answers; those that deployments explain are counted there."""
+        """Return the verdicts of `windows` [w] after the answers."""
         verdict = view.verdicts(windows)
         if not self:
             odd = OddWindows.of(view, windows, verdict)
             nothing = Windows.empty(windows.numbers.shape[1])
-            return Judged(verdict, odd, OddWindows.of(view, nothing, verdict.clear()), odd, nothing)
+            none = OddWindows.of(view, nothing, verdict.clear())
+            return Judged(verdict, odd, none, odd, nothing, none)
         odd, index, verdict = self._odd(view, windows, verdict)
-        becomes = self._becomes(odd)
+        becomes = self.becomes(odd)
         still = verdict["is_anomaly"].to_numpy().copy()
         still[index[(becomes == USUAL) | (becomes == LEARNING)]] = False
         shown, hidden, odd_still, usual, deployed = (
@@ -125,15 +129,14 @@ class Overlay:
                 becomes == DEPLOYED,
             )
         )
-        self.deployed.take(deployed.windows)
         shown = replace(shown, n_dropped=odd.n_dropped)
-        return Judged(_with_odd(verdict, still), shown, hidden, odd_still, usual.windows)
+        return Judged(_with_odd(verdict, still), shown, hidden, odd_still, usual.windows, deployed)
 
     def labels(self, view: View, windows: Windows) -> I8:
         """Return what people have said of the windows [w] that `view` calls odd: 0 usual, 1 anomalous, -1 nothing."""
         odd, index, _ = self._odd(view, windows, view.verdicts(windows))
         label = np.full(len(windows), -1, np.int8)
-        label[index[self._becomes(odd) == USUAL]] = 0
+        label[index[self.becomes(odd) == USUAL]] = 0
         said = [one is not None and one.answer == "anomalous" for one in self._answers(odd)]
         label[index[np.array(said, np.bool_)]] = 1
         return label
@@ -200,8 +203,8 @@ class Overlay:
             verdict = pl.concat([verdict, bare])[place]
         return OddWindows.of(view, windows, verdict), odd_index(verdict), verdict
 
-    def _becomes(self, odd: OddWindows) -> I64:
-        """Return what becomes of each odd window [x]."""
+    def becomes(self, odd: OddWindows) -> I64:
+        """Return what becomes of each odd window [x]: `SHOWN`, `USUAL`, `MUTED`, `DEPLOYED` or `LEARNING`."""
         found = self._answers(odd)
         becomes = np.array([SHOWN if one is None else _BECOMES.get(one.answer, SHOWN) for one in found], np.int64)
         unanswered = np.flatnonzero(np.array([one is None for one in found], np.bool_))

@@ -91,7 +91,7 @@ class Finding:
     def of(cls, model: Model, matcher: Matcher, services: Codes, answered: Callable[[int], bool]) -> Finding:
         """Look at what is new to `model`, without rows of which `answered` says that somebody has called them usual."""
         k, n_unseen = len(model.context.templates), matcher.n_unseen
-        new = np.concatenate([model.events.stretches <= 1, np.ones(n_unseen, np.bool_)])
+        new = new_rows(model, n_unseen)
         new[[row for row in range(k, k + n_unseen) if answered(row)]] = False
         return cls(services, new)
 
@@ -113,7 +113,7 @@ class Finding:
         found = []
         for one in self._claimed(here, *map(pl.concat, zip(*passed, strict=True))) if passed else ():
             if len(one.types):
-                found.append(_with_times(one, start, end))
+                found.append(with_times(one, start, end))
             else:
                 notes.append(f"Nothing is new since {one.mark.says}.")
         return found, notes
@@ -126,7 +126,7 @@ class Finding:
         ever = new.group_by("template").agg(ever=pl.col("time_us").min())
         types, counted = [], []
         for i, mark in enumerate(marks):
-            since, until = _us(mark.time), _us(mark.end)
+            since, until = us(mark.time), us(mark.end)
             own = events.filter(
                 pl.col("service") == self.services.names.index(mark.service),
                 pl.col("time_us").is_between(since - (until - since), until, "left"),
@@ -137,36 +137,61 @@ class Finding:
             mine = (pl.col("service") == self.services.names.index(mark.service)) | pl.col("session").is_in(
                 through.implode()
             )
-            types.append(_types(new.filter(after, mine.fill_null(value=False))).with_columns(mark=pl.lit(i)))
+            types.append(types_of(new.filter(after, mine.fill_null(value=False))).with_columns(mark=pl.lit(i)))
         return ever, pl.concat(types), pl.concat(counted)
 
     def _claimed(
         self, marks: Sequence[Mark], ever: pl.DataFrame, types: pl.DataFrame, counted: pl.DataFrame
     ) -> Iterator[Deployed]:
-        """Yield what each deployment brought; a type goes to one of its writer, else to the last one before it."""
+        """Yield what each deployment brought."""
         ever = ever.group_by("template").agg(pl.col("ever").min())
-        spans = pl.DataFrame(
-            [(i, _us(one.time), _us(one.end), self.services.names.index(one.service)) for i, one in enumerate(marks)],
-            schema={"mark": pl.Int32, "since": pl.Int64, "until": pl.Int64, "of": pl.UInt16},
-            orient="row",
-        )
-        claimed = (
-            _together(types)
-            .join(ever, on="template")
-            .join(spans, on="mark")
-            .filter(pl.col("ever").is_between("since", "until", "left"))
-            .with_columns(own=pl.col("service") == pl.col("of"))
-            .sort("template", "own", "since", "mark", descending=[False, True, True, False])
-            .unique("template", keep="first", maintain_order=True)
-            .sort("first", "template")
-        )
-        for i, mark in enumerate(marks):
-            own = claimed.filter(pl.col("mark") == i).select(TYPES.names()).cast(TYPES).head(MOST_TYPES)
+        codes = [self.services.names.index(one.service) for one in marks]
+        for i, (mark, own) in enumerate(zip(marks, claimed(marks, codes, ever, types), strict=True)):
             lines = counted.filter(pl.col("mark") == i)
             yield Deployed(mark, own, _rate(lines.filter(~pl.col("after"))), _rate(lines.filter("after")))
 
 
-def _types(events: pl.DataFrame) -> pl.DataFrame:
+def new_rows(model: Model, n_unseen: int) -> Bool:
+    """Return which rows [k + unseen] are new: never seen in training, or in one stretch of it only."""
+    return np.concatenate([model.events.stretches <= 1, np.ones(n_unseen, np.bool_)])
+
+
+def claimed(
+    marks: Sequence[Mark], services: Sequence[int], ever: pl.DataFrame, types: pl.DataFrame
+) -> list[pl.DataFrame]:
+    """Return `TYPES` of each deployment; a type goes to one of its writer, else to the last one before it.
+
+    Parameters
+    ----------
+    marks, services : sequences
+        The deployments, and the codes of their services.
+    ever : pl.DataFrame
+        ``template ever``: when each new type was seen first, us.
+    types : pl.DataFrame
+        `TYPES` with a ``mark`` each: what came since each deployment, by its service or in sessions through it.
+
+    """
+    spans = pl.DataFrame(
+        [(i, us(one.time), us(one.end), code) for i, (one, code) in enumerate(zip(marks, services, strict=True))],
+        schema={"mark": pl.Int32, "since": pl.Int64, "until": pl.Int64, "of": pl.UInt16},
+        orient="row",
+    )
+    own = (
+        together(types)
+        .join(ever, on="template")
+        .join(spans, on="mark")
+        .filter(pl.col("ever").is_between("since", "until", "left"))
+        .with_columns(own=pl.col("service") == pl.col("of"))
+        .sort("template", "own", "since", "mark", descending=[False, True, True, False])
+        .unique("template", keep="first", maintain_order=True)
+        .sort("first", "template")
+    )
+    return [
+        own.filter(pl.col("mark") == i).select(TYPES.names()).cast(TYPES).head(MOST_TYPES) for i in range(len(marks))
+    ]
+
+
+def types_of(events: pl.DataFrame) -> pl.DataFrame:
     """Return `TYPES` of some events."""
     by = ("time_us", "source", "line")
     return (
@@ -185,7 +210,7 @@ def _types(events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _together(types: pl.DataFrame) -> pl.DataFrame:
+def together(types: pl.DataFrame) -> pl.DataFrame:
     """Return the types of all partitions as one, by mark."""
     return (
         types.sort("first", "source", "line")
@@ -209,7 +234,7 @@ def _rate(counted: pl.DataFrame) -> Rate:
     return Rate(int(counted["lines"].sum()), int(counted["errors"].sum()), timedelta(0))
 
 
-def _with_times(one: Deployed, start: datetime, end: datetime) -> Deployed:
+def with_times(one: Deployed, start: datetime, end: datetime) -> Deployed:
     """Return the deployment with how long its service was seen before and after, between `start` and `end`."""
     mark = one.mark
     before = max(mark.time - max(start, mark.time - mark.within), timedelta(0))
@@ -217,5 +242,6 @@ def _with_times(one: Deployed, start: datetime, end: datetime) -> Deployed:
     return replace(one, before=replace(one.before, time=before), after=replace(one.after, time=after))
 
 
-def _us(time: datetime) -> int:
+def us(time: datetime) -> int:
+    """Return a time in microseconds since the epoch."""
     return round(time.timestamp() * 1e6)

@@ -315,7 +315,7 @@ class _Detecting:
         """Have the overlay excuse what deployments brought."""
         if self.marks:
             finding = Finding.of(self.model, self.matcher, self.services, overlay.answered)
-            overlay.deployed = SinceDeploy(*finding.find(self.marks, store, (self.start_us, self.end_us)))
+            overlay.deployed = SinceDeploy(*finding.find(self.marks, store, (self.start_us, self.end_us)), self.marks)
 
     def _view(
         self,
@@ -348,6 +348,7 @@ class _Detecting:
                 stretches.append(totals_by_stretch(windows, k))
             merging.add_windows(judged.shown)
             covered.add_windows(judged.hidden)
+            overlay.deployed.take(judged.deployed.windows)
             if not every_line:
                 writer.add_windows(judged.odd)
             else:

@@ -21,8 +21,8 @@ from oddlog.feedback import Mark
 from oddlog.incidents import pattern_of
 from oddlog.model import Model
 from oddlog.pipeline.events import Codes
+from oddlog.pipeline.judging.closeups import Rereading
 from oddlog.pipeline.judging.deployments import ERROR, Deployed, Rate
-from oddlog.pipeline.reading import Reading
 from oddlog.templates import Matcher
 from oddlog.types import F64, LEVELS, Bool, Incident, LineRef, LiveIncident, Reason, Windows, to_datetime
 
@@ -34,10 +34,11 @@ MOST_NEW_TYPES = 1_000
 
 @dataclass(frozen=True)
 class SinceDeploy:
-    """The deployments that some lines came after, and what to say of those that brought nothing."""
+    """The deployments that brought something, what to say of the others, and all `marks`."""
 
     found: Sequence[Deployed] = ()
     notes: Sequence[str] = ()
+    marks: Sequence[Mark] = ()
 
     @cached_property
     def excused(self) -> frozenset[int]:
@@ -51,9 +52,16 @@ class SinceDeploy:
             one.n_windows += len(held)
             one.keys += windows.key.gather(held[: MOST_KEYS - len(one.keys)]).to_list()
 
+    def give_back(self, windows: Windows) -> None:
+        """Count windows [w] no more that were taken."""
+        keys = set(windows.key.to_list())
+        for one in self.found:
+            one.n_windows -= len(np.unique(windows.window_of_event[np.isin(windows.template, one.types["template"])]))
+            one.keys = [key for key in one.keys if key not in keys]
+
     def noted(self, incident: Incident) -> Incident:
         """Return an incident with how long after deployments of its services it began."""
-        return _noted(incident, [one.mark for one in self.found])
+        return _noted(incident, self.marks)
 
 
 def after_deploy(live: LiveIncident, marks: Sequence[Mark]) -> LiveIncident:
@@ -81,7 +89,7 @@ class Telling:
     sources: Codes
     words: Bool
 
-    def incident(self, one: Deployed, reading: Reading) -> Incident:
+    def incident(self, one: Deployed, reading: Rereading) -> Incident:
         """Return the incident of a deployment."""
         mark, types = one.mark, one.types
         rows = types["template"].to_numpy()
@@ -143,7 +151,9 @@ class Telling:
             kind, f"{said}: {text} ({level}{_plural(row['n'], 'line')}, first after {after:,.0f} min)", numbers
         )
 
-    def _lines(self, types: pl.DataFrame, score: F64, reading: Reading) -> tuple[tuple[LineRef, ...], tuple[str, ...]]:
+    def _lines(
+        self, types: pl.DataFrame, score: F64, reading: Rereading
+    ) -> tuple[tuple[LineRef, ...], tuple[str, ...]]:
         """Return the first line of each type, and the hosts that wrote these."""
         refs = [
             (self.sources.names[source], line, one)

@@ -10,33 +10,39 @@ import numpy as np
 import polars as pl
 
 from oddlog.incidents import pattern_of
-from oddlog.pipeline.judging.answering import Judged
+from oddlog.pipeline.judging.answering import DEPLOYED, SHOWN, Judged
 from oddlog.pipeline.judging.odd import OddWindows
 from oddlog.pipeline.judging.views import View
 from oddlog.pipeline.learning.checkpointing import frame_arrays, frame_of, under, windows_arrays, windows_of, within
-from oddlog.types import Windows
+from oddlog.types import I64, Windows
 
 MOST_WINDOWS = 2_000  # odd windows held; beyond it the oldest are forgotten
+MOST_DEPLOYED = 200  # … and of those that deployments explain
 MOST_LINES = 5_000  # odd lines held
 _LINES = ("template", "level", "source", "line", "time_us", "service", "session", "score", "p_value", "is_anomaly")
 
 
+_KINDS = ("shown", "hidden", "deployed")
+
+
 @dataclass
 class Held:
-    """Odd windows by view, those that are shown and those that somebody has answered; usual ones; odd lines."""
+    """Odd windows by view (shown ones, answered ones, those that deployments explain), usual ones, and odd lines."""
 
     shown: dict[str, list[OddWindows]] = field(default_factory=dict)
     hidden: dict[str, list[OddWindows]] = field(default_factory=dict)
+    deployed: dict[str, list[OddWindows]] = field(default_factory=dict)
     usual: list[Windows] = field(default_factory=list)
     lines: list[pl.DataFrame] = field(default_factory=list)
 
     def add_windows(self, view: str, judged: Judged) -> bool:
         """Take in what was found of windows; return whether any of them is odd."""
         odd_ones = False
-        for held, odd in ((self.shown, judged.shown), (self.hidden, judged.hidden)):
+        those = (judged.shown, judged.hidden, judged.deployed)
+        for held, odd in zip(self._every, those, strict=True):
             if len(odd.windows):
                 held.setdefault(view, []).append(odd)
-                odd_ones = True
+                odd_ones |= held is not self.deployed
         if len(judged.usual):
             self.usual.append(judged.usual)
             n = sum(map(len, self.usual))
@@ -44,13 +50,38 @@ class Held:
                 n -= len(self.usual.pop(0))
         return odd_ones
 
+    @property
+    def _every(self) -> tuple[dict[str, list[OddWindows]], ...]:
+        return self.shown, self.hidden, self.deployed
+
+    def resort(self, becomes: Callable[[OddWindows], I64]) -> tuple[list[OddWindows], list[OddWindows]]:
+        """Hold windows as deployments explain them now; return those they explain now, and those they no longer do.
+
+        `becomes` says what becomes of odd windows [x]; see `Overlay.becomes`.
+        """
+        now: list[OddWindows] = []
+        no_longer: list[OddWindows] = []
+        for view in {*self.shown, *self.deployed}:
+            shown, deployed = self.shown.pop(view, []), self.deployed.pop(view, [])
+            for odd, was in [*((one, False) for one in shown), *((one, True) for one in deployed)]:
+                what = becomes(odd)
+                holds = what == DEPLOYED
+                into = ((holds, self.deployed), (~holds & ((what == SHOWN) | (not was)), self.shown))
+                for which, held in (*into, (~holds & (what != SHOWN) & was, self.hidden)):
+                    if which.any():
+                        held.setdefault(view, []).append(odd.take(np.flatnonzero(which)))
+                moved = odd.take(np.flatnonzero(holds != was))
+                if len(moved.windows):
+                    (no_longer if was else now).append(moved)
+        return now, no_longer
+
     def add_lines(self, odd: pl.DataFrame) -> None:
         """Take in lines that are odd by themselves, as `verdicts.line_verdicts` returns them."""
         self.lines.append(odd.select(_LINES))
 
     def drop(self, view: str, keys: set[str]) -> bool:
         """Let go of the windows of these keys; return whether any of the view are held."""
-        for held in (self.shown, self.hidden):
+        for held in self._every:
             kept = []
             for odd in held.get(view, []):
                 stays = ~odd.windows.key.is_in(list(keys)).to_numpy()
@@ -75,9 +106,10 @@ class Held:
 
     def windows_beyond(self) -> Iterator[tuple[str, set[str]]]:
         """Yield the view and the keys of the oldest windows beyond the limit; the caller drops them."""
-        for held in (self.shown, self.hidden):
+        for held in self._every:
+            most = MOST_DEPLOYED if held is self.deployed else MOST_WINDOWS
             for view in list(held):
-                while sum(len(odd.windows) for odd in held[view]) > MOST_WINDOWS and len(held[view]) > 1:
+                while sum(len(odd.windows) for odd in held[view]) > most and len(held[view]) > 1:
                     yield view, set(held[view][0].windows.key.to_list())
 
     def lines_beyond(self) -> Iterator[list[tuple[int, int, int]]]:
@@ -96,7 +128,7 @@ class Held:
     def arrays(self) -> dict[str, Any]:
         """Return everything `restore` needs."""
         arrays: dict[str, Any] = {}
-        for kind, held in (("shown", self.shown), ("hidden", self.hidden)):
+        for kind, held in zip(_KINDS, self._every, strict=True):
             for view, parts in held.items():
                 if parts:
                     odd = OddWindows.concat(parts)
@@ -110,7 +142,7 @@ class Held:
 
     def restore(self, arrays: Mapping[str, Any], views: Sequence[View]) -> None:
         """Hold what was held when `arrays` were taken; there may be more in them."""
-        for kind, held in (("shown", self.shown), ("hidden", self.hidden)):
+        for kind, held in zip(_KINDS, self._every, strict=True):
             for view in views:
                 own = under(f"{kind}.{view.name}", arrays)
                 if own:

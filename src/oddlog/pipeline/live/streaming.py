@@ -38,6 +38,7 @@ from oddlog.pipeline.judging.verdicts import line_verdicts
 from oddlog.pipeline.judging.views import PARTIAL, View
 from oddlog.pipeline.learning.checkpointing import under, within
 from oddlog.pipeline.live.arriving import Arriving, Place
+from oddlog.pipeline.live.deploying import Deploying
 from oddlog.pipeline.live.gate import Gate
 from oddlog.pipeline.live.passing import Passing
 from oddlog.pipeline.live.pushed import ODD_LINES, VERDICTS, Pushed, joined, shown_lines, stacked
@@ -64,6 +65,7 @@ from oddlog.types import (
 )
 
 LATENESS_S = 2.0
+ENDED = ("over", "withdrawn")
 MOST_OPEN = 200_000
 MOST_HELD = 4_000_000
 MOST_UNSEEN = 100_000
@@ -145,11 +147,14 @@ class Streaming:
         )
         self._recent = Recent(max_text_bytes)
         self._newcomers = Newcomers(model, self._services, self.tally)
+        self._deploying = Deploying(model, self._matcher, self._services, self._sources, self.tally)
         self._overlay = Overlay(_standing(answers), self._matcher, newcomers=self._newcomers)
+        self._deploying.heed(self._overlay.answered)
         self._unfolding = Unfolding(model, self._matcher, self._services, self._sources, self.tally)
         self._rating = None if model.rates is None else Rating(model, self._services, self.tally)
         self._span_us = (NO_TIME, NO_TIME)
         self._arrived_s = 0.0  # by the clock, when the last line came
+        self._is_finished = False
         self.odd_lines = self.windows = self.odd_windows = self.told = 0
         self.going: set[str] = set()  # ids of incidents that were told and go on
 
@@ -192,11 +197,25 @@ class Streaming:
     def heed(self, answers: Answers) -> None:
         """Judge from now on by these answers."""
         self._overlay = Overlay(_standing(answers), self._matcher, newcomers=self._newcomers)
+        self._deploying.heed(self._overlay.answered)
+        self._put_down()
         self._unfolding.stir()
 
     def mark(self, marks: Sequence[Mark]) -> None:
-        """Note from now on how long after these deployments incidents of their services began."""
+        """Put what is new down to these deployments from now on, also what came before they were marked.
+
+        Incidents of their services say how long after them they began.
+        """
         self._marks = tuple(marks)
+        self._deploying.mark(marks)
+        self._put_down()
+
+    def _put_down(self) -> None:
+        """Have excused what deployments brought, and what was told for it withdrawn."""
+        changed = self._deploying.claim()
+        self._overlay.deployed = self._deploying.since
+        if changed:
+            self._unfolding.resort(self._overlay)
 
     def push(self, lines: pl.DataFrame, now_s: float, *, windows: bool = True) -> Pushed:
         """Take LINES in order of arrival, at `now_s` of any clock that never goes back.
@@ -230,6 +249,7 @@ class Streaming:
         done = self._judge(self._arriving.finish(), 0)
         flushed = zip(self._views, self._windowing.flush(), strict=True)
         rest = [self._verdicts(view, windows) for view, windows in flushed]
+        self._is_finished = True
         whole_us = self.end_us + US_PER_MINUTE * BUCKET
         return joined([done, *(Pushed(verdicts=frame) for frame in rest), *self._rated(whole_us, final=True)])
 
@@ -243,11 +263,19 @@ class Streaming:
         ruled = [*self._rules.changed(self._now_us, self.model.id), *self._newcomers.changed()]
         ruled += self._quiet.changed(self._clock_s, now)
         changed += [one for one in ruled if one.change == "over" or self._overlay.incidents([one.incident], ())[0]]
-        changed = [self._gate.through(after_deploy(one, self._marks), now) for one in changed]
+        changed = [after_deploy(one, self._marks) for one in changed]
+        changed += self._deployed()
+        changed = [self._gate.through(one, now) for one in changed]
         self.told += sum(one.change == "new" for one in changed)
         for one in changed:
-            (self.going.discard if one.change in ("over", "withdrawn") else self.going.add)(one.incident.id)
+            (self.going.discard if one.change in ENDED else self.going.add)(one.incident.id)
         return [one for one in changed if every or one.notable]
+
+    def _deployed(self) -> list[LiveIncident]:
+        """Return what has happened to incidents of deployments."""
+        found = self._deploying.changed(self._words, self._recent, self._span_us, exact=self._is_finished)
+        self._overlay.deployed = self._deploying.since
+        return [one for one in found if one.change in ENDED or self._overlay.incidents([one.incident], ())[0]]
 
     def closeups(self) -> dict[str, Closeup]:
         """Return the most pressing of the incidents that go on, from near, by id."""
@@ -267,7 +295,7 @@ class Streaming:
 
     def abandon(self) -> list[LiveIncident]:
         """Return what goes on as over, because another model judges from now on."""
-        return self._unfolding.abandon()
+        return [*self._unfolding.abandon(), *self._deploying.abandon()]
 
     # -- state -----------------------------------------------------------------------------------------------
 
@@ -279,6 +307,8 @@ class Streaming:
         arrays |= within("unfolding", unfolding.arrays)
         rating = State() if self._rating is None else self._rating.state()
         arrays |= within("rating", rating.arrays)
+        deploying = self._deploying.state()
+        arrays |= within("deploying", deploying.arrays)
         meta = {
             "model": self.model.id,
             "windowers": windowing.meta["windowers"],
@@ -295,6 +325,7 @@ class Streaming:
             "places": {name: list(place) for name, place in self.places().items()},
             "counts": [self.odd_lines, self.windows, self.odd_windows, self.told],
             "going": sorted(self.going),
+            "deploying": deploying.meta,
         }
         return State(arrays, meta)
 
@@ -322,6 +353,9 @@ class Streaming:
         self.odd_lines, self.windows, self.odd_windows, self.told = meta["counts"]
         self.going = set(meta.get("going", ()))
         self._know_words()
+        if meta.get("deploying"):
+            self._deploying.restore(State(under("deploying", state.arrays), meta["deploying"]))
+            self._put_down()
         parts: dict[str, Quiet | Newcomers | Gate] = {
             "quiet": self._quiet,
             "newcomers": self._newcomers,
@@ -346,7 +380,11 @@ class Streaming:
             events = self._events(records)
             self._recent.add(records)
             for i, view in enumerate(self.model.views):
-                grouped = repeated(events.hstack([group_of(records, view.name, view.cut)]))
+                grouped = events.hstack([group_of(records, view.name, view.cut)])
+                if i == 0:
+                    self._deploying.add(grouped)
+                    self._put_down()
+                grouped = repeated(grouped)
                 if i == 0 and self._rating is not None:
                     self._rating.add_events(grouped)
                 # As in `detect`, the first view has every line: single lines are judged from it too.
@@ -418,6 +456,7 @@ class Streaming:
             windows = windows.take(~np.isin(windows.closed_by, PARTIAL))
         judged = self._overlay.judge(view, windows)
         if not provisional:
+            self._overlay.deployed.take(judged.deployed.windows)
             self.windows += len(windows)
             self.odd_windows += int(judged.verdict["is_anomaly"].sum())
             if self._rating is not None and view.name == self._views[0].name and view.cut.by == "session":
@@ -454,8 +493,10 @@ class Streaming:
         odd = odd.filter("is_anomaly")
         if self._newcomers:
             odd = odd.filter(~pl.Series(self._newcomers.excuses(odd["service"].to_numpy(), odd["template"].to_numpy())))
+        excused, held = self._deploying.few(odd)
+        self._unfolding.add_lines(odd.filter(pl.Series(held)))
+        odd = odd.filter(pl.Series(~excused))
         self.odd_lines += len(odd)
-        self._unfolding.add_lines(odd)
         self.tally.add(f"odd line beyond {MOST_TOLD:,} of one push, not told by itself", len(odd) - MOST_TOLD)
         odd = odd.head(MOST_TOLD)
         return shown_lines(odd, self._matcher, self._services.names, self._sources.names, self._recent)

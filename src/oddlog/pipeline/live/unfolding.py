@@ -26,6 +26,7 @@ from oddlog.pipeline.judging.closeups import Closeup, Closeups
 from oddlog.pipeline.judging.episodes import Episode
 from oddlog.pipeline.judging.episodes import incident_of as incident_of_episode
 from oddlog.pipeline.judging.merging import Merging
+from oddlog.pipeline.judging.odd import OddWindows
 from oddlog.pipeline.judging.views import View
 from oddlog.pipeline.learning.checkpointing import (
     incident_json,
@@ -109,9 +110,14 @@ class Unfolding:
             self._settle(windows)
         if view.name == ENTITIES and not provisional:
             self._stretching.add(windows)
-        one = judged.shown.windows
-        for i, key in enumerate(one.key.to_list()):
+        for key in judged.deployed.windows.key.to_list():
             self._open_keys[view.name, key] = provisional
+        self._name(view.name, judged.shown.windows, provisional=provisional)
+
+    def _name(self, view: str, one: Windows, *, provisional: bool) -> None:
+        """Note what windows tell of an incident by."""
+        for i, key in enumerate(one.key.to_list()):
+            self._open_keys[view, key] = provisional
             events = slice(int(one.offsets[i]), int(one.offsets[i + 1]))
             pairs = zip(one.source[events].tolist(), one.line[events].tolist(), strict=True)
             places = [self._place(*pair) for pair in pairs]
@@ -122,6 +128,23 @@ class Unfolding:
                 self._note([f"w:{key}"], (1, self._next()), places[0])
             else:
                 self._note([f"w:{key}"], self._rank[first], self._first[first])
+
+    def resort(self, overlay: Overlay) -> None:
+        """Have the incidents looked at again, because deployments explain something else; windows are counted there."""
+        self._stirred = True
+        now, no_longer = self._held.resort(overlay.becomes)
+        for odd in no_longer:
+            overlay.deployed.give_back(self._final(odd).windows)
+            for i, key in enumerate(odd.windows.key.to_list()):
+                provisional = self._open_keys.get((odd.view.name, key), False)
+                self._name(odd.view.name, odd.windows.take(np.array([i])), provisional=provisional)
+        for odd in now:
+            overlay.deployed.take(self._final(odd).windows)
+
+    def _final(self, odd: OddWindows) -> OddWindows:
+        """Return those that are not open any more."""
+        keys = odd.windows.key.to_list()
+        return odd.take(np.flatnonzero([not self._open_keys.get((odd.view.name, key), False) for key in keys]))
 
     def add_lines(self, odd: pl.DataFrame) -> None:
         """Take in lines that are odd by themselves, as `verdicts.line_verdicts` returns them."""

@@ -1,0 +1,436 @@
+"""What deployments brought, while lines come: by the functions of `detect`, whether the mark or the lines are first.
+
+::
+
+    a mark ──► what has come since (`lately`) ──┐
+                                                ├──► its types, rates and windows ──► one incident: new, grown, over
+    events ──► of its service, or in sessions ──┘    what they excuse makes no incidents of its own
+               that pass through it
+
+An incident that went on for something that turns out to be brought by a deployment is withdrawn, and told in its.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from oddlog.feedback import Mark
+from oddlog.model import Model
+from oddlog.pipeline.events import Codes
+from oddlog.pipeline.judging.closeups import Rereading
+from oddlog.pipeline.judging.deployments import (
+    ERROR,
+    TYPES,
+    Deployed,
+    Rate,
+    claimed,
+    new_rows,
+    together,
+    types_of,
+    us,
+    with_times,
+)
+from oddlog.pipeline.judging.since_deploy import MOST_LINES, SinceDeploy, Telling
+from oddlog.pipeline.learning.checkpointing import incident_json, incident_of
+from oddlog.pipeline.live.lately import NEW, Lately
+from oddlog.pipeline.reading import LINE_COLUMNS
+from oddlog.templates import Matcher
+from oddlog.types import NO_TIME, OVERFLOW, RECORDS, Bool, Incident, LiveIncident, State, Tally, to_datetime
+
+QUIET_US = 3_600_000_000  # a deployment is over for now after so long without a further new type
+MOST_FOLLOWED = 200  # deployments, the last ones
+MOST_ROWS = 5_000  # types that may be one deployment's
+MOST_SESSIONS = 20_000  # that pass through a service, the last ones …
+SESSIONS_NOTED = 5_000  # … and of them those that a restart knows
+MOST_WAITING = 2_000  # lines of new types whose session may yet pass through
+GROWN = 2  # told again at so many times the types …
+MORE = 1.1  # … and noted at so many times the lines
+FEW = 20  # lines of an excused type that are held, in case it is excused no more
+FORGOTTEN = "deployment beyond 200 at once: no more is put down to it"
+_Place = tuple[str, str, str]
+
+
+@dataclass
+class _Followed:
+    """A deployment, and what has come since."""
+
+    mark: Mark
+    service: int
+    types: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TYPES))
+    before: tuple[int, int] = (0, 0)
+    after: tuple[int, int] = (0, 0)
+    through: dict[str, None] = field(default_factory=dict)  # sessions that passed through its service since
+    waiting: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NEW))
+    deployed: Deployed | None = None  # as it was claimed last
+    last: LiveIncident | None = None  # as it was told last
+    weight: tuple[int, int] = (0, 0)  # types and lines then
+    noted: int = 0  # types when it was told last to those who are told of notable changes only
+
+    def add(self, events: pl.DataFrame, new: pl.DataFrame) -> bool:
+        """Take in events, and those of `new` types among them; return whether a type is new here or graver than it was.
+
+        See `deployments.Finding`: this is its pass over a log, in pieces.
+        """
+        since, until = us(self.mark.time), us(self.mark.end)
+        low, high = events["time_us"].min(), events["time_us"].max()
+        assert isinstance(low, int)
+        assert isinstance(high, int)
+        if low < until and high >= since - (until - since):
+            own = events.filter(pl.col("service") == self.service)
+            self.before = _sum(self.before, _lines(own, since - (until - since), since))
+            self.after = _sum(self.after, _lines(own, since, until))
+            passing = own.filter(pl.col("time_us").is_between(since, until, "left"))["session"].drop_nulls()
+            self.pass_through(passing.unique(maintain_order=True).to_list())
+        return self.add_new(new) if len(new) or len(self.waiting) else False
+
+    def pass_through(self, sessions: Sequence[str]) -> None:
+        """Note sessions that its service has written in."""
+        for one in sessions:
+            self.through.pop(one, None)
+            self.through[one] = None
+        for one in list(self.through)[: max(len(self.through) - MOST_SESSIONS, 0)]:
+            del self.through[one]
+
+    def add_new(self, new: pl.DataFrame) -> bool:
+        """Take in lines of new types; return whether a type is new here or graver than it was."""
+        late = pl.concat([self.waiting, new.filter(pl.col("time_us") >= us(self.mark.time))])
+        passed = [one is not None and one in self.through for one in late["session"].to_list()]
+        mine = (late["service"] == self.service) | pl.Series(passed, dtype=pl.Boolean)
+        self.waiting = late.filter(~mine, pl.col("session").is_not_null()).tail(MOST_WAITING)
+        if not mine.any():
+            return False
+        before = self.types
+        self.types = _together([before, types_of(late.filter(mine))]).head(MOST_ROWS)
+        grave = (int((frame["level"] >= ERROR).sum()) for frame in (before, self.types))
+        return len(self.types) != len(before) or len(set(grave)) > 1
+
+    def until(self, mark: Mark, lately: Lately) -> None:
+        """Go on with the same deployment under a mark that ends earlier or later."""
+        old, new = us(self.mark.end), us(mark.end)
+        more = lately.lines(self.service, min(old, new), max(old, new))
+        self.after = _sum(self.after, more, 1 if new > old else -1)
+        self.mark = mark
+
+
+class Deploying:
+    """Follows deployments.
+
+    Attributes
+    ----------
+    since : SinceDeploy
+        What they brought, for whoever judges.
+
+    """
+
+    def __init__(self, model: Model, matcher: Matcher, services: Codes, sources: Codes, tally: Tally) -> None:
+        self.since = SinceDeploy()
+        self._of = (model, matcher, services, sources)
+        self._tally = tally
+        self._lately = Lately()
+        self._marks: tuple[Mark, ...] | None = None  # None: they were not said yet
+        self._followed: dict[_Place, _Followed] = {}
+        self._retired: list[Deployed] = []  # followed no more, but still excused
+        self._gone: list[LiveIncident] = []  # of deployments that are marked no more
+        self._ever: dict[int, int] = {}  # new type -> when it was seen first
+        self._new: Bool = np.empty(0, np.bool_)
+        self._held: dict[int, int] = {}  # excused type -> lines that were held
+        self._texts = _Texts()
+        self._answered: Callable[[int], bool] = lambda _row: False
+        self._stirred = self._changed = False
+
+    # -- what comes ------------------------------------------------------------------------------------------
+
+    def mark(self, marks: Sequence[Mark]) -> None:
+        """Go by these deployments from now on; what has come since they were made is looked up."""
+        self._marks = tuple(marks)[-MOST_FOLLOWED:]
+        self._tally.add(FORGOTTEN, len(marks) - len(self._marks))
+        known = {_place(one): one for one in self._marks}
+        held = set(map(_place, marks))
+        for place in [one for one in self._followed if one not in known]:
+            one = self._followed.pop(place)
+            if place in held and one.deployed is not None:
+                self._retired = [*self._retired, one.deployed][-MOST_FOLLOWED:]
+            if one.last is not None:
+                change: Literal["over", "withdrawn"] = "over" if place in held else "withdrawn"
+                self._gone.append(replace(one.last, change=change, notable=True))
+        for place, one in self._followed.items():
+            if one.mark.end != known[place].end:
+                one.until(known[place], self._lately)
+        self._follow()
+        self._stirred = True
+
+    def _follow(self) -> bool:
+        """Follow the marks whose services have written; return whether that is another one."""
+        names = self._of[2].names
+        more = [one for one in self._marks or () if _place(one) not in self._followed and one.service in names]
+        for mark in more:
+            one = _Followed(mark, names.index(mark.service))
+            since, until = us(mark.time), us(mark.end)
+            one.before = self._lately.lines(one.service, since - (until - since), since)
+            one.after = self._lately.lines(one.service, since, until)
+            one.pass_through(self._lately.sessions(one.service, since, until))
+            one.add_new(self._lately.new)
+            self._followed[_place(mark)] = one
+        return bool(more)
+
+    def add(self, events: pl.DataFrame) -> None:
+        """Take in events with their sessions."""
+        if len(self._followed) < len(self._marks or ()):
+            self._stirred |= self._follow()
+        timed = events.select(NEW.names()).filter(pl.col("time_us") != NO_TIME)
+        if len(timed):
+            new = timed.filter(self._is_new(timed["template"].to_numpy())).cast(dict(NEW))  # type: ignore[arg-type] # a schema is a mapping
+            self._changed |= len(new) > 0
+            self._stirred |= self._note_first(new)
+            for one in self._followed.values():
+                self._stirred |= one.add(timed, new)
+            self._lately.add(timed, new)
+
+    def _is_new(self, template: np.ndarray) -> pl.Series:
+        model, matcher, _, _ = self._of
+        if len(self._new) < len(model.context.templates) + matcher.n_unseen:
+            self._new = new_rows(model, matcher.n_unseen)
+        there = template != OVERFLOW
+        return pl.Series(there & self._new[np.where(there, template, 0)], dtype=pl.Boolean)
+
+    def _note_first(self, new: pl.DataFrame) -> bool:
+        """Note when types were seen first; return whether one that was known was seen earlier."""
+        earlier = False
+        for row, first in new.group_by("template").agg(pl.col("time_us").min()).iter_rows():
+            before = self._ever.get(row)
+            if before is None or first < before:
+                self._ever[row] = first
+                earlier |= before is not None
+        return earlier
+
+    def heed(self, answered: Callable[[int], bool]) -> None:
+        """Put nothing down to deployments that somebody has called usual."""
+        self._answered, self._stirred = answered, True
+
+    def claim(self) -> bool:
+        """Find which types are whose, if that may have changed; return whether other types are excused now."""
+        if not self._stirred:
+            return False
+        self._stirred = False
+        before = self.since.excused
+        self._find()
+        return self.since.excused != before
+
+    def _find(self) -> None:
+        """Have `since` say what deployments brought by now."""
+        self._changed = False
+        followed = list(self._followed.values())
+        types = [
+            one.types.with_columns(mark=pl.lit(i, pl.Int32)).filter(~_rows(one.types, self._answered))
+            for i, one in enumerate(followed)
+        ]
+        rows = {row for frame in types for row in frame["template"].to_list()}
+        ever = pl.DataFrame(
+            [(row, self._ever[row]) for row in sorted(rows) if row in self._ever],
+            schema={"template": pl.UInt32, "ever": pl.Int64},
+            orient="row",
+        )
+        marks, services = [one.mark for one in followed], [one.service for one in followed]
+        found = claimed(marks, services, ever, pl.concat(types)) if types else []
+        for one, own in zip(followed, found, strict=True):
+            n, keys = (0, []) if one.deployed is None else (one.deployed.n_windows, one.deployed.keys)
+            one.deployed = Deployed(one.mark, own, _rate(one.before), _rate(one.after), n, keys) if len(own) else None
+        self.since = SinceDeploy([*(one.deployed for one in followed if one.deployed is not None), *self._retired])
+
+    def few(self, odd: pl.DataFrame) -> tuple[Bool, Bool]:
+        """Return which odd lines [x] are excused, and which are to be held: of excused types the first `FEW`."""
+        excused = np.isin(odd["template"].to_numpy(), list(self.since.excused))
+        held = ~excused
+        for i in np.flatnonzero(excused).tolist():
+            row = odd["template"][i]
+            self._held[row] = self._held.get(row, 0) + 1
+            held[i] = self._held[row] <= FEW
+        return excused, held
+
+    # -- what is told ----------------------------------------------------------------------------------------
+
+    def changed(
+        self, words: Bool, reading: Rereading, span_us: tuple[int, int], *, exact: bool = False
+    ) -> list[LiveIncident]:
+        """Return the incidents of deployments that are new, have grown, are over, or are none any more.
+
+        `span_us` is the first and the last time of all that came. Further lines of types that are known are told when
+        they are many more, or all of them if it is to be `exact`.
+        """
+        told, self._gone = self._gone, []
+        if not self.since.found and not any(one.last for one in self._followed.values()):
+            return told
+        start, end = to_datetime(max(span_us[0], self._lately.from_us)), to_datetime(span_us[1])
+        if start is None or end is None:
+            return told
+        if self._changed or exact:
+            self._find()
+        telling = Telling(*self._of, words)
+        for one in self._followed.values():
+            if one.deployed is None:
+                told += [] if one.last is None else [replace(one.last, change="withdrawn", notable=True)]
+                one.last = None
+                continue
+            grown, more = _grown(one), exact and one.last is not None
+            is_over = span_us[1] - int(one.deployed.types["first"].to_numpy().max()) > QUIET_US
+            if one.last is None and not grown:
+                continue  # over, and nothing new has come since
+            if grown or more or (is_over and one.last is not None):
+                now = replace(one.deployed, before=_rate(one.before), after=_rate(one.after))
+                incident = telling.incident(with_times(now, start, end), self._texts.of(reading))
+                told.append(self._tell(one, incident, is_over=is_over and not grown))
+        return told
+
+    def _tell(self, one: _Followed, incident: Incident, *, is_over: bool) -> LiveIncident:
+        assert one.deployed is not None
+        weight = _weight(one.deployed)
+        change = "over" if is_over else "new" if one.last is None else "grown"
+        notable = change != "grown" or weight[0] >= GROWN * one.noted
+        live = LiveIncident(incident, change, provisional=False, notable=notable)  # type: ignore[arg-type] # one of the three
+        one.last = None if is_over else live
+        one.weight, one.noted = weight, weight[0] if notable else one.noted
+        return live
+
+    def abandon(self) -> list[LiveIncident]:
+        """Return what goes on as over, because another model judges from now on."""
+        going = (one.last for one in self._followed.values())
+        return [replace(one, change="over", notable=True) for one in going if one is not None]
+
+    # -- state -----------------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """Return what `restore` needs."""
+        lately = self._lately.state()
+        meta = {
+            "lately": lately.meta,
+            "ever": list(self._ever.items()),
+            "held": list(self._held.items()),
+            "texts": self._texts.state(),
+            "followed": [_state(one) for one in self._followed.values()],
+        }
+        return State(lately.arrays, meta)
+
+    def restore(self, state: State) -> None:
+        """Go on where `state` was taken; marks may have been set before."""
+        meta = state.meta
+        self._lately.restore(State(state.arrays, meta["lately"]))
+        self._ever, self._held = dict(meta["ever"]), dict(meta["held"])
+        self._texts.restore(meta["texts"])
+        followed = [_restored(one) for one in meta["followed"]]
+        self._followed = {_place(one.mark): one for one in followed}
+        self._find()
+        if self._marks is not None:
+            self.mark(self._marks)
+
+
+class _Texts:
+    """Lines that incidents show, also when they came long ago."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], list[Any]] = {}
+        self._reading: Rereading | None = None
+
+    def of(self, reading: Rereading) -> _Texts:
+        """Return what reads lines `again`: those that are known, and those that `reading` knows."""
+        self._reading = reading
+        return self
+
+    def again(self, wanted: Mapping[str, Collection[int]], columns: Sequence[str] = LINE_COLUMNS) -> pl.DataFrame:
+        """See `Recent.again`."""
+        rest = {source: [n for n in lines if (source, n) not in self._known] for source, lines in wanted.items()}
+        if self._reading is not None and any(rest.values()):
+            for row in self._reading.again(rest).iter_rows():
+                self._known[row[0], row[1]] = list(row)
+            while len(self._known) > MOST_FOLLOWED * MOST_LINES:
+                del self._known[next(iter(self._known))]
+        rows = [self._known[source, n] for source, lines in wanted.items() for n in lines if (source, n) in self._known]
+        found = pl.DataFrame(rows, schema={name: RECORDS[name] for name in LINE_COLUMNS}, orient="row")
+        return found.select(columns)
+
+    def state(self) -> list[list[Any]]:
+        """Return what `restore` needs."""
+        return list(self._known.values())
+
+    def restore(self, state: Sequence[Sequence[Any]]) -> None:
+        """Go on where `state` was taken."""
+        self._known = {(row[0], row[1]): list(row) for row in state}
+
+
+def _place(mark: Mark) -> _Place:
+    return mark.service, mark.version, mark.time.isoformat()
+
+
+def _together(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    whole = pl.concat(parts).with_columns(mark=pl.lit(0, pl.Int32))
+    return together(whole).sort("first", "template").select(TYPES.names()).cast(TYPES)
+
+
+def _lines(own: pl.DataFrame, start_us: int, end_us: int) -> tuple[int, int]:
+    some = own.filter(pl.col("time_us").is_between(start_us, end_us, "left"))
+    if not len(some):
+        return 0, 0
+    return int(some["count"].sum()), int(some["count"].filter(some["level"] >= ERROR).sum())
+
+
+def _sum(one: tuple[int, int], other: tuple[int, int], sign: int = 1) -> tuple[int, int]:
+    return one[0] + sign * other[0], one[1] + sign * other[1]
+
+
+def _rate(counted: tuple[int, int]) -> Rate:
+    return Rate(counted[0], counted[1], timedelta(0))
+
+
+def _rows(types: pl.DataFrame, holds: Callable[[int], bool]) -> pl.Series:
+    return pl.Series([holds(row) for row in types["template"].to_list()], dtype=pl.Boolean)
+
+
+def _weight(one: Deployed) -> tuple[int, int]:
+    return len(one.types), int(one.types["n"].sum())
+
+
+def _grown(one: _Followed) -> bool:
+    """Return whether there are more types than when it was told last, or while it goes on many more lines."""
+    assert one.deployed is not None
+    types, lines = _weight(one.deployed)
+    return types > one.weight[0] or (one.last is not None and lines >= MORE * max(one.weight[1], 1))
+
+
+def _state(one: _Followed) -> dict[str, Any]:
+    deployed = one.deployed
+    return {
+        "mark": {**one.mark.record(), "time": one.mark.time.isoformat()},
+        "service": one.service,
+        "types": one.types.to_dict(as_series=False),
+        "counts": [*one.before, *one.after],
+        "through": list(one.through)[-SESSIONS_NOTED:],
+        "waiting": one.waiting.to_dict(as_series=False),
+        "windows": [0, []] if deployed is None else [deployed.n_windows, deployed.keys],
+        "last": None if one.last is None else [incident_json(one.last.incident), one.last.change],
+        "weight": [*one.weight, one.noted],
+    }
+
+
+def _restored(state: Mapping[str, Any]) -> _Followed:
+    mark = Mark.from_record(state["mark"])
+    before, after = tuple(state["counts"][:2]), tuple(state["counts"][2:])
+    last = state["last"]
+    types = pl.DataFrame(state["types"], schema=TYPES)
+    return _Followed(
+        mark,
+        state["service"],
+        types,
+        (before[0], before[1]),
+        (after[0], after[1]),
+        dict.fromkeys(state["through"]),
+        pl.DataFrame(state["waiting"], schema=NEW),
+        Deployed(mark, types, _rate((0, 0)), _rate((0, 0)), *state["windows"]),
+        None if last is None else LiveIncident(incident_of(last[0]), last[1], provisional=False),
+        (state["weight"][0], state["weight"][1]),
+        state["weight"][2],
+    )
