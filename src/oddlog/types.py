@@ -347,6 +347,7 @@ class Incident:
     lines: tuple[LineRef, ...]
     patterns: tuple[str, ...] = ()  # of all its windows, the most frequent first, at most 100
     new_types: tuple[str, ...] = ()  # keys (hex) of the types never seen in training that its top window leads with
+    company: tuple[str, ...] = ()  # keys (hex) of the known types beside these in its sessions; see judging.company
     urgency: Urgency = "alert"
     answer: str = ""  # what a person has said of its pattern: usual, anomalous or mute
     notes: tuple[str, ...] = ()  # what else is known of it, for people

@@ -181,9 +181,8 @@ def _answer(incident: Remembered, word: str, now: datetime, until: str, note: st
     from oddlog.feedback import Answer
 
     end = _time_ahead(until, now) if until else None
-    return Answer(
-        word, incident.pattern, now, incident.id, incident.patterns, incident.new_types, end, note, who, incident.says
-    )
+    of = (incident.id, incident.patterns, incident.new_types)
+    return Answer(word, incident.pattern, now, *of, end, note, who, incident.says, incident.company)
 
 
 def _time_ahead(text: str, now: datetime) -> datetime:

@@ -28,6 +28,7 @@ from oddlog.evaluation.scoring import Cases, cases_of
 from oddlog.feedback import Answer, Answers
 from oddlog.incidents import pattern_of
 from oddlog.pipeline.judging.answering import Overlay
+from oddlog.pipeline.judging.company import company_of
 from oddlog.pipeline.judging.detection import Part
 from oddlog.types import I64, to_datetime
 
@@ -91,15 +92,16 @@ def _usual(parts: list[Part], key: str, end_us: int) -> Answer:
     for part in parts:
         found = np.flatnonzero((part.windows.key == key).to_numpy() & (part.windows.end == end_us))
         if len(found):
-            types = np.unique(part.windows.take(found[:1]).template).tolist()
+            window = part.windows.take(found[:1])
             break
     else:
         raise AssertionError(key)  # it was in one of them a moment ago
-    k = len(part.view.usual.share)
+    k, types = len(part.view.usual.share), np.unique(window.template).tolist()
     new = tuple(f"{part.matcher.key_of(row):016x}" for row in types if row >= k)
     time = to_datetime(end_us)
     assert time is not None
-    return Answer("usual", pattern_of(part.matcher.key_of(row) for row in types), time, new_types=new)
+    pattern, company = pattern_of(map(part.matcher.key_of, types)), company_of(part.view, part.matcher, window)
+    return Answer("usual", pattern, time, new_types=new, company=company)
 
 
 def _figures(cases: Cases, first: Cases) -> dict[str, Any]:

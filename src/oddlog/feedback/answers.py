@@ -10,7 +10,8 @@ answer         means
 
 The last answer to a pattern is the one that holds; a mute that has run out is as if it had never been given.
 `usual` and `mute` also hold for the types never seen in training that the incident leads with: a window that is odd
-for nothing but such types is covered too (`pipeline.judging.answering`).
+for nothing but such types is covered too (`pipeline.judging.answering`), a session only if its other types have stood
+beside them before (`pipeline.judging.company`).
 """
 
 from __future__ import annotations
@@ -62,6 +63,9 @@ class Answer:
         Why, and who said so.
     says : str
         The incident's first reason, so that a list of answers can be read.
+    company : tuple of str
+        Keys (hex) of the known types beside the new ones, where the incident is of sessions: new types are excused in
+        sessions of such types only (`pipeline.judging.company`). Nothing: wherever they are.
 
     """
 
@@ -75,6 +79,7 @@ class Answer:
     note: str = ""
     who: str = ""
     says: str = ""
+    company: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "time", self.time.astimezone(UTC))
@@ -97,6 +102,7 @@ class Answer:
 
     def record(self) -> Record:
         """Return it as it is written."""
+        # An answer of before there was company keeps its name.
         return {
             "time": self.time,
             "id": self.id,
@@ -108,6 +114,7 @@ class Answer:
             "says": self.says,
             "patterns": list(self.patterns),
             "new_types": list(self.new_types),
+            **({"company": list(self.company)} if self.company else {}),
         }
 
     @classmethod
@@ -121,12 +128,13 @@ class Answer:
 
         """
         answer, pattern = str(record["answer"]), str(record["pattern"])
-        patterns, types = (tuple(map(str, record.get(name) or ())) for name in ("patterns", "new_types"))
-        if answer not in WORDS or not all(_PATTERN.fullmatch(one) for one in (pattern, *patterns, *types)):
+        lists = (tuple(map(str, record.get(name) or ())) for name in ("patterns", "new_types", "company"))
+        patterns, types, company = lists
+        if answer not in WORDS or not all(_PATTERN.fullmatch(one) for one in (pattern, *patterns, *types, *company)):
             raise ValueError(record)
         id_, note, who, says = (str(record.get(name) or "") for name in ("id", "note", "who", "says"))
         until = None if record.get("until") is None else _time(record["until"])
-        return cls(answer, pattern, _time(record["time"]), id_, patterns, types, until, note, who, says)
+        return cls(answer, pattern, _time(record["time"]), id_, patterns, types, until, note, who, says, company)
 
 
 @dataclass(frozen=True)

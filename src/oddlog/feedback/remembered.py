@@ -25,12 +25,13 @@ class Remembered:
     patterns: tuple[str, ...] = ()
     new_types: tuple[str, ...] = ()
     says: str = ""
+    company: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, incident: Incident) -> Self:
         """Return what is remembered of an incident."""
         says = incident.reasons[0].text[:MOST_SAID] if incident.reasons else incident.key
-        return cls(incident.id, incident.pattern, incident.patterns, incident.new_types, says)
+        return cls(incident.id, incident.pattern, incident.patterns, incident.new_types, says, incident.company)
 
 
 def remember(path: Path, incidents: Iterable[Incident]) -> None:
@@ -96,6 +97,7 @@ def _record(incident: Incident) -> Record:
         "pattern": one.pattern,
         "patterns": list(one.patterns),
         "new_types": list(one.new_types),
+        "company": list(one.company),
         "says": one.says,
         "key": incident.key,
         "start": incident.start,
@@ -107,6 +109,7 @@ def _record(incident: Incident) -> Record:
 def _remembered(record: Record) -> Remembered | None:
     try:
         lists = {name: tuple(map(str, record[name])) for name in ("patterns", "new_types")}
+        lists["company"] = tuple(map(str, record.get("company", ())))  # older records have none
         return Remembered(str(record["id"]), str(record["pattern"]), says=str(record["says"]), **lists)
     except (KeyError, TypeError):
         return None

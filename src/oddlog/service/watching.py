@@ -233,7 +233,8 @@ class Watching:
             raise ConfigError("There is no such incident.", "It may have been forgotten.")
         one = incident_of(found.incident)
         says = one.reasons[0].text[:MOST_SAID] if one.reasons else one.key
-        given = Answer(word, one.pattern, self.now(), one.id, one.patterns, one.new_types, until, note, who, says)
+        of = (one.id, one.patterns, one.new_types)
+        given = Answer(word, one.pattern, self.now(), *of, until, note, who, says, one.company)
         with self._lock:
             number = self._answers().add(given)
         self.heed_answers()

@@ -10,6 +10,7 @@ A window that is odd is covered by an answer in one of two ways:
       answered     A B C X        odd, for X is new               usual
       today        A B X X        without X: usual                covered
       today        A X            without X: B and C are missing  stays
+      today        A B C D X      X was called usual beside A B C stays, in sessions; see `company`
 
 What was called usual is not odd any more, neither window nor line. What is muted stays odd and is only not shown.
 """
@@ -24,6 +25,7 @@ import polars as pl
 
 from oddlog.feedback.answers import Answer, Standing, answered, apply
 from oddlog.incidents import pattern_of
+from oddlog.pipeline.judging.company import in_company
 from oddlog.pipeline.judging.episodes import Episode
 from oddlog.pipeline.judging.newcomers import Newcomers
 from oddlog.pipeline.judging.odd import OddWindows, odd_index, patterns_of
@@ -233,8 +235,17 @@ class Overlay:
             if len(asked):
                 rest = without(windows, out).take(asked)
                 still = view.verdicts(rest)["is_anomaly"].to_numpy() & (rest.lengths > 0)
-                becomes[asked[~still]] = kind
+                becomes[asked[~still & self._in_company(view, windows.take(asked))]] = kind
         return becomes
+
+    def _in_company(self, view: View, windows: Windows) -> Bool:
+        """Return of which windows [w] all types have stood beside those that were called usual; see `company`."""
+        if view.cut.by != "session":
+            return np.ones(len(windows), np.bool_)
+        k = len(self.matcher.templates)
+        new = np.unique(windows.template[(windows.template >= k) & (windows.template != OVERFLOW)]).tolist()
+        rows = [row for row in new if row not in self.deployed.excused and self.answered(row)]
+        return in_company(self.standing, self.matcher, windows, rows)
 
     def _excuses(self, template: np.ndarray, end_us: I64) -> I64:
         """Return why each event [e] of a type never seen in training is excused; `SHOWN` where it is not."""

@@ -282,6 +282,7 @@ def together(parts: Sequence[Incident], episode: Incident) -> Incident:
         keys=tuple(dict.fromkeys(key for one in parts for key in one.keys))[:100],
         patterns=tuple(dict.fromkeys(name for one in parts for name in one.patterns))[:100],
         new_types=tuple(dict.fromkeys(name for one in parts for name in one.new_types)),
+        company=tuple(dict.fromkeys(name for one in parts for name in one.company)),
         start=min(filter(None, (episode.start, *(one.start for one in parts)))),
         end=max(filter(None, (episode.end, *(one.end for one in parts)))),
         severity=max(episode.severity, *(one.severity for one in parts)),

@@ -16,6 +16,7 @@ from oddlog.incidents import CRITICAL, MOST_NOVEL, WARNING, group, lasts, patter
 from oddlog.model import Model
 from oddlog.pipeline.events import Codes
 from oddlog.pipeline.judging.closeups import Closeups, Rereading
+from oddlog.pipeline.judging.company import company_of
 from oddlog.pipeline.judging.episodes import Episode, incident_of, is_part, together
 from oddlog.pipeline.judging.odd import MOST_ODD, OddWindows, combination, patterns_of, told_of
 from oddlog.pipeline.judging.telling import Remark, reason_of
@@ -224,6 +225,7 @@ class Merging:
             pattern=named[0],
             patterns=tuple(named),
             new_types=self._new_types(o.template for o in odd.lead[top]),
+            company=company_of(odd.view, self.matcher, one),
             services=self._ranked(one.service[is_guilty]),
             reasons=tuple(self._reasons(odd, top, remarks)),
             hosts=(),

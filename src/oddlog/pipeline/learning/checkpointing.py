@@ -95,8 +95,8 @@ def incident_of(told: Mapping[str, Any]) -> Incident:
     fields = dict(told)
     for name in ("start", "end"):
         fields[name] = None if fields[name] is None else datetime.fromisoformat(fields[name])
-    for name in ("keys", "services", "hosts", "patterns", "new_types", "notes"):
-        fields[name] = tuple(fields[name])
+    for name in ("keys", "services", "hosts", "patterns", "new_types", "company", "notes"):
+        fields[name] = tuple(fields.get(name, ()))
     fields["reasons"] = tuple(Reason(**one) for one in fields["reasons"])
     fields["lines"] = tuple(LineRef(**one) for one in fields["lines"])
     return Incident(**fields)
