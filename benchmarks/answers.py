@@ -45,7 +45,9 @@ def usual(window: dict, events: pl.DataFrame, matcher: Matcher, *, excuse: bool)
     own = events.filter(pl.col("block") == window["block"], pl.col("time").is_between(window["start"], window["end"]))
     rows = own["row"].unique().to_list()
     new = tuple(f"{matcher.key_of(row):016x}" for row in rows if excuse and row >= len(matcher.templates))
-    return Answer("usual", pattern_of(matcher.key_of(row) for row in rows), window["end"], new_types=new)
+    company = tuple(f"{matcher.key_of(row):016x}" for row in rows if excuse and row < len(matcher.templates))
+    pattern = pattern_of(matcher.key_of(row) for row in rows)
+    return Answer("usual", pattern, window["end"], new_types=new, company=company)
 
 
 def judged(windows: pl.DataFrame, anomalous: dict[str, bool]) -> dict[str, float]:

@@ -129,6 +129,16 @@ def test_a_new_type_that_is_usual_excuses_windows_that_are_odd_for_nothing_else(
     assert found.notes == ("2 incidents of 2 patterns you called usual are not shown; oddlog detect --all shows them.",)
 
 
+def test_a_new_type_is_excused_in_sessions_of_the_company_it_was_seen_in(before: Detection, model: Model, today: Path):
+    incident, retried = incident_of(before, "wrapped"), incident_of(before, "wrapped-retried")
+    assert len(incident.company) == len(WHOLE)
+    assert set(retried.company) > set(incident.company)
+    found = again(model, today, answer("usual", incident, company=incident.company))
+    assert odd(found) == set(ORDERS) - {"wrapped", "wrapped-twice"}
+    found = again(model, today, answer("usual", retried, company=retried.company))
+    assert odd(found) == {"wrapped-lost", "returned", "unsent", "unsent-retried"}
+
+
 def test_a_set_of_known_types_that_is_usual_excuses_that_set_and_no_other(before: Detection, model: Model, today: Path):
     found = again(model, today, answer("usual", incident_of(before, "unsent")))
     assert odd(found) == set(ORDERS) - {"unsent"}
