@@ -64,16 +64,23 @@ class SharesLearning:
             if n >= SAMPLE:
                 break
         self._bounds = Bounds.learn(gaps, numbers)
-        self._counting = ShareCounting(self._bounds, k, tally)
+        self.counting = ShareCounting(self._bounds, k, tally)
         self._by_session = cut.by == "session"
+
+    @classmethod
+    def again(cls, counting: ShareCounting, bounds: Bounds, cut: Cut) -> Self:
+        """Return one that goes on from what was counted before, within the same bounds."""
+        self = cls.__new__(cls)
+        self.counting, self._bounds, self._by_session = counting, bounds, cut.by == "session"
+        return self
 
     def add(self, events: pl.DataFrame, windows: Windows) -> None:
         """Take in a partition."""
-        self._counting.add(events, windows if self._by_session else None)
+        self.counting.add(events, windows if self._by_session else None)
 
     def learned(self, hosts: Sequence[str], rate: float) -> Shares:
         """Return what is usual; `rate` is the share of usual hours that may hold a false alarm."""
-        return Shares.learn(self._counting.counts(), self._bounds, tuple(hosts), rate)
+        return Shares.learn(self.counting.counts(), self._bounds, tuple(hosts), rate)
 
 
 def _numbered(events: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:

@@ -54,6 +54,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "failures": ("bucket", "entity", "type"),
     "entities": ("bucket", "entity"),
 }
+TABLES = tuple(_KEYS)
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "cells": {"minute": pl.Int32, "service": pl.UInt16, "type": pl.UInt64, "gravity": pl.UInt8, "n": pl.UInt32},
     "statuses": {"minute": pl.Int32, "service": pl.UInt16, "status": pl.UInt8, "n": pl.UInt32},

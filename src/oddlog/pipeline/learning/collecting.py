@@ -54,6 +54,7 @@ class Collected(ExitStack):
         tally: Tally,
         counting: Counting | None = None,
         services: Sequence[str] = ("",),
+        hosts: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.counting = counting
@@ -62,7 +63,7 @@ class Collected(ExitStack):
         self.tally = tally
         self.services = Codes(services, what="services", tally=tally)
         self.sources = Codes(what="sources", tally=tally)
-        self.hosts = Codes(what="hosts", tally=tally)
+        self.hosts = Codes(hosts, what="hosts", tally=tally)
         self.start_us: int = NO_TIME
         self.end_us: int = NO_TIME
         self.records = 0

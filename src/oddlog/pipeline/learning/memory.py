@@ -191,7 +191,7 @@ class Memory:
     def states(self) -> dict[str, State]:
         """Return the parts on disk: arrays packed with zstd, for a model is loaded far more often than it learns."""
         own = {name: self.by_type[name].to_numpy() for name in self.by_type.columns} | {"times": self.times}
-        parts = {PART: _packed(own, {"views": list(self.views), "options": dict(self.options)})}
+        parts = {PART: packed(own, {"views": list(self.views), "options": dict(self.options)})}
         for name, view in self.views.items():
             arrays = view.counted.arrays("counted", ("template",))
             if view.whole is not None:
@@ -201,16 +201,16 @@ class Memory:
                 begun = Sample(view.begun.windows, np.zeros(len(view.begun.windows), np.int8))
                 arrays |= begun.arrays("begun", ("template", "time_us"))
                 meta["end_us"] = view.begun.end_us
-            parts[f"{PART}.{name}"] = _packed(arrays, meta)
+            parts[f"{PART}.{name}"] = packed(arrays, meta)
         return parts
 
     @classmethod
     def from_states(cls, states: Mapping[str, State], n_numbers: int) -> Self:
         """Rebuild."""
-        meta, own = states[PART].meta, _unpacked(states[PART])
+        meta, own = states[PART].meta, unpacked(states[PART])
         views = {}
         for name in meta["views"]:
-            state, arrays = states[f"{PART}.{name}"], _unpacked(states[f"{PART}.{name}"])
+            state, arrays = states[f"{PART}.{name}"], unpacked(states[f"{PART}.{name}"])
             whole = Sample.of_arrays(arrays, "whole", n_numbers) if state.meta["whole"] else None
             begun = None
             if state.meta["end_us"] is not None:
@@ -221,7 +221,8 @@ class Memory:
         return cls(views, pl.DataFrame(own), times, meta["options"])
 
 
-def _packed(arrays: Mapping[str, NDArray[Any]], meta: dict[str, Any]) -> State:
+def packed(arrays: Mapping[str, NDArray[Any]], meta: dict[str, Any]) -> State:
+    """Return arrays as part of a model, packed with zstd."""
     pack = zstandard.ZstdCompressor(level=9).compress
     shapes = {name: {"dtype": array.dtype.str, "shape": list(array.shape)} for name, array in arrays.items()}
     content = {
@@ -230,7 +231,8 @@ def _packed(arrays: Mapping[str, NDArray[Any]], meta: dict[str, Any]) -> State:
     return State(content, meta | {"arrays": shapes})
 
 
-def _unpacked(state: State) -> dict[str, NDArray[Any]]:
+def unpacked(state: State) -> dict[str, NDArray[Any]]:
+    """Return what was `packed`."""
     unpack = zstandard.ZstdDecompressor().decompress
     return {
         name: np.frombuffer(unpack(state.arrays[name].tobytes()), np.dtype(of["dtype"])).reshape(of["shape"]).copy()

@@ -22,6 +22,8 @@ from oddlog.pipeline.learning.gathering import Answered, Gathering, Rows, with_c
 from oddlog.pipeline.learning.labels import Labels
 from oddlog.pipeline.learning.members import reads_counts, reads_of
 from oddlog.pipeline.learning.memory import MOST_TIMES, Begun, Memory, ViewMemory
+from oddlog.pipeline.learning.remembering import PART as COUNTS
+from oddlog.pipeline.learning.remembering import SHARES, recalled_shares, remembered, remembered_shares
 from oddlog.pipeline.learning.view import Learned, Options, Recurring, Trained, learn_view
 from oddlog.pipeline.learning.whole import WholeWindows
 from oddlog.pipeline.rates import ALARMS_A_DAY, RatesView, learn_rates
@@ -29,7 +31,7 @@ from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.shares import SharesLearning
 from oddlog.rates import rate_of
 from oddlog.thresholds import DEFAULT_WAY, Way
-from oddlog.types import F64, NO_TIME, OVERFLOW, Context, to_datetime
+from oddlog.types import F64, NO_TIME, OVERFLOW, Context, State, to_datetime
 
 READ_A_DAY = 5.0  # false alarms, at most, where no number is asked for: what a person reads
 US_PER_DAY = 86_400_000_000
@@ -119,7 +121,9 @@ class Fitting:
         """
         collected = self.collected
         rates_view, rates_facts = self.rates()
-        self.watches_shares = rates_view is not None and self.older is None
+        before = None if self.older is None else self.older.rates
+        # Shares are learned on from their counts; a model of before they were remembered keeps those it has.
+        self.watches_shares = rates_view is not None and (self.older is None or SHARES in self.older.memory)
         learned = {
             name: self.view(name, cut, store)
             for (name, cut), store in zip(collected.plan, collected.stores, strict=True)
@@ -150,9 +154,19 @@ class Fitting:
             rates_view = replace(
                 rates_view, shares=self.shares.learned(collected.hosts.names, rate_of(self.rates_alarms))
             )
+        elif rates_view is not None and before is not None:
+            rates_view = replace(rates_view, shares=before.shares)
         kept = {view.name: self.remembered[view.name] for view in views}
         memory = Memory(kept, self.by_type, collected.quantiles(MOST_TIMES), options)
-        return Model(self.context, views, events, {}, training, rates=rates_view, memory=memory.states())
+        states = memory.states() | self._counts(rates_view)
+        return Model(self.context, views, events, {}, training, rates=rates_view, memory=states)
+
+    def _counts(self, rates: RatesView | None) -> dict[str, State]:
+        """Return the counts that are remembered."""
+        if rates is None or self.collected.counting is None:
+            return {}
+        parts = {COUNTS: remembered(self.collected.counting)}
+        return parts | ({} if self.shares is None else {SHARES: remembered_shares(self.shares.counting)})
 
     def view(self, name: str, cut: Cut, store: EventStore) -> Learned:
         """Return the learned view; the first one also counts lines for `learn_event_view`."""
@@ -191,7 +205,7 @@ class Fitting:
         if before is not None:
             gathering.recall(before)
         if first and self.watches_shares:
-            self.shares = SharesLearning(store, cut, self.rows_of, span_us, self.context, tally)
+            self.shares = self._shares_learning(store, cut, span_us)
         for events in partitions(store, self.rows_of):
             windows = cut_windows(events, cut, tally, span_us)
             if first:
@@ -200,6 +214,15 @@ class Fitting:
                     self.shares.add(events, windows)
             gathering.add(windows)
         return cut, gathering, begun
+
+    def _shares_learning(self, store: EventStore, cut: Cut, span_us: tuple[int, int]) -> SharesLearning:
+        tally = self.collected.tally
+        older = None if self.older is None or self.older.rates is None else self.older.rates.shares
+        if self.older is None or older is None:
+            return SharesLearning(store, cut, self.rows_of, span_us, self.context, tally)
+        k = len(self.context.templates)
+        counting = recalled_shares(self.older.memory[SHARES], older.bounds, k, tally)
+        return SharesLearning.again(counting, older.bounds, cut)
 
     def _voting(self, view: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return who votes in a view, and who is tried."""
@@ -227,17 +250,21 @@ class Fitting:
     def rates(self) -> tuple[RatesView | None, dict[str, Any]]:
         """Return the view of counts by minute, if there is to be one, and what is said of it."""
         counting, tally = self.collected.counting, self.collected.tally
-        if self.older is not None:
-            return self.older.rates, dict(self.older.training.get("rates", {}))
+        facts = {} if self.older is None else dict(self.older.training.get("rates", {}))
+        if self.older is not None and counting is None:
+            return self.older.rates, facts
         if counting is None:
             return None, {"says": "not watched, as asked", "notes": []}
         self.say("learning rates", 0)
         alarms = None if self.alarms is None else self.alarms / self._shares
+        alarms = facts.get("alarms_a_day", alarms)
         return learn_rates(counting, self.context.templates, self.context.services, alarms, tally)
 
     @property
     def rates_alarms(self) -> float:
         """False alarms a day that counts, and shares, may give."""
+        if self.older is not None:
+            return float(self.older.training.get("rates", {}).get("alarms_a_day", ALARMS_A_DAY))
         return ALARMS_A_DAY if self.alarms is None else self.alarms / self._shares
 
     def rate_of_lines(self) -> float:

@@ -30,7 +30,10 @@ from oddlog.pipeline.judging.answering import Overlay
 from oddlog.pipeline.learning.collecting import Collected
 from oddlog.pipeline.learning.memory import PART, Memory
 from oddlog.pipeline.learning.modelling import Fitting
+from oddlog.pipeline.learning.remembering import OVERLAP, overlap, recalled, remembers
+from oddlog.pipeline.learning.remembering import PART as COUNTS
 from oddlog.pipeline.reading import Reading
+from oddlog.rates import Counting
 from oddlog.templates import Matcher, mine
 from oddlog.types import OVERFLOW, Context, Tally, Templates
 
@@ -91,14 +94,19 @@ def update(
         progress=lambda source, n: say(f"reading {source}", n),
     )
     plan = [(view.name, view.cut) for view in model.views]
+    counting = _counting(model, reading.tally)
+    before = None if counting is None else counting.table("cells")
+    names = {"services": model.context.services, "hosts": _hosts(model)}
     with (
         closing(reading),
-        Collected(plan, model.context.numbers, reading.tally, services=model.context.services) as collected,
+        Collected(plan, model.context.numbers, reading.tally, counting, **names) as collected,
     ):
         for block in reading.records(paths):
             collected.add(block)
         if not collected.records:
             raise TooLittleDataError("No record is left to learn from.", "Loosen --since and --until.")
+        if counting is not None and before is not None:
+            reading.tally.add(OVERLAP, overlap(before, counting.table("cells")))
         collected.recall_times(memory.times_again, model.training["records"])
         say("mining templates", 0)
         templates = grown(model.context.templates, collected, reading.tally)
@@ -114,6 +122,20 @@ def update(
     training = _training(model, new)
     training["notes"] = [*training["notes"], *([strange] if strange else [])]
     return replace(new, reading=_reading(learned, reading), training=training)
+
+
+def _counting(model: Model, tally: Tally) -> Counting | None:
+    """Return a counting that goes on from what a model remembers; None where it remembers no counts."""
+    if model.rates is None or not remembers(model.memory):
+        return None
+    counting = Counting(tally, model.reading.get("entity", ""))
+    recalled(model.memory[COUNTS], counting)
+    return counting
+
+
+def _hosts(model: Model) -> tuple[str, ...]:
+    """Return the names of hosts that shares were counted by."""
+    return () if model.rates is None or model.rates.shares is None else tuple(model.rates.shares.hosts)
 
 
 def _strange(old: Templates, new: Templates, collected: Collected) -> str:
