@@ -133,6 +133,10 @@ class Calibrator:
         middle: F64 = (reached + beyond) / 2
         return middle
 
+    def usual(self, n: int) -> F64:
+        """Return `n` quantiles of the `combined` values of usual windows."""
+        return self._verdict.quantiles((np.arange(n) + 0.5) / n)
+
     def threshold(self, rate: float) -> float:
         """Return the `combined` value that usual windows exceed at `rate`."""
         return self._verdict.quantile(rate)

@@ -85,6 +85,11 @@ class Following:
         self.late = 0  # windows that ended in blocks that were judged already
 
     @property
+    def judged_until(self) -> int:
+        """The first block whose scores are not judged yet; -1 before any."""
+        return self._next_scores
+
+    @property
     def now(self) -> Now:
         """What is known of the last blocks."""
         judged = self._scores.filter(pl.col("block") < self._next_scores)

@@ -8,6 +8,7 @@ No stage knows another; only this room knows their order. One file a leg of the 
     events        records → events, spilled to disk when there are many
     cutting       events → windows
     rates         counts by minute → what is usual, what is odd
+    drifting      blocks of time → what has drifted; `rolling` says what another threshold would
     shares        what follows what by ten minutes → what is usual, what is odd
     looking       templates and formats, without a model
 

@@ -15,6 +15,7 @@ import polars as pl
 from oddlog.drift import Drifted, Figures, Following
 from oddlog.drift.telling import Told, proposal
 from oddlog.model import Model
+from oddlog.pipeline.rolling import SIZE, Rolled, Rolling
 from oddlog.rates import Before, Counting
 from oddlog.templates import Matcher
 from oddlog.types import NO_TIME, State
@@ -37,6 +38,8 @@ class Drift:
         Figures that are followed.
     evidence : float
         Of the one that is nearest to having drifted, 0 to 1.
+    rolling : tuple of Rolled
+        Of each view, what a threshold that rolls would say.
 
     """
 
@@ -44,6 +47,7 @@ class Drift:
     figures: tuple[Figures, ...] = ()
     watched: int = 0
     evidence: float = 0.0
+    rolling: tuple[Rolled, ...] = ()
 
     @property
     def proposal(self) -> str:
@@ -57,6 +61,7 @@ class Drift:
             "drifted": [asdict(one) | {"since": one.since.isoformat(), "lasts": one.lasts} for one in self.drifted],
             "watched": self.watched,
             "evidence": round(self.evidence, 3),
+            "rolling": [asdict(one) for one in self.rolling],
             "services": [asdict(one) for one in self.figures],
         }
 
@@ -79,6 +84,11 @@ class Drifting:
         lag = min(max(idle_us, default=0) // US_PER_MINUTE + 1, MOST_LAG)
         self._ranks = {view.name: view.calibrator.rank for view in model.views}
         self._following = Following(usual, tuple(self._ranks), lag)
+        self._rolling = {
+            view.name: Rolling(view.name, view.threshold, view.rate, view.calibrator.usual(SIZE))
+            for view in model.views
+        }
+        self._block_us = usual.plan.minutes * US_PER_MINUTE
         self._told: tuple[int, Drift] | None = None
 
     @classmethod
@@ -91,7 +101,11 @@ class Drifting:
         """Take in verdicts of windows: `types.SCORES`."""
         # What ends with a block is of it.
         end_us = verdicts["end"].dt.epoch("us").fill_null(NO_TIME + 1).to_numpy() - 1
-        self._following.add_scores(view, end_us.astype(np.int64), self._ranks[view](verdicts["score"].to_numpy()))
+        scores = verdicts["score"].to_numpy()
+        self._following.add_scores(view, end_us.astype(np.int64), self._ranks[view](scores))
+        block = np.where(end_us > 0, end_us // self._block_us, -1)
+        fresh = block >= max(self._following.judged_until, 0)
+        self._rolling[view].add(block[fresh], scores[fresh])
 
     def advance(self, counting: Counting | Before, minute: int) -> bool:
         """Judge the blocks that end before a minute; return whether there were any."""
@@ -100,6 +114,8 @@ class Drifting:
     def settle(self, minute: int) -> None:
         """Judge the scores of blocks, as all windows that were over before a minute have been judged."""
         self._following.settle(minute)
+        for one in self._rolling.values():
+            one.settle(self._following.judged_until)
 
     def told(self, services: Sequence[str], matcher: Matcher) -> Drift:
         """Return what is known now; the same object until more is."""
@@ -107,14 +123,29 @@ class Drifting:
             return self._told[1]
         told, now = Told(self._following, services, matcher.text_of), self._following.now
         evidence = np.concatenate([now.bets.evidence, now.of_scores.evidence])
-        drift = Drift(tuple(told.drifted()), tuple(told.figures()), len(evidence), float(evidence.max(initial=0.0)))
+        drift = Drift(
+            tuple(told.drifted()),
+            tuple(told.figures()),
+            len(evidence),
+            float(evidence.max(initial=0.0)),
+            tuple(one.told() for one in self._rolling.values()),
+        )
         self._told = (self._following.judged, drift)
         return drift
 
     def state(self) -> State:
         """Return everything `restore` needs."""
-        return self._following.state()
+        following = self._following.state()
+        arrays, meta = dict(following.arrays), {**following.meta, "rolling": {}}
+        for name, one in self._rolling.items():
+            own, meta["rolling"][name] = one.state()
+            arrays |= {f"rolling.{name}.{part}": array for part, array in own.items()}
+        return State(arrays, meta)
 
     def restore(self, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
         """Go on where `state` was taken."""
         self._following.restore(State(arrays, meta))
+        for name, own in meta.get("rolling", {}).items():
+            prefix = f"rolling.{name}."
+            parts = {part.removeprefix(prefix): array for part, array in arrays.items() if part.startswith(prefix)}
+            self._rolling[name].restore(parts, own)
