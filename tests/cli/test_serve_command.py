@@ -104,6 +104,47 @@ def test_by_tls_and_with_tokens_of_two_tenants(serve: Callable[..., int], tmp_pa
         urllib.request.urlopen(f"http://localhost:{port}/healthz", timeout=20)
 
 
+def test_letters_and_sources_of_a_tenant_reach_no_other(
+    serve: Callable[..., int], model: Path, odd_log: Path, tmp_path: Path
+):
+    data, ours, theirs = tmp_path / "data", tmp_path / "ours.jsonl", tmp_path / "theirs.jsonl"
+    tokens = {}
+    for tenant in ("", "acme"):
+        words = ("token", "create", f"of-{tenant or 'us'}", "--scope", "admin", "--scope", "ingest")
+        done = oddlog_(*words, "--tenant", tenant, "--data", data, "--json")
+        tokens[tenant] = json.loads(done.stdout)["token"]
+    port = serve(
+        "--data", data, "--tenant", f"acme={model}", "--sink", f"file:{ours}", "--sink", f"acme=file:{theirs}",
+        "--source", f"acme={odd_log}", "--from-start",
+    )  # fmt: skip
+
+    def ask(path: str, tenant: str, body: bytes | None = None) -> bytes:
+        headers = {"Authorization": f"Bearer {tokens[tenant]}"}
+        with urllib.request.urlopen(
+            urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers), timeout=20
+        ) as answer:
+            return answer.read()
+
+    def wait_for(path: Path) -> list[dict]:
+        until = time.monotonic() + PATIENCE_S
+        while not path.exists() or not path.read_text().endswith("\n"):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        return [json.loads(row) for row in path.read_text().splitlines()]
+
+    told = wait_for(theirs)  # their source has brought it
+    assert told[0]["change"] == "new"
+    assert "lost: carrier refused" in theirs.read_text()
+    assert not ours.exists()
+    for path in ("/v1/incidents", "/v1/letters?state=sent", "/v1/letters?state=waiting", "/v1/sources"):
+        assert not any(json.loads(ask(path, "")).get(name) for name in ("incidents", "letters", "sources")), path
+    ask("/v1/lines?source=shop", "", odd_log.read_bytes())
+    ids = {one["id"] for one in wait_for(ours)}
+    assert not ids & {one["id"] for one in wait_for(theirs)}
+    assert {one["sink"] for one in json.loads(ask("/v1/letters?state=sent", "acme"))["letters"]} == {f"file:{theirs}"}
+    assert {one["sink"] for one in json.loads(ask("/v1/letters?state=sent", ""))["letters"]} <= {f"file:{ours}"}
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -112,6 +153,8 @@ def test_by_tls_and_with_tokens_of_two_tenants(serve: Callable[..., int], tmp_pa
         (("--tls-cert", "nowhere.pem", "--tls-key", "nowhere.pem"), "TLS cannot be used"),
         (("--tenant", "../x"), "is no name of a tenant"),
         (("--store", "mysql://h/n"), "is no store"),
+        (("--tenant", "acme", "--sink", "acmé=file:x"), "Add --tenant acmé"),
+        (("--tenant", "acme", "--source", "acm=/var/log/*.log"), "Did you mean 'acme'?"),
     ],
 )
 def test_what_would_be_unsafe_or_senseless_is_refused_at_the_start(

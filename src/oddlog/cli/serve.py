@@ -36,13 +36,15 @@ def serve(
     sink: Annotated[
         list[str] | None,
         typer.Option(
-            help="Where incidents go: webhook+URL, slack+URL, alertmanager+URL, mail+URL, apprise+URL, file:PATH."
+            help="Where incidents go: webhook+URL, slack+URL, alertmanager+URL, mail+URL, apprise+URL, file:PATH; "
+            "TENANT=… for those of a tenant."
         ),
     ] = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
-            help="What to follow: files, globs, directories, journald://, kafka://, loki+URL, es+URL; repeatable."
+            help="What to follow: files, globs, directories, journald://, kafka://, loki+URL, es+URL; repeatable; "
+            "TENANT=… for a tenant."
         ),
     ] = None,
     from_start: Annotated[
@@ -52,7 +54,7 @@ def serve(
         list[str] | None,
         typer.Option(
             help="Where to listen for syslog: udp://127.0.0.1:5514, tcp://127.0.0.1:5514, "
-            "tls://127.0.0.1:6514?cert=FILE&key=FILE; may be repeated."
+            "tls://127.0.0.1:6514?cert=FILE&key=FILE; may be repeated; TENANT=… for a tenant."
         ),
     ] = None,
     most_spooled: Annotated[
@@ -105,7 +107,7 @@ def serve(
     """
     from oddlog.cli import StoppedError, prepare, show
     from oddlog.cli.beginning import Told
-    from oddlog.cli.serving import Options, Tenant, tenants_of, tls_options
+    from oddlog.cli.serving import Options, Tenant, by_tenant, tenants_of, tls_options
     from oddlog.config import parse_duration
     from oddlog.errors import MissingExtraError
 
@@ -120,16 +122,26 @@ def serve(
     from oddlog.web.pages import sign_in
 
     tls = tls_options(tls_cert, tls_key, tls_clients)
-    sinks = [] if shadow else [parse(text, internal=allow_internal) for text in sink or ()]
     further = tenants_of(tenant or (), data)
+    names = [name for name, *_ in further]
+    sinks_of, sources_of, listens_of = (
+        by_tenant(texts or (), names, option)
+        for texts, option in ((() if shadow else sink, "--sink"), (source, "--source"), (syslog, "--syslog"))
+    )
     options = Options(
         exclude, parse_duration(lateness), most_spooled << 20, parse_duration(learn), learn_lines, most_rate,
         parse_duration(keep) if keep != "0" else 0.0, redact, store, Told(budget, rules),
     )  # fmt: skip
     prepare()
-    brought = partial(open_intakes, syslog=syslog or (), sources=source or (), from_start=from_start)
-    tenants = {"": Tenant("", model, data, options, sinks, brought, Links(source or ()))}
-    tenants |= {name: Tenant(name, own, folder, options) for name, own, folder in further}
+    tenants = {
+        name: Tenant(
+            name, own, folder, options,
+            [parse(text, internal=allow_internal) for text in sinks_of[name]],
+            partial(open_intakes, syslog=listens_of[name], sources=sources_of[name], from_start=from_start),
+            Links(sources_of[name]),
+        )
+        for name, own, folder in [("", model, data), *further]
+    }  # fmt: skip
     main = tenants[""]
     try:
         is_open = _may_be_open(host, token, without_tokens=without_tokens, has_tokens=main.store.has_tokens())
@@ -140,7 +152,10 @@ def serve(
         )  # fmt: skip
         for one in tenants.values():
             one.start()
-        places = [f"http{'s' if tls else ''}://{host}:{port}", *main.places]
+        places = [
+            f"http{'s' if tls else ''}://{host}:{port}",
+            *(place for one in tenants.values() for place in one.places),
+        ]
         show.tell_notes(
             [f"Listening at {', '.join(places)}; keeping lines and incidents in {data}.{SHADOW if shadow else ''}"]
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -140,6 +140,36 @@ def tenants_of(named: Sequence[str], data: Path) -> list[tuple[str, Path | None,
             raise ConfigError(f"The tenant '{name}' is named twice or not at all.", "Write --tenant NAME=MODEL.")
         found[name] = (name, Path(model) if model else None, data / "tenants" / name)
     return list(found.values())
+
+
+def by_tenant(texts: Sequence[str], tenants: Collection[str], option: str) -> dict[str, list[str]]:
+    """Return what each tenant is given of ``TENANT=TEXT``; without a name before it is the default tenant's, "".
+
+    >>> by_tenant(["file:a.jsonl", "acme=file:b.jsonl", "loki+http://h?query={a=1}"], ["acme"], "--sink")
+    {'': ['file:a.jsonl', 'loki+http://h?query={a=1}'], 'acme': ['file:b.jsonl']}
+
+    Raises
+    ------
+    ConfigError
+        If there is no tenant of that name.
+
+    """
+    import re
+
+    from oddlog.errors import ConfigError, did_you_mean
+
+    found: dict[str, list[str]] = {"": []} | {name: [] for name in tenants}
+    for text in texts:
+        named = re.match(r"([\w-]+)=", text)
+        name = named[1] if named else ""
+        if name not in found:
+            meant = did_you_mean(name, tenants)
+            raise ConfigError(
+                f"{option} {text} names the tenant '{name}', which is not served.",
+                f"{meant} Add --tenant {name}; for a path that is called so write ./{text}".strip(),
+            )
+        found[name].append(text[named.end() :] if named else text)
+    return found
 
 
 def tls_options(cert: Path | None, key: Path | None, clients: Path | None) -> dict[str, Any]:
