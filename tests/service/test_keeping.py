@@ -1,4 +1,4 @@
-"""What was judged becomes Parquet files, none twice; what is old is forgotten; secrets are never kept."""
+"""What was judged becomes Parquet files, none twice; what is old is forgotten."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from oddlog.sources.spool import Spool
-from oddlog.types import TIME, Passed, Tally
+from oddlog.types import TIME, Passed
 from stored_incidents import live
 
 pytest.importorskip("sqlalchemy")
@@ -71,18 +70,3 @@ def test_files_and_incidents_that_are_old_are_forgotten(store: Store, tmp_path: 
     assert (old.exists(), new.exists(), store.page(Asked()).total) == (False, True, 2)
     Keeper(store, folder, 30 * 86_400.0, lambda: START + 60 * 86_400).turn()
     assert [one.change for one in store.page(Asked()).rows] == ["new"]
-
-
-SECRETS = ("hunter2hunter2", "AKIAIOSFODNN7EXAMPLE", "4111111111111111")
-
-
-def test_secrets_are_never_kept_where_that_is_asked_for(tmp_path: Path):
-    from oddlog.cli.serving import _redacted  # noqa: PLC0415
-
-    lines = [f'{{"message":"login password={SECRETS[0]} ok"}}', f"key {SECRETS[1]} used", "plain line 17"]
-    spool = Spool(tmp_path / "spool", Tally(), change=_redacted)
-    assert spool.append([("http/app", lines)]) == 3
-    spool.close()
-    kept = b"".join(path.read_bytes() for path in (tmp_path / "spool").iterdir())
-    assert b"plain line 17" in kept
-    assert not [secret for secret in SECRETS if secret.encode() in kept]

@@ -70,6 +70,7 @@ class Tenant:
         from oddlog.service.keeping import Keeper
         from oddlog.service.limits import Rate
         from oddlog.service.models import Models
+        from oddlog.service.redacting import Redacting
         from oddlog.service.watching import Watching
         from oddlog.service.worker import Worker
         from oddlog.sources.spool import Spool
@@ -80,7 +81,7 @@ class Tenant:
         tally = Tally()
         opening = beginning.Opening(model, data, options.exclude, options.lateness_s, tally, options.told)
         self._spool = Spool(
-            data / "spool", tally, most_bytes=options.most_bytes, change=_redacted if options.redact else None
+            data / "spool", tally, most_bytes=options.most_bytes, change=Redacting() if options.redact else None
         )
         self.store = Store(options.store or data / "oddlog.db", tenant=name)
         need = (options.learn_s, options.learn_lines)
@@ -109,15 +110,6 @@ class Tenant:
             one.stop()
         self.store.close()
         self._spool.close()
-
-
-def _redacted(texts: Sequence[str]) -> list[str]:
-    """Return lines without the secrets that are known by their shape, before they are kept anywhere."""
-    import polars as pl
-
-    from oddlog.cleaning.redaction import redact_texts
-
-    return redact_texts(pl.Series(texts, dtype=pl.String)).to_list()
 
 
 def tenants_of(named: Sequence[str], data: Path) -> list[tuple[str, Path | None, Path]]:
@@ -158,7 +150,7 @@ def by_tenant(texts: Sequence[str], tenants: Collection[str], option: str) -> di
 
     from oddlog.errors import ConfigError, did_you_mean
 
-    found: dict[str, list[str]] = {"": []} | {name: [] for name in tenants}
+    found: dict[str, list[str]] = {name: [] for name in ("", *tenants)}
     for text in texts:
         named = re.match(r"([\w-]+)=", text)
         name = named[1] if named else ""

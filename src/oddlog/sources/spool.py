@@ -87,7 +87,7 @@ class Spool:
     most_bytes : int
         Beyond it `append` refuses.
     change : callable, optional
-        Returns texts as they are to be kept: without secrets, for instance. As many as there were.
+        Returns entries as they are to be kept: without secrets, for instance. As many lines as there were.
 
     """
 
@@ -98,7 +98,7 @@ class Spool:
         *,
         most_bytes: int = MOST_BYTES,
         segment_bytes: int = SEGMENT_BYTES,
-        change: Callable[[Sequence[str]], Sequence[str]] | None = None,
+        change: Callable[[Entries], Entries] | None = None,
     ) -> None:
         self._change = change
         self._folder, self._tally = folder, tally
@@ -154,7 +154,7 @@ class Spool:
         if not n and not marks:
             return 0
         if self._change is not None:
-            entries = [(source, self._change(texts)) for source, texts in entries]
+            entries = self._change(entries)
         new = _Waiting(orjson.dumps({"entries": entries, "marks": marks} if marks else entries), n, marks or {})
         with self._changed:
             if self.n_bytes + self._waiting_bytes + len(new.content) > self._most:
