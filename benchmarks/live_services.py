@@ -22,40 +22,55 @@ from oddlog.pipeline.learning.checkpointing import packed
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.types import LINES
 
-SHARED = [
-    "request {n} from 10.0.{a}.{b} accepted",
-    "cache miss for key user:{n}",
-    "query took {b} ms",
-    "job {n} queued at priority {a}",
-    "request {n} answered with 200 in {b} ms",
-]
 START = 1_772_438_400.0
 RATE = 2_000.0  # lines a second of event time, of all services together
+N, A, B = pl.col("i"), pl.col("i") % 250, pl.col("i") % 240
+MESSAGES = (
+    pl.format("request {} from 10.0.{}.{} accepted", N, A, B),
+    pl.format("cache miss for key user:{}", N),
+    pl.format("query took {} ms", B),
+    pl.format("job {} queued at priority {}", N, A),
+    pl.format("request {} answered with 200 in {} ms", N, B),
+    pl.format("module {} step done", pl.col("name")),
+)
 
 
-def texts(numbers: np.ndarray, services: int) -> list[str]:
-    """Return the lines of these numbers; services take turns."""
-    lines = []
-    for i in numbers.tolist():
-        service, turn = i % services, i // services
-        session, step = divmod(turn, 6)
-        own = f"module {chr(97 + service % 26)}{chr(97 + service // 26 % 26)}{chr(97 + service // 676)} step done"
-        message = own if step == 5 else SHARED[step].format(n=i, a=i % 250, b=i % 240)
-        at = np.datetime64(round((START + i / RATE) * 1e3), "ms")
-        lines.append(
-            f'{{"ts":"{at}Z","level":"INFO","service":"svc-{service:04d}",'
-            f'"trace_id":"t-{service}-{session}","msg":"{message}"}}'
+def texts(numbers: np.ndarray, services: int) -> pl.Series:
+    """Return the lines of these numbers; services take turns, six lines are a session."""
+    letters = [chr(97 + i) for i in range(26)]
+    names = pl.Series([letters[i % 26] + letters[i // 26 % 26] + letters[i // 676 % 26] for i in range(services)])
+    service, turn = numbers % services, numbers // services
+    session, step = turn // 6, turn % 6
+    lines = pl.DataFrame(
+        {"i": numbers, "service": service, "session": session, "step": step, "name": names.gather(service)}
+    ).with_columns(
+        at=pl.from_epoch((START * 1e3 + N * (1e3 / RATE)).round().cast(pl.Int64), time_unit="ms").dt.to_string(
+            "%Y-%m-%dT%H:%M:%S%.3f"
         )
-    return lines
+    )
+    message = pl.lit("")
+    for i, one in enumerate(MESSAGES):
+        message = pl.when(pl.col("step") == i).then(one).otherwise(message)
+    line = pl.format(
+        '{}ts":"{}Z","level":"INFO","service":"svc-{}","trace_id":"t-{}-{}","msg":"{}"{}',
+        pl.lit('{"'),
+        "at",
+        pl.col("service").cast(pl.String).str.zfill(4),
+        "service",
+        "session",
+        message,
+        pl.lit("}"),
+    )
+    return lines.select(line.alias("text")).to_series()
 
 
 def batch(first: int, n: int, services: int, sources: int) -> pl.DataFrame:
     """Return `LINES` as so many sources bring them."""
     numbers = np.arange(first, first + n)
-    names, lines = [f"shipper-{i}" for i in (numbers % sources).tolist()], texts(numbers, services)
+    names = pl.Series([f"shipper-{i}" for i in range(sources)]).gather(numbers % sources)
     place = numbers // sources + 1
-    columns = {"source": names, "position": place, "line": place, "text": lines, "count": 1}
-    return pl.DataFrame(columns, schema=LINES, strict=False)
+    columns = {"source": names, "position": place, "line": place, "text": texts(numbers, services)}
+    return pl.DataFrame(columns).with_columns(count=pl.lit(1)).cast(dict(LINES))
 
 
 def resident_mib() -> float:
@@ -74,24 +89,24 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "app.log"
-        log.write_text("\n".join(texts(np.arange(asked.services * asked.learn), asked.services)) + "\n")
+        log.write_text("\n".join(texts(np.arange(asked.services * asked.learn), asked.services).to_list()) + "\n")
         model = oddlog.fit(log, detectors=["snn", "new-event"], session="trace_id")
     stream, total = Streaming(model), asked.services * asked.lines
-    begun, learned = time.process_time(), asked.services * asked.learn
-    told = 0
+    learned, told, cpu_s = asked.services * asked.learn, 0, 0.0
     for first in range(0, total, asked.batch):
-        stream.push(
-            batch(learned + first, min(asked.batch, total - first), asked.services, asked.sources), first / RATE
-        )
+        lines = batch(learned + first, min(asked.batch, total - first), asked.services, asked.sources)
+        begun = time.process_time()
+        stream.push(lines, first / RATE)
         stream.tick(first / RATE + 0.1)
         stream.incidents()
+        cpu_s += time.process_time() - begun
         done = first + asked.batch
         if done * 10 // total > told:
             told = done * 10 // total
             checkpoint = len(packed(stream.state())) / 2**20
             found = {
                 "lines": done,
-                "lines_per_cpu_s": round(done / (time.process_time() - begun)),
+                "lines_per_cpu_s": round(done / cpu_s),
                 "resident_mib": round(resident_mib()),
                 "open": stream.n_open,
                 "checkpoint_mib": round(checkpoint, 1),

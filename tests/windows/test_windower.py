@@ -362,3 +362,13 @@ def test_a_small_push_does_not_cost_what_is_open():
         return best
 
     assert cost(400_000) < 4 * cost(400) + 0.002
+
+
+def test_a_closed_key_takes_twenty_bytes_of_a_state():
+    windower = Windower(by="session", idle_us=1, tally=Tally())
+    rows = [Event(f"a-long-name-of-a-session-{i}", 0, 1_000 * i, 0, i, None) for i in range(600)]
+    windower.push(frame(rows))
+    arrays = windower.state().arrays
+    closed = {name: array for name, array in arrays.items() if name.startswith("closed.")}
+    assert len(closed["closed.key"]) == 599
+    assert sum(array.nbytes for array in closed.values()) == 599 * 21

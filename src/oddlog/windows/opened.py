@@ -15,7 +15,7 @@ from oddlog.windows.closed import ClosedWindows
 from oddlog.windows.held import Grown, Held
 from oddlog.windows.keys import Groups
 from oddlog.windows.splits import Carried, Limits, breaks
-from oddlog.windows.stored import text_arrays, texts_of
+from oddlog.windows.stored import digest, text_arrays, texts_of
 
 OPEN, END, IDLE, AGE, SIZE, BOUNDS = range(6)  # `rest` and `headless` are what `Closing.settled` finds
 FIELDS = ("first", "last", "count", "part", "bin", "touched", "told", "check", "head")
@@ -92,7 +92,7 @@ class OpenWindows:
         self.rules, self.tally = rules, tally
         self.held = Held(columns)
         self.slot: dict[str, int] = {}
-        self.remembered: dict[str, tuple[int, int, int]] = {}  # base -> parts, closed by, closing time
+        self.remembered: dict[int, tuple[int, int, int]] = {}  # digest of a base -> parts, closed by, closing time
         self.tokens = 0  # events placed so far: the order in which windows were touched
         self.closed: list[ClosedWindows] = []
         self._base: list[str] = []
@@ -195,7 +195,7 @@ class OpenWindows:
             values[is_open] = self.value(name)[slot[is_open]]
         if self.remembered:
             for i in np.flatnonzero(~is_open).tolist():
-                parts = self.remembered.pop(bases[i], None)
+                parts = self.remembered.pop(digest(bases[i]), None)
                 if parts is not None:
                     before[i], closed_by[i] = parts[:2]
         return slot, Carried(first, last, count), before, closed_by
@@ -306,11 +306,12 @@ class OpenWindows:
         freed = [slot for slot in slots if slot >= 0]
         self._free.extend(freed)
         self.value("check")[np.array(freed, np.int64)] = FOREVER
-        seen = zip(bases, zip(part.tolist(), label.tolist(), closes.tolist(), strict=True), strict=True)
+        keys = map(digest, bases)
+        seen = zip(keys, zip(part.tolist(), label.tolist(), closes.tolist(), strict=True), strict=True)
         if self.rules.end_of is None and self.rules.full == SIZE:
             self.remembered.update(seen)
         else:  # nothing comes for a stretch whose bounds were reached
-            self.remembered.update((base, values) for base, values in seen if values[1] != BOUNDS)
+            self.remembered.update((key, values) for key, values in seen if values[1] != BOUNDS)
 
     def compact(self) -> None:
         """Give back the room of closed windows, once it is more than the open ones need."""
@@ -325,10 +326,12 @@ class OpenWindows:
         slots = self.slots()
         self.value("head")[slots] = self.held.compact(self.value("head")[slots])
         arrays = {f"open.{name}": self.value(name)[slots] for name in FIELDS if name != "head"}
-        arrays |= text_arrays("open.base", self.bases(slots)) | text_arrays("closed.base", list(self.remembered))
+        arrays |= text_arrays("open.base", self.bases(slots))
         seen = np.array(list(self.remembered.values()), np.int64).reshape(-1, 3)
+        closed = {"closed.key": np.array(list(self.remembered), np.uint64), "closed.part": seen[:, 0].astype(np.uint32)}
+        closed |= {"closed.by": seen[:, 1].astype(np.uint8), "closed.closes": seen[:, 2]}
         held = {f"held.{name}": self.held.gather(name, np.arange(self.held.size)) for name in self.held.names}
-        return arrays | held | {"closed.seen": seen, "tokens": np.array([self.tokens])}
+        return arrays | held | closed | {"tokens": np.array([self.tokens])}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `arrays` of an equal set of windows returned; this one must be new."""
@@ -338,6 +341,6 @@ class OpenWindows:
         head = self.held.add_runs(stop - arrays["open.count"], stop, np.full(len(stop), -1))
         slot = self._allot(texts_of("open.base", arrays), np.full(len(stop), -1))
         self._set(slot, head=head, **{name: arrays[f"open.{name}"] for name in FIELDS if name != "head"})
-        seen = [(int(a), int(b), int(c)) for a, b, c in arrays["closed.seen"]]
-        self.remembered = dict(zip(texts_of("closed.base", arrays), seen, strict=True))
+        seen = zip(*(arrays[f"closed.{name}"].tolist() for name in ("part", "by", "closes")), strict=True)
+        self.remembered = dict(zip(arrays["closed.key"].tolist(), seen, strict=True))
         self.tokens = int(arrays["tokens"][0])

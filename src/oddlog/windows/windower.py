@@ -15,7 +15,7 @@ from oddlog.windows.arrival import NEVER, Arrived, Clock, in_final_order
 from oddlog.windows.closed import as_windows
 from oddlog.windows.opened import BOUNDS, OPEN, SIZE, OpenWindows, Rules
 from oddlog.windows.splits import Limits
-from oddlog.windows.stored import text_arrays, texts_of
+from oddlog.windows.stored import digest, text_arrays, texts_of
 
 _COLUMNS = [name for name in EVENTS if name != "session"]
 _OVERLAP = 1_000  # windows one event may stand in; a smaller step is a mistake, and costs memory
@@ -339,7 +339,7 @@ class Windower:
         room_known = 2 * self.max_open - len(slot) - len(remembered)
         if len(bases) > min(room, room_known):
             new = [i for i, base in enumerate(bases) if base not in slot]
-            unknown = [i for i in new if bases[i] not in remembered]
+            unknown = [i for i in new if digest(bases[i]) not in remembered]
             first = groups.order[groups.offsets[:-1]]
             for found, limit in ((new, room), (unknown, room_known)):
                 if len(found) > limit:
@@ -368,10 +368,10 @@ class Windower:
     def _forget(self) -> None:
         """Forget the eighth of the closed keys that were over first."""
         remembered = self._open.remembered
-        oldest = sorted(remembered, key=lambda base: (remembered[base][2], base))
+        oldest = sorted(remembered, key=lambda key: (remembered[key][2], key))
         oldest = oldest[: max(1, len(oldest) // 8)]
-        for base in oldest:
-            del remembered[base]
+        for key in oldest:
+            del remembered[key]
         self.tally.add("closed key forgotten, its parts are numbered anew", len(oldest))
 
     def _emit(self) -> Windows:
