@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import numpy as np
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from made_incidents import incident
 from oddlog.testing import windows
-from oddlog.types import LEVELS, NO_TIME, Tally, Templates, Windows, to_datetime
+from oddlog.types import LEVELS, NO_TIME, LineRef, Reason, Tally, Templates, Windows, to_datetime
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=8)
 
@@ -100,3 +103,10 @@ def test_microseconds_become_a_time_in_utc():
 
 def test_levels_ascend_from_unknown():
     assert LEVELS == ("UNKNOWN", "TRACE", "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL")
+
+
+def test_the_fields_of_an_incident_are_those_of_asdict():
+    reason = Reason("count_off", "usual 3, saw 1", {"usual": 3, "seen": 1})
+    one = incident("a", reasons=(reason,), lines=(LineRef("a.log", 7, "text", 2.5, "message"),), members={"snn": 0.01})
+    as_written = {option: orjson.dumps(one.fields(), option=option) for option in (None, orjson.OPT_UTC_Z)}
+    assert as_written == {option: orjson.dumps(asdict(one), option=option) for option in as_written}

@@ -353,6 +353,11 @@ class Incident:
     notes: tuple[str, ...] = ()  # what else is known of it, for people
     members: Mapping[str, float] = field(default_factory=dict)  # p-value of each member for the most pressing window
 
+    def fields(self) -> dict[str, Any]:
+        """Return its fields by name, and those of its parts: what `dataclasses.asdict` does, without copying them."""
+        parts = {"reasons": [vars(one) for one in self.reasons], "lines": [vars(one) for one in self.lines]}
+        return vars(self) | parts
+
     @property
     def order(self) -> tuple[bool, float]:
         """What incidents are sorted by: alerts before notices, the most pressing first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -180,7 +181,8 @@ class NaiveWindower:
         if base not in self.open and base not in self.seen and known >= 2 * self.c.max_open:
             for _ in range(max(1, len(self.seen) // 8)):
                 self.count("forgotten")
-                del self.seen[min(self.seen, key=lambda b: (self.seen[b][1], b))]
+                # of those over at once the one with the least digest, which is all that is kept of a key
+                del self.seen[min(self.seen, key=lambda b: (self.seen[b][1], _digest(b)))]
 
     def over(self, window: Open) -> tuple[int, int]:
         if self.c.by == "time":
@@ -214,3 +216,7 @@ class NaiveWindower:
 def iso(us: int, precision: str) -> str:
     text = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)).isoformat(timespec=precision)
     return text.replace("+00:00", "Z")
+
+
+def _digest(base: str) -> int:
+    return int.from_bytes(hashlib.blake2b(base.encode(), digest_size=8).digest(), "little")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -168,20 +168,29 @@ class Incidents(Database):
         self, connection: sa.Connection, model: str, told: Sequence[LiveIncident], near: Mapping[str, Any], now: str
     ) -> None:
         """Write incidents, and what is known of them from near, in the transaction of `connection`."""
-        for one in told:
-            row = _row(model, one, now)
-            new = self.insert(incidents).values(row)
-            kept = ("id", "stored", "times")
-            changed: dict[str, Any] = {name: new.excluded[name] for name in row if name not in kept}
+        if told:  # one statement for all: to make one costs more than to write a row
+            new = self.insert(incidents)
+            changed: dict[str, Any] = {
+                name: new.excluded[name] for name in _row(model, told[0], now) if name not in ("id", "stored", "times")
+            }
             changed["times"] = incidents.c.times + 1
-            connection.execute(new.on_conflict_do_update(index_elements=["id"], set_=changed))
-            connection.execute(sa.delete(places).where(places.c.incident == one.incident.id))
-            named = places_of(one.incident.id, {"services": one.incident.services, "hosts": one.incident.hosts})
-            if named:
-                connection.execute(sa.insert(places), named)
-        for id_, closeup in near.items():
-            put = self.insert(closeups).values(incident=id_, body=_json(closeup))
-            connection.execute(put.on_conflict_do_update(index_elements=["incident"], set_={"body": put.excluded.body}))
+            put = new.on_conflict_do_update(index_elements=["id"], set_=changed)
+            connection.execute(put, [_row(model, one, now) for one in told])
+        last = {one.incident.id: one.incident for one in told}
+        ids = list(last)
+        for i in range(0, len(ids), _AT_ONCE):
+            connection.execute(sa.delete(places).where(places.c.incident.in_(ids[i : i + _AT_ONCE])))
+        named = [
+            place
+            for id_, one in last.items()
+            for place in places_of(id_, {"services": one.services, "hosts": one.hosts})
+        ]
+        if named:
+            connection.execute(sa.insert(places), named)
+        if near:
+            put = self.insert(closeups)
+            put = put.on_conflict_do_update(index_elements=["incident"], set_={"body": put.excluded.body})
+            connection.execute(put, [{"incident": id_, "body": _json(closeup)} for id_, closeup in near.items()])
 
     def _holding(self) -> sa.Select[Any]:
         now = self._clock().timestamp()
@@ -263,7 +272,7 @@ def _row(model: str, told: LiveIncident, now: str) -> dict[str, Any]:
         "stored": now,
         "updated": now,
         "times": 1,
-        "body": _json(asdict(incident)),
+        "body": _json(incident.fields()),
     }
 
 

@@ -11,7 +11,7 @@ So nothing is told as over that was never told as new, and nothing twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -88,14 +88,17 @@ class Letters(Database):
         if not told or not sinks:
             return
         last = self._last_letters(connection, sinks, sorted({one.incident.id for one in told}))
+        rows = []
         for one in told:
             for sink in sinks:
                 before = last.get((sink, one.incident.id))
                 change = _owed(before, one)
                 if change:
                     row = _row(one, change, sink, 1 if before is None else before.nth + 1, now)
-                    connection.execute(self.insert(_letters).values(row).on_conflict_do_nothing())
+                    rows.append(row)
                     last[sink, one.incident.id] = _Last.of(row["what"], row["told"])
+        if rows:
+            connection.execute(self.insert(_letters).on_conflict_do_nothing(), rows)
 
     def _last_letters(
         self, connection: sa.Connection, sinks: Sequence[str], ids: Sequence[str]
@@ -158,7 +161,7 @@ def _is_more(told: LiveIncident, last: _Last) -> bool:
     """Return whether an incident is more than it was told last: what is found anew after a crash may be less."""
     settled = last.told["provisional"] and not told.provisional
     answered = told.incident.answer != last.told["incident"]["answer"]
-    more = any(now > before for now, before in zip(_weight(asdict(told.incident)), last.weight, strict=True))
+    more = any(now > before for now, before in zip(_weight(told.incident.fields()), last.weight, strict=True))
     return bool(settled or answered or more)
 
 
@@ -169,7 +172,7 @@ def _weight(incident: Mapping[str, Any]) -> tuple[float, ...]:
 
 
 def _row(told: LiveIncident, change: str, sink: str, nth: int, now: float) -> dict[str, Any]:
-    content = {"incident": asdict(told.incident), "change": change, "provisional": told.provisional}
+    content = {"incident": told.incident.fields(), "change": change, "provisional": told.provisional}
     return {
         "sink": sink,
         "incident": told.incident.id,

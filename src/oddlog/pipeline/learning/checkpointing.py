@@ -6,7 +6,6 @@ A checkpoint belongs to one model. It is a `types.State`: nothing in it is execu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -104,4 +103,4 @@ def incident_of(told: Mapping[str, Any]) -> Incident:
 
 def incident_json(incident: Incident) -> dict[str, Any]:
     """Return an incident for `incident_of`."""
-    return asdict(incident)
+    return incident.fields()
