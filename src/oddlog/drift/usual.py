@@ -324,14 +324,25 @@ def _of_blocks(counts: F64) -> F64:
 
 def _trimmed(values: F64) -> F64:
     """Return the mean over the first axis, but for its highest and its lowest tenth; NaN are left out."""
-    low, high = np.nanquantile(values, (TRIMMED, 1 - TRIMMED), axis=0)
-    mean: F64 = np.nanmean(np.where((values >= low) & (values <= high), values, np.nan), axis=0)
+    ordered, low, high = _ordered(values, TRIMMED)
+    total = np.concatenate([np.zeros((1, *values.shape[1:])), np.nancumsum(ordered, axis=0)])
+    upper, lower = (np.take_along_axis(total, at[None], axis=0)[0] for at in (high + 1, low))
+    mean: F64 = (upper - lower) / (high + 1 - low)
     return mean
+
+
+def _ordered(values: F64, share: float) -> tuple[F64, I64, I64]:
+    """Return values ascending along the first axis, NaN last, and where all but a share at either end lie."""
+    ordered = np.sort(values, axis=0)
+    n = (~np.isnan(values)).sum(0)
+    low = np.floor(share * (n - 1)).astype(np.int64)
+    return ordered, low, np.maximum(n - 1 - low, 0)
 
 
 def _span(counts: F64) -> F64:
     """Return the shares of the last axis of all but the lowest and the highest twentieth of blocks [2, s, c]."""
-    return _kept(np.nanquantile(_of_blocks(counts), (RARE, 1 - RARE), axis=0))
+    ordered, low, high = _ordered(_of_blocks(counts), RARE)
+    return _kept(np.concatenate([np.take_along_axis(ordered, at[None], axis=0) for at in (low, high)]))
 
 
 def _divergence(counts: F64, usual: F64) -> F64:
