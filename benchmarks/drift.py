@@ -1,6 +1,6 @@
 """How often drift is said where nothing drifts, and how long it takes to say it where something does.
 
-    python benchmarks/drift.py [--lines 600000] [--days 42]
+    python benchmarks/drift.py [--lines 600000] [--days 42] [--usual] [--hours 24 48]
 
 Usual days are those of the simulated shop before its incidents: learned from for some hours or days, and the rest of
 them followed as they come, asked once a day. Then lasting changes are made to the lines of the last week, learned from
@@ -14,7 +14,7 @@ import argparse
 import gzip
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -77,9 +77,9 @@ def fit(folder: Path, lines: list[tuple[datetime, str]]) -> Model:
     return oddlog.fit(log, session="none", window="600s", detectors=["new-event"])
 
 
-def usual(folder: Path, lines: list[tuple[datetime, str]]) -> None:
+def usual(folder: Path, lines: list[tuple[datetime, str]], learned_hours: Sequence[int]) -> None:
     print("| learned from | days followed | figures | most evidence | said to have drifted |\n|---|---|---|---|---|")
-    for hours in LEARNED_HOURS:
+    for hours in learned_hours:
         until = START + timedelta(hours=hours)
         model = fit(folder, [one for one in lines if one[0] < until])
         rest = [one for one in lines if one[0] >= until]
@@ -135,12 +135,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", type=int, default=600_000)
     parser.add_argument("--days", type=int, default=42)
+    parser.add_argument("--hours", type=int, nargs="*", default=LEARNED_HOURS, help="learned from")
+    parser.add_argument("--usual", action="store_true", help="usual days only")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="oddlog-bench-") as folder:
         shop = simulate(Path(folder, "shop"), lines=options.lines, days=options.days)
         lines = lines_of(shop.train)
-        changed(Path(folder), lines)
-        usual(Path(folder), lines)
+        if not options.usual:
+            changed(Path(folder), lines)
+        usual(Path(folder), lines, options.hours)
 
 
 if __name__ == "__main__":

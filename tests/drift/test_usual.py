@@ -88,6 +88,11 @@ def test_three_hours_have_blocks_of_ten_minutes_and_less_is_too_little():
     assert Usual.learn(minutes, NO_NUMBERS, 2, 0.1, (FIRST, FIRST + 140)) is None
 
 
+def test_how_many_lines_an_hour_has_is_known_from_two_days_on():
+    assert np.isnan(p_values(learned(47), lines(24, 2))["lines"])
+    assert not np.isnan(p_values(learned(48), lines(24, 2))["lines"])
+
+
 def test_weekends_are_compared_with_weekends_where_there_are_both():
     assert learned(4 * 24).blocks == (96,)
     assert learned(7 * 24).blocks == (120, 48)

@@ -6,7 +6,8 @@ Five figures are followed of each subject, and each numeric field of a service:
 `types`   Jensen-Shannon divergence of the mix of message types from the usual mix
 `unseen`  share of lines of types never seen
 `levels`  Jensen-Shannon divergence of the shares of WARNING and of ERROR
-`lines`   how many lines, by what is usual at that hour: absolute value of the logarithm
+`lines`   how many lines, by what is usual at that hour: absolute value of the logarithm; from two days of
+          training on, as the hours of the day are not known before
 `values`  mean of the asinh of a numeric field: how far from its usual one
 ========= ===========================================================================================
 
@@ -126,6 +127,8 @@ class Usual:
         weekends; all of them where these are not told apart.
     blocks : tuple of int
         How many training blocks these are.
+    knows_hours : bool
+        Whether training was long enough to know how many lines an hour of the day has.
 
     """
 
@@ -136,6 +139,7 @@ class Usual:
     levels: F64
     distances: tuple[F64, ...]
     blocks: tuple[int, ...]
+    knows_hours: bool
 
     @classmethod
     def learn(
@@ -177,7 +181,8 @@ class Usual:
         spans = (_span(measured.types), _span(measured.levels))
         centre = Centre.of(measured, plan, days, by_kind=by_kind)
         kinds = (far[~weekend], far[weekend]) if by_kind else (far,)
-        return cls(plan, centre, share, *spans, tuple(map(_sorted, kinds)), tuple(map(len, kinds)))
+        far_off, blocks = tuple(map(_sorted, kinds)), tuple(map(len, kinds))
+        return cls(plan, centre, share, *spans, far_off, blocks, days >= HOURLY_DAYS)
 
     def __len__(self) -> int:
         return len(self.distances[0])
@@ -189,7 +194,10 @@ class Usual:
         return subjects + [("values", i) for i in range(len(self.plan.values))]
 
     def p_values(self, measured: Measured) -> F64:
-        """Return the share of training blocks that lay as far off as each block [b, x], ties by half; never 0."""
+        """Return the share of training blocks that lay as far off as each block [b, x], ties by half.
+
+        Never 0; NaN where nothing is known.
+        """
         far = self.centre.distances(measured, self.plan)
         kind = np.minimum(_is_weekend(measured.block, self.plan), len(self.blocks) - 1)
         p = np.empty(far.shape)
@@ -198,6 +206,8 @@ class Usual:
                 there, q = far[kind == i, x], len(known)
                 beyond, reached = (q - np.searchsorted(known, there, side) for side in ("right", "left"))
                 p[kind == i, x] = ((beyond + reached) / (2 * q) * blocks + 0.5) / (blocks + 1)
+        if not self.knows_hours:
+            p[:, [aspect == "lines" for aspect, _ in self.of]] = np.nan
         return p
 
     def states(self) -> dict[str, State]:
@@ -218,6 +228,7 @@ class Usual:
             "minutes": self.plan.minutes,
             "k": self.plan.k,
             "blocks": list(self.blocks),
+            "knows_hours": self.knows_hours,
             "values": [list(one) for one in self.plan.values],
         }
         return {"drift": State(arrays, meta)}
@@ -235,7 +246,8 @@ class Usual:
         of_types, of_levels = (arrays[name].astype(np.float64) for name in ("types.span", "levels.span"))
         blocks = tuple(map(int, meta["blocks"]))
         far = tuple(arrays[f"distances.{i}"].astype(np.float64) for i in range(len(blocks)))
-        return cls(plan, centre, arrays["unseen"], of_types, of_levels, far, blocks)
+        knows_hours = bool(meta.get("knows_hours", True))
+        return cls(plan, centre, arrays["unseen"], of_types, of_levels, far, blocks, knows_hours)
 
 
 def _whole_blocks(frame: pl.DataFrame, minutes: int, span: tuple[int, int]) -> pl.DataFrame:
