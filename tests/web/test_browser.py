@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from test_pages import EVIL, passed
 
+from oddlog.drift import Drifted, Figures
+from oddlog.pipeline.drifting import Drift
 from oddlog.types import Reason
 from served_page import Page
 from stored_incidents import live
@@ -150,6 +153,28 @@ def test_no_page_is_wider_than_a_phone(chromium: Any, page: Page, scheme: str):
         assert opened.tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
         dark = opened.tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 18, 21)"
         assert dark == (scheme == "dark")
+    opened.context.close()
+    assert opened.complaints == []
+
+
+def test_what_has_drifted_is_learned_on_by_a_click_on_a_phone(
+    chromium: Any, page: Page, monkeypatch: pytest.MonkeyPatch
+):
+    since = datetime(2026, 3, 9, 7, tzinfo=UTC)
+    one = Drifted("pay" * 9, "types", f'"{EVIL} {"word " * 30}": usual 2 %, now 31 %', since, 40.0, 0.31, 0.02)
+    page.worker.drift = Drift((one,), (Figures("pay" * 9, 4.0, 2.0, 0.0, 0.0, 0.1, 0.01),), 9, 1.0)
+    done: list[tuple[str, str]] = []
+    monkeypatch.setattr(page.watching.choosing, "do", lambda word, model: done.append((word, model)))
+    opened = Browsing(chromium, page.serve(), viewport=PHONE, has_touch=True, java_script_enabled=False)
+    opened.tab.goto("/model")
+    assert "usual 2 %, now 31 %" in opened.tab.locator("#drift").inner_text()
+    assert opened.tab.locator("#drift tbody tr").first.locator("td").first.inner_text().startswith('"<script>')
+    box = opened.tab.locator("main").bounding_box()
+    assert box is not None
+    assert box["width"] <= PHONE["width"]
+    opened.tab.locator(".proposal button").tap()
+    opened.tab.wait_for_url("**/model")
+    assert done == [("learn", "")]
     opened.context.close()
     assert opened.complaints == []
 
