@@ -24,7 +24,7 @@ from oddlog.pipeline.judging.views import View
 from oddlog.templates import Matcher
 from oddlog.types import I64, Bool, Windows
 
-MOST_COMPANY = 1_000  # a session of more types has no course that anybody could call usual
+MOST_COMPANY = 300  # types, 5 kB of an incident; sessions of more are taken as stretches: whatever happens is in them
 
 
 def company_of(view: View, matcher: Matcher, windows: Windows) -> tuple[str, ...]:
