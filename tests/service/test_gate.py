@@ -98,7 +98,7 @@ def test_without_tokens_loopback_is_open_and_the_first_token_closes_it(served: C
     assert one.client.get("/v1/incidents", headers=read).status_code == 200
 
 
-PATHS = ("/v1/incidents", "/v1/incidents/x", "/metrics", "/openapi.json", "/v1/letters", "/v1/answers", "/incidents", "/",
+PATHS = ("/v1/incidents", "/v1/incidents/x", "/metrics", "/openapi.json", "/v1/letters", "/v1/rules", "/rules", "/v1/answers", "/incidents", "/",
          "/timeline", "/v1/model", "/v1/status", "/_bulk", "/anything")  # fmt: skip
 
 

@@ -30,7 +30,7 @@ FLAGS = [
     "--no-first-run",
 ]
 PHONE = {"width": 390, "height": 844}
-PAGES = ("/", "/incidents", "/timeline", "/templates", "/sources", "/model", "/answers")
+PAGES = ("/", "/incidents", "/timeline", "/templates", "/sources", "/rules", "/model", "/answers")
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +190,29 @@ def test_nothing_that_logs_hold_runs_in_the_browser(chromium: Any, page: Page):
         opened.tab.mouse.move(300, 300)
     opened.context.close()
     assert (asked, opened.complaints, opened.elsewhere) == ([], [], [])
+
+
+def test_a_rule_is_added_and_removed_without_and_with_scripts(chromium: Any, page: Page):
+    address = page.serve()
+    for scripts in (False, True):
+        opened = Browsing(chromium, address, java_script_enabled=scripts)
+        tab = opened.tab
+        tab.goto("/rules")
+        never = tab.get_by_role("form", name="A line that must never come")
+        never.get_by_label("its message matches").fill("OutOfMemoryError")
+        never.get_by_label("called").fill(f"memory {scripts}")
+        never.get_by_role("button", name="Add").click()
+        row = tab.get_by_role("row", name=f"memory {scripts}")
+        assert "never a line “OutOfMemoryError”" in row.inner_text()
+        row.get_by_role("button", name="Remove").click()
+        tab.get_by_text("None yet.").wait_for()
+        tab.get_by_label("told a day, at most").fill("5")
+        tab.get_by_role("button", name="Set").click()
+        tab.get_by_text("back to what held before").wait_for()
+        tab.get_by_role("button", name="Remove").click()
+        tab.get_by_text("as the service was started").wait_for()
+        opened.context.close()
+        assert opened.complaints == []
 
 
 def test_without_scripts_everything_can_be_read_and_answered(chromium: Any, page: Page):

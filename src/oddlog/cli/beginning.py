@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from oddlog.feedback import Settings
     from oddlog.pipeline.live.beginning import Beginning
     from oddlog.pipeline.live.gate import Gate
+    from oddlog.pipeline.live.rulebook import RuleBook
     from oddlog.pipeline.live.streaming import Streaming
     from oddlog.pipeline.live.versions import Versions
     from oddlog.service.challenging import Challenging
@@ -30,10 +32,16 @@ class Told:
 
     def __init__(self, budget: str, rules: Path | None) -> None:
         from oddlog.config import parse_false_alarms
-        from oddlog.pipeline.live.rules import RuleBook, load
+        from oddlog.pipeline.live.rulebook import RuleBook, load
 
         self._per_day = parse_false_alarms(budget, "--budget") if budget else None
         self.rules: RuleBook = load(rules) if rules is not None else RuleBook()
+
+    def with_settings(self, settings: Settings) -> tuple[RuleBook, float | None]:
+        """Return rules and the budget a day with what people have set while the service ran, which wins."""
+        standing = [one for _, one in settings.standing]
+        per_day = [float(str(one.fields.get("per_day", 0))) for one in standing if one.kind == "budget"]
+        return self.rules.with_settings(standing), (per_day[-1] or None) if per_day else self._per_day
 
     def gate(self) -> Gate:
         """Return a new gate."""
@@ -100,7 +108,7 @@ class Opening:
             rules=self._told.rules,
             gate=self._told.gate(),
         )
-        return stream, overlay.Heeding(path, answers, stream)
+        return stream, overlay.Heeding(path, answers, stream, self._told)
 
     def beside(self, path: Path) -> Streaming:
         """Return a new stream of a model that judges beside: it heeds no answers, knows no rules, counts nothing."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oddlog.cli.beginning import Told
     from oddlog.feedback import Answers, Marks
     from oddlog.model import Model
     from oddlog.pipeline import Detection
@@ -96,16 +97,20 @@ class Heeding:
         As they were read at the beginning.
     stream : Streaming
         Told of them when there are new ones.
+    told : Told
+        The rules and the budget of the command line, to which people may add while it runs.
 
     """
 
-    def __init__(self, model: Path, answers: Answers, stream: Streaming) -> None:
-        from oddlog.feedback import beside
+    def __init__(self, model: Path, answers: Answers, stream: Streaming, told: Told) -> None:
+        from oddlog.feedback import Settings, beside
 
-        self._paths = (beside(model, "answers"), beside(model, "marks"))
+        self._paths = (beside(model, "answers"), beside(model, "marks"), beside(model, "rules"))
         self._answers, self._marks, self._stream = answers, marks(model), stream
+        self._settings, self._told = Settings.load(self._paths[2]), told
         self._seen = tuple(map(_written, self._paths))
         stream.mark(self._marks.standing())
+        stream.rule(*told.with_settings(self._settings))
 
     def __call__(self) -> None:
         """Look whether there are new ones."""
@@ -116,6 +121,9 @@ class Heeding:
         if self._seen[1] != before[1]:
             self._marks.read()
             self._stream.mark(self._marks.standing())
+        if self._seen[2] != before[2]:
+            self._settings.read()
+            self._stream.rule(*self._told.with_settings(self._settings))
 
 
 def _written(path: Path) -> tuple[int, int]:

@@ -96,7 +96,7 @@ def watch(
             gate=told.gate(),
         )
         telling = _Telling(model, Links(paths), as_json=show.wants_json(json))
-        heeding = overlay.Heeding(model, answers, stream)
+        heeding = overlay.Heeding(model, answers, stream, told)
         save = _save(source, stream, resume, noted)
         Following(source, stream, telling, save, heeding, held=held).run(asked)
     show.tell_notes([f"Judged {stream.says}."])

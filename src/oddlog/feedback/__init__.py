@@ -4,6 +4,7 @@ from oddlog.feedback.answers import Answer, Answers, Standing
 from oddlog.feedback.log import Log, beside
 from oddlog.feedback.marks import Mark, Marks
 from oddlog.feedback.remembered import Remembered, by_pattern, recall, remember
+from oddlog.feedback.settings import Setting, Settings
 
 __all__ = [
     "Answer",
@@ -12,6 +13,8 @@ __all__ = [
     "Mark",
     "Marks",
     "Remembered",
+    "Setting",
+    "Settings",
     "Standing",
     "beside",
     "by_pattern",

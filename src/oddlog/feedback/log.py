@@ -5,6 +5,7 @@ A model never changes. What people say afterwards lies beside it, under the mode
     app.model/                    the model
     app.model.answers.jsonl       usual, anomalous, mute
     app.model.marks.jsonl         deployments
+    app.model.rules.jsonl         rules, maintenance windows and a budget that were set while a service ran
     app.model.incidents.jsonl     the last incidents that were shown, so that their ids mean something
 
 Killed at any moment, a file holds what it held, or that and the new record; at worst a last line breaks off, which

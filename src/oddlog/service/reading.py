@@ -32,6 +32,7 @@ LONGEST = 366 * 24 * 3_600  # seconds that a mute or a deployment may last
 YEARS = (1970, 9998)  # of times that are taken
 """What is asked for: text without characters that no database holds."""
 Text = Annotated[str, Field(max_length=256, pattern=r"^[^\x00]*$")]
+Short = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 Id = Annotated[str, Path(max_length=64, description="The id of an incident.")]
 
 
@@ -65,6 +66,18 @@ class Choice(BaseModel):
     model: Annotated[str, Field(max_length=64, pattern=r"^[0-9a-f]*$", description="Of challenge and use.")] = ""
 
 
+class NewRule(BaseModel):
+    """A rule, a maintenance window or a budget; its fields are those of a file of rules (docs/live.md)."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["never", "always", "limit", "maintenance", "budget"]
+    fields: Annotated[
+        dict[Annotated[str, Field(max_length=32)], int | float | Short | list[Short]],
+        Field(max_length=12, examples=[{"name": "out of memory", "match": "OutOfMemoryError"}]),
+    ]
+    who: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")] = ""
+
+
 class Told(BaseModel):
     """What is told of what went wrong."""
 
@@ -88,10 +101,15 @@ def install(app: FastAPI, watching: Watching) -> None:
         ("/v1/status", reads.status, {}),
         ("/v1/answers", reads.answers, {}),
         ("/v1/changes", reads.changes, {}),
+        ("/v1/rules", reads.rules, {}),
     ):
         app.add_api_route(path, read, methods=["GET"], tags=["read"], response_model=None, responses=refused | more)
     app.add_api_route("/v1/answers", reads.answer, methods=["POST"], status_code=201, tags=["say"],
                       response_model=None, responses=refused | missing)  # fmt: skip
+    app.add_api_route("/v1/rules", reads.set_rule, methods=["POST"], status_code=201, tags=["say"],
+                      response_model=None, responses=refused)  # fmt: skip
+    app.add_api_route("/v1/rules/{number}", reads.undo_rule, methods=["DELETE"], tags=["say"], response_model=None,
+                      responses=refused | missing)  # fmt: skip
     app.add_api_route("/v1/answers/{number}", reads.undo, methods=["DELETE"], tags=["say"], response_model=None,
                       responses=refused | missing)  # fmt: skip
     app.add_api_route("/v1/models", reads.choose, methods=["POST"], tags=["say"],
@@ -271,6 +289,24 @@ class _Reads:
         except ConfigError as error:
             return _refusal(409, str(error))
         return _json({"number": number}, 201)
+
+    async def rules(self) -> Response:
+        """Return the rules, maintenance windows and the budget that hold, and what was held back."""
+        return _json(await run_in_threadpool(self._watching.ruling.as_json))
+
+    async def set_rule(self, request: Request, rule: NewRule) -> Response:
+        """Add a rule, a maintenance window, or set the budget (`per_day`, 0 for none); it holds within a second."""
+        who = _who(request).name or rule.who
+        number = await run_in_threadpool(lambda: self._watching.ruling.set(rule.kind, rule.fields, who=who))
+        return _json({"number": number}, 201)
+
+    async def undo_rule(self, request: Request, number: Annotated[int, Path(ge=1, le=10**9)]) -> Response:
+        """Take back what was set; what the configuration holds stays."""
+        try:
+            undone = await run_in_threadpool(lambda: self._watching.ruling.undo(number, who=_who(request).name))
+        except ConfigError as error:
+            return _refusal(404, str(error))
+        return _json({"undone": undone.record()})
 
 
 _JUDGED = ("windows", "odd", "top")

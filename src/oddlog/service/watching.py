@@ -14,6 +14,7 @@ from oddlog.feedback import Answer, Answers, Mark, Marks, beside
 from oddlog.model import Model
 from oddlog.pipeline.learning.checkpointing import incident_of
 from oddlog.service.choosing import Choosing
+from oddlog.service.ruling import Ruling
 from oddlog.service.worker import Worker
 from oddlog.store import Asked, Page, Store
 from oddlog.templates import Matcher
@@ -119,6 +120,7 @@ class Watching:
         self.store: Store = worker.store
         self._where = model
         self._lock = threading.Lock()  # several may answer at once
+        self.ruling = Ruling(worker, model, clock)
         self._types: tuple[str, tuple[KnownType, ...]] = ("", ())
         self._written: tuple[int, int, int] | None = None
         self.choosing = Choosing(worker, lambda: self._answers().standing(self.now()))

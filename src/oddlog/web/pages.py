@@ -11,9 +11,11 @@ from oddlog import __version__
 from oddlog.errors import ConfigError, MissingExtraError, ModelError
 from oddlog.service.watching import Watching, Who
 from oddlog.store import Asked, Stored, StoreUnavailableError
+from oddlog.types import LEVELS
 from oddlog.web.asking import ANSWERS, PAGE, RANGES, Filter, Stretch, mute_until
 from oddlog.web.drift import drift
 from oddlog.web.rendering import page, static
+from oddlog.web.rules import FORMS, fields_of
 from oddlog.web.types import KINDS, MOST, chosen, types
 
 try:
@@ -45,6 +47,7 @@ TABS = (
     _Tab("Time line", "/timeline"),
     _Tab("Templates", "/templates"),
     _Tab("Sources", "/sources"),
+    _Tab("Rules", "/rules"),
     _Tab("Model", "/model"),
     _Tab("Answers", "/answers"),
 )
@@ -60,6 +63,7 @@ def install(app: FastAPI, watching: Watching) -> None:
         ("/timeline", pages.timeline),
         ("/templates", pages.templates),
         ("/sources", pages.sources),
+        ("/rules", pages.rules),
         ("/model", pages.model),
         ("/answers", pages.answers),
     ):
@@ -67,6 +71,8 @@ def install(app: FastAPI, watching: Watching) -> None:
     for address, do in (
         ("/answers", pages.answer),
         ("/answers/{number}/undo", pages.undo),
+        ("/rules", pages.set_rule),
+        ("/rules/{number}/undo", pages.undo_rule),
         ("/model", pages.choose),
     ):
         app.add_api_route(address, _done(do), methods=["POST"], include_in_schema=False, response_model=None)
@@ -286,6 +292,28 @@ class _Pages:
         dead = self._store.letters("dead", LATEST)
         name = "_sources.html" if request.headers.get("hx-request") else "sources.html"
         return self._page(request, name, sources=self._store.sources(), dead=dead)
+
+    # -- rules -----------------------------------------------------------------------------------------------
+
+    def rules(self, request: Request) -> Response:
+        rules, budget = self._watching.ruling.rules(), self._watching.ruling.budget()
+        asked = [one for one in rules if one.kind != "maintenance"]
+        counts = {"broken": sum(one.is_broken for one in asked), "n_rules": len(asked)}
+        return self._page(request, "rules.html", rules=rules, budget=budget, forms=FORMS, levels=LEVELS, **counts)
+
+    def set_rule(self, request: Request, form: Mapping[str, str]) -> Response:
+        kind = form.get("kind", "")
+        signed = who(request).name or form.get("who", "").strip()[:64]
+        self._watching.ruling.set(kind, fields_of(kind, form), who=signed)
+        return RedirectResponse("/rules", 303)
+
+    def undo_rule(self, request: Request, form: Mapping[str, str]) -> Response:
+        number = request.path_params["number"]
+        if not number.isdecimal() or len(number) > 9:  # noqa: PLR2004 - digits
+            raise ConfigError("There is no such rule.", "")
+        signed = who(request).name or form.get("who", "").strip()[:64]
+        self._watching.ruling.undo(int(number), who=signed)
+        return RedirectResponse("/rules", 303)
 
     def model(self, request: Request) -> Response:
         card = self._watching.model()

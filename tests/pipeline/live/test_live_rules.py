@@ -14,7 +14,8 @@ from oddlog.errors import ConfigError
 from oddlog.pipeline.learning.checkpointing import packed, unpacked
 from oddlog.pipeline.live.budget import Budget
 from oddlog.pipeline.live.gate import Gate
-from oddlog.pipeline.live.rules import Maintenance, Rule, RuleBook, Rules, load
+from oddlog.pipeline.live.rulebook import Maintenance, Rule, RuleBook, load
+from oddlog.pipeline.live.rules import Rules
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.sources import read_blocks
 from oddlog.types import LEVEL, TIME, LiveIncident, Tally

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from oddlog.pipeline.live.budget import Budget
-from oddlog.pipeline.live.rules import Maintenance
+from oddlog.pipeline.live.rulebook import Maintenance
 from oddlog.types import LiveIncident
 
 MOST_TOLD = 10_000
@@ -37,6 +37,21 @@ class Gate:
     held: int = 0
     _told: dict[str, None] = field(default_factory=dict)
     _held: dict[str, None] = field(default_factory=dict)
+
+    def turn_to(self, per_day: float | None, maintenance: Sequence[Maintenance]) -> None:
+        """Go by another budget (None for none) and other maintenance windows from now on; what was told stays told."""
+        self.maintenance = maintenance
+        if per_day is None:
+            self.budget = None
+        elif self.budget is None:
+            self.budget = Budget(per_day)
+        else:
+            self.budget.per_day = per_day
+
+    @property
+    def held_ids(self) -> list[str]:
+        """Ids of the last incidents that were held back and not told since, the latest first."""
+        return [id_ for id_ in reversed(self._held) if id_ not in self._told]
 
     def __bool__(self) -> bool:
         return self.budget is not None or bool(self.maintenance)

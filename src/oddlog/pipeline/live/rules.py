@@ -4,216 +4,26 @@
 
     records ──► lines that a rule matches ──► its incident: new, grown, over     in the same list as all others
 
-Rules and maintenance windows stand in one TOML file; see `load`.
+What rules there are stands in `rulebook`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import tomllib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
-from oddlog.config import parse_duration
-from oddlog.errors import ConfigError, did_you_mean
 from oddlog.incidents import LEVEL_FACTOR, MOST_NOVEL
 from oddlog.pipeline.learning.checkpointing import incident_json, incident_of
+from oddlog.pipeline.live.rulebook import Rule, RuleBook
 from oddlog.types import LEVELS, NO_TIME, TIME, Incident, LineRef, LiveIncident, Reason, State, to_datetime
 
 QUIET_US = 3_600_000_000  # after so long without a match a `never` is over
 MOST_LINES = 20  # shown
 MOST_MATCHES = 100_000  # of a limit, that are remembered
 GROWN = 2  # told again at so many times the matches
-Kind = Literal["never", "always", "limit"]
-_NAMES = {
-    "never": {"name", "match", "service", "level"},
-    "always": {"name", "match", "service", "level", "every"},
-    "limit": {"name", "match", "service", "level", "at_least", "most", "least", "within"},
-    "maintenance": {"name", "service", "from", "to", "days"},
-}
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule.
-
-    Attributes
-    ----------
-    kind : "never", "always" or "limit"
-        What it asks for.
-    name : str
-        What it is called.
-    match : str
-        Regular expression on the message; empty for every line.
-    service : str
-        Only its lines; empty for all.
-    level : str
-        How grave it is if it is broken.
-    at_least : str
-        Only lines of this level and above.
-    within_us : int
-        "always": such a line comes at least so often. "limit": in so long.
-    most, least : int or None
-        "limit": how many such lines there may be.
-
-    """
-
-    kind: Kind
-    name: str
-    match: str = ""
-    service: str = ""
-    level: str = "ERROR"
-    at_least: str = "UNKNOWN"
-    within_us: int = 0
-    most: int | None = None
-    least: int | None = None
-
-    @property
-    def condition(self) -> pl.Expr:
-        """Which records it is about."""
-        matched = pl.col("message").str.contains(self.match) if self.match else pl.lit(value=True)
-        of = pl.col("service") == self.service if self.service else pl.lit(value=True)
-        grave = pl.col("level").to_physical() >= LEVELS.index(self.at_least)
-        return (matched & of & grave).fill_null(value=False)
-
-
-@dataclass(frozen=True)
-class Maintenance:
-    """A time in which nothing is told of a service (or of all); daily times are UTC and may pass midnight."""
-
-    name: str
-    service: str = ""
-    start: datetime | None = None
-    end: datetime | None = None
-    days: tuple[str, ...] = ()
-    from_minute: int = 0  # of the day
-    to_minute: int = 0
-
-    def holds(self, at: datetime, services: Sequence[str]) -> bool:
-        """Return whether an incident of these services that begins then is not to be told."""
-        if self.service and self.service not in services:
-            return False
-        if self.start is not None and self.end is not None:
-            return self.start <= at < self.end
-        minute = at.hour * 60 + at.minute
-        if self.from_minute <= self.to_minute:
-            return _DAYS[at.weekday()] in self.days and self.from_minute <= minute < self.to_minute
-        late = _DAYS[at.weekday()] in self.days and minute >= self.from_minute
-        early = _DAYS[(at.weekday() - 1) % 7] in self.days and minute < self.to_minute
-        return late or early
-
-
-@dataclass(frozen=True)
-class RuleBook:
-    """What a file holds."""
-
-    rules: tuple[Rule, ...] = ()
-    maintenance: tuple[Maintenance, ...] = ()
-
-
-def load(path: Path) -> RuleBook:
-    """Return the rules of a TOML file.
-
-    Raises
-    ------
-    ConfigError
-        If it cannot be read, or a rule makes no sense.
-
-    """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"The rules {path} cannot be read: {error.strerror}.", "Check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The rules {path} are not TOML: {error}.", "Mend that line.") from error
-    rules: list[Rule] = []
-    maintenance: list[Maintenance] = []
-    for kind, entries in tables.items():
-        if kind not in _NAMES or not isinstance(entries, list):
-            raise ConfigError(f"{path} holds '{kind}', which is no list of rules.", _form(kind))
-        for i, entry in enumerate(entries, 1):
-            where = f"{path}: [[{kind}]] {i}"
-            _check_names(where, kind, entry)
-            if kind == "maintenance":
-                maintenance.append(_maintenance(where, entry, f"maintenance {i}"))
-            else:
-                rules.append(_rule(where, kind, entry, f"{kind} {i}"))
-    names = [rule.name for rule in rules]
-    twice = next((name for name in names if names.count(name) > 1), "")
-    if twice:
-        raise ConfigError(f"{path} holds two rules called '{twice}'.", "Give each a name of its own.")
-    return RuleBook(tuple(rules), tuple(maintenance))
-
-
-def _form(kind: str) -> str:
-    return f'{did_you_mean(kind, _NAMES)} Write [[never]], and below it: match = "OutOfMemoryError"'
-
-
-def _check_names(where: str, kind: str, entry: Mapping[str, Any]) -> None:
-    for name in entry:
-        if name not in _NAMES[kind]:
-            raise ConfigError(f"{where} sets '{name}', which it does not have.", did_you_mean(name, _NAMES[kind]))
-
-
-def _rule(where: str, kind: str, entry: Mapping[str, Any], name: str) -> Rule:
-    match, service = str(entry.get("match", "")), str(entry.get("service", ""))
-    level, at_least = (str(entry.get(n, d)).upper() for n, d in (("level", "ERROR"), ("at_least", "UNKNOWN")))
-    for one in (level, at_least):
-        if one not in LEVELS:
-            raise ConfigError(f"{where} names the level {one}.", f"There are: {', '.join(LEVELS)}.")
-    if kind != "limit" and not match:
-        raise ConfigError(f"{where} matches nothing.", 'Write, for instance: match = "backup finished"')
-    try:
-        pl.Series([""]).str.contains(match)
-    except pl.exceptions.PolarsError as error:
-        raise ConfigError(f"{where}: '{match}' is no regular expression.", "Mend it.") from error
-    duration = {"always": "every", "limit": "within"}.get(kind, "")
-    if duration and duration not in entry:
-        raise ConfigError(f"{where} does not say how long.", f'Write, for instance: {duration} = "5min"')
-    within_us = round(parse_duration(str(entry[duration])) * 1e6) if duration else 0
-    most, least = entry.get("most"), entry.get("least")
-    if kind == "limit" and (most is None) == (least is None):
-        raise ConfigError(f"{where} needs one of 'most' and 'least'.", "Write, for instance: most = 100")
-    for number in (most, least):
-        if number is not None and (not isinstance(number, int) or number < 0):
-            raise ConfigError(f"{where}: {number!r} is no number of lines.", "Write, for instance: most = 100")
-    assert kind in ("never", "always", "limit")
-    return Rule(
-        kind,  # type: ignore[arg-type] # one of the three
-        str(entry.get("name", name)),
-        match,
-        service,
-        level,
-        at_least,
-        within_us,
-        most,
-        least,
-    )
-
-
-def _maintenance(where: str, entry: Mapping[str, Any], name: str) -> Maintenance:
-    start, end = entry.get("from"), entry.get("to")
-    own = str(entry.get("name", name)), str(entry.get("service", ""))
-    if isinstance(start, datetime) and isinstance(end, datetime):
-        return Maintenance(*own, start.replace(tzinfo=start.tzinfo or UTC), end.replace(tzinfo=end.tzinfo or UTC))
-    days = tuple(str(day).lower()[:3] for day in entry.get("days", _DAYS))
-    try:
-        minutes = [int(str(one)[:2]) * 60 + int(str(one)[3:5]) for one in (start, end)]
-    except ValueError:
-        minutes = [-1]
-    if any(not 0 <= one <= 1440 for one in minutes) or not set(days) <= set(_DAYS):  # noqa: PLR2004 - minutes of a day
-        raise ConfigError(
-            f"{where} names no time.",
-            'Write from = 2026-03-09T22:00:00Z and to likewise, or days = ["sat"], from = "22:00", to = "02:00".',
-        )
-    return Maintenance(*own, days=days, from_minute=minutes[0], to_minute=minutes[1])
 
 
 @dataclass
@@ -230,6 +40,7 @@ class _Watched:
     is_broken: bool = False
     peak: int = 0  # of a limit: most matches in its time, since it was looked at last
     gap_us: int = 0  # of an `always`: the longest time between two, since then
+    since_us: int = NO_TIME  # from when on it is watched, if that is later than the first line
 
 
 class Rules:
@@ -240,6 +51,18 @@ class Rules:
         self._watched = [_Watched(rule) for rule in book.rules]
         self._since_us = NO_TIME  # from when on lines could have come
         self._last: dict[str, LiveIncident] = {}
+
+    def turn_to(self, book: RuleBook, now_us: int) -> list[LiveIncident]:
+        """Go by another book from now on (event time); return what was broken of rules that are gone, as withdrawn."""
+        kept = {one.rule: one for one in self._watched if one.rule in book.rules}
+        gone = [self._last.pop(one.rule.name) for one in self._watched if one.rule not in kept and one.is_broken]
+        self.book = book
+        self._watched = [kept.get(rule) or _Watched(rule, since_us=now_us) for rule in book.rules]
+        return [replace(one, change="withdrawn", notable=True) for one in gone]
+
+    def standing(self) -> list[tuple[Rule, bool, int]]:
+        """Return each rule, whether it is broken now, and how many lines it has matched since it began to be."""
+        return [(one.rule, one.is_broken, one.seen) for one in self._watched]
 
     def add(self, records: pl.DataFrame) -> None:
         """Take in records."""
@@ -311,11 +134,11 @@ class Rules:
         one.times = [at for at in one.times if at > now_us - rule.within_us]
         if rule.most is not None:
             return max(len(one.times), one.peak) > rule.most
-        watched_us = now_us - self._since_us
+        watched_us = now_us - max(self._since_us, one.since_us)
         return watched_us >= rule.within_us and len(one.times) < (rule.least or 0)
 
     def _last_match(self, one: _Watched) -> int:
-        return one.times[-1] if one.times else self._since_us
+        return one.times[-1] if one.times else max(self._since_us, one.since_us)
 
     def _incident(self, one: _Watched, now_us: int, model_id: str, most: tuple[int, int]) -> Incident:
         rule = one.rule
@@ -351,6 +174,7 @@ class Rules:
                 "times": one.times,
                 "lines": [[r.source, r.line, r.text, r.score, r.message] for r in one.lines],
                 "counts": [one.first_us, one.seen, one.told, one.is_broken],
+                "since": one.since_us,
                 "services": one.services,
             }
             for one in self._watched
@@ -367,6 +191,7 @@ class Rules:
                 one.times, one.services = list(kept["times"]), dict(kept["services"])
                 one.lines = [LineRef(*line) for line in kept["lines"]]
                 one.first_us, one.seen, one.told, one.is_broken = kept["counts"]
+                one.since_us = kept.get("since", NO_TIME)
         for name, (incident, change) in state.meta["last"].items():
             if any(one.rule.name == name and one.is_broken for one in self._watched):
                 self._last[name] = LiveIncident(incident_of(incident), change, provisional=False)

@@ -45,7 +45,8 @@ from oddlog.pipeline.live.pushed import ODD_LINES, VERDICTS, Pushed, joined, sho
 from oddlog.pipeline.live.quiet import Quiet
 from oddlog.pipeline.live.rating import Rating
 from oddlog.pipeline.live.recent import MOST_BYTES, Recent
-from oddlog.pipeline.live.rules import RuleBook, Rules
+from oddlog.pipeline.live.rulebook import Rule, RuleBook
+from oddlog.pipeline.live.rules import Rules
 from oddlog.pipeline.live.unfolding import Unfolding
 from oddlog.pipeline.live.windowing import Windowing
 from oddlog.pipeline.planning import group_of
@@ -126,6 +127,7 @@ class Streaming:
         self.model = model
         self._passing = passing
         self._rules = Rules(rules or RuleBook())
+        self._unruled: list[LiveIncident] = []  # of rules that are none any more
         self._gate = gate or Gate()
         self._quiet = Quiet(model.id)
         self._marks: tuple[Mark, ...] = ()
@@ -210,6 +212,11 @@ class Streaming:
         self._deploying.mark(marks)
         self._put_down()
 
+    def rule(self, book: RuleBook, per_day: float | None) -> None:
+        """Go by these rules and maintenance windows, and by this budget a day (None for none), from now on."""
+        self._unruled += self._rules.turn_to(book, self._now_us)
+        self._gate.turn_to(per_day, book.maintenance)
+
     def _put_down(self) -> None:
         """Have excused what deployments brought, and what was told for it withdrawn."""
         changed = self._deploying.claim()
@@ -260,9 +267,10 @@ class Streaming:
         """
         changed = self._unfolding.changed(self._overlay, self._words, self._recent, self.end_us)
         now = to_datetime(self._now_us) or datetime.now(UTC)
-        ruled = [*self._rules.changed(self._now_us, self.model.id), *self._newcomers.changed()]
+        ruled, self._unruled = self._unruled, []
+        ruled += [*self._rules.changed(self._now_us, self.model.id), *self._newcomers.changed()]
         ruled += self._quiet.changed(self._clock_s, now)
-        changed += [one for one in ruled if one.change == "over" or self._overlay.incidents([one.incident], ())[0]]
+        changed += [one for one in ruled if one.change in ENDED or self._overlay.incidents([one.incident], ())[0]]
         changed = [after_deploy(one, self._marks) for one in changed]
         changed += self._deployed()
         changed = [self._gate.through(one, now) for one in changed]
@@ -276,6 +284,16 @@ class Streaming:
         found = self._deploying.changed(self._words, self._recent, self._span_us, exact=self._is_finished)
         self._overlay.deployed = self._deploying.since
         return [one for one in found if one.change in ENDED or self._overlay.incidents([one.incident], ())[0]]
+
+    @property
+    def rules(self) -> list[tuple[Rule, bool, int]]:
+        """See `Rules.standing`."""
+        return self._rules.standing()
+
+    @property
+    def gate(self) -> Gate:
+        """What decides which incidents are told."""
+        return self._gate
 
     def closeups(self) -> dict[str, Closeup]:
         """Return the most pressing of the incidents that go on, from near, by id."""
