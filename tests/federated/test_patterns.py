@@ -13,7 +13,7 @@ pytest.importorskip("sklearn", reason="extra 'train'")
 from oddlog import detectors, testing
 from oddlog.detectors.standard import Standard
 from oddlog.features.counts import counts
-from oddlog.federated.patterns import DETECTORS, LEAST_LINES, Patterns, fitted_together, pseudonyms
+from oddlog.federated.patterns import DETECTORS, LEAST_LINES, Patterns, Rows, fitted_together, pseudonyms
 from oddlog.types import U64, Windows
 
 SECRET, OTHER = b"s" * 32, b"o" * 32
@@ -60,10 +60,10 @@ def test_what_a_site_computes_of_sealed_windows_is_what_one_place_would_to_a_bil
     together = fitted_together(own, first, others, SECRET, 0)
     assert sorted(together) == sorted(DETECTORS)
     asked = at_the_first(ORDERS[1], windows(ORDERS[1], 99))
-    for name in ("snn", "ocsvm"):
+    for name in ("snn", "ocsvm", "new-event"):
         alone = detectors.create(name, 0).fit(central, first)
         np.testing.assert_allclose(together[name].score(asked).window, alone.score(asked).window, rtol=1e-9, atol=1e-9)
-    union = Windows.concat([own, *(others[name].windows(first, SECRET) for name in sorted(others))])
+    union = Windows.concat([own, *(others[name].windows(Rows(first, SECRET)) for name in sorted(others))])
     for one, other in zip(moments(union), moments(central), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
 
@@ -104,8 +104,37 @@ def test_a_type_that_a_site_has_not_is_unseen_there(sites):
     first, own = sites[0]
     key: U64 = first.templates.key + np.uint64(1_000)
     elsewhere = replace(first, templates=replace(first.templates, key=key))
-    seen = Patterns.of_windows(own, first, SECRET).windows(elsewhere, SECRET)
-    assert set(seen.template.tolist()) == {K}
+    found, rows = Patterns.of_windows(own, first, SECRET), Rows(elsewhere, SECRET)
+    seen = found.windows(rows)
+    assert min(seen.template) == K
+    assert rows.elsewhere == len(set(own.template.tolist()))
+    np.testing.assert_array_equal(found.windows(rows).template, seen.template)  # of a third site: the same rows
+    assert rows.elsewhere == len(set(own.template.tolist()))
+
+
+def test_new_event_counts_in_how_many_windows_of_all_sites_each_type_of_this_one_stands(sites):
+    """One site lacks a type that the others have: to it that is new, of all others it says what one place would."""
+    first, own = sites[0]
+    lacking = np.array([4 not in own.template[a:b] for a, b in zip(own.offsets[:-1], own.offsets[1:], strict=True)])
+    own = own.take(lacking)
+    t = first.templates
+    kept = np.array([0, 1, 2, 3, 5])
+    row = np.zeros(len(kept), np.uint32)
+    row[:] = np.arange(len(kept))
+    here = replace(t, text=tuple(t.text[i] for i in kept), level=t.level[kept], count=t.count[kept])
+    here = replace(here, key=t.key[kept], row=row, embedding=t.embedding[kept])
+    context_here = replace(first, templates=here)
+    moved = np.array([0, 1, 2, 3, 99, 4], np.uint32)
+    others = {f"site{i}": Patterns.of_windows(of_it[1], of_it[0], SECRET) for i, of_it in enumerate(sites) if i}
+    central = Windows.concat([own, *(at_the_first(ORDERS[i], sites[i][1]) for i in (1, 2))])
+    alone = detectors.create("new-event", 0).fit(central, first)
+    both = fitted_together(replace(own, template=moved[own.template]), context_here, others, SECRET, 0)["new-event"]
+    asked = at_the_first(ORDERS[1], windows(ORDERS[1], 99))
+    known = asked.template != 4
+    said = both.score(replace(asked, template=moved[asked.template])).event
+    np.testing.assert_allclose(said[known], alone.score(asked).event[known], rtol=1e-9)
+    assert (said[~known] == both.score(testing.windows([[77]], np.ones(1))).event[0]).all()
+    assert len(set(said[known].tolist())) > 1
 
 
 def test_without_the_secret_nothing_is_read_and_of_another_site_or_federation_nothing_is_believed(sites):

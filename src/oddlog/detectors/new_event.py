@@ -42,11 +42,21 @@ class NewEvent:
         validation: Windows | None = None,  # noqa: ARG002 - of the contract; nothing here is stopped early
     ) -> Self:
         """Learn in how many windows each type stands."""
-        k = len(context.templates)
+        return self.fit_among(usual_only(windows, labels), context)
+
+    def fit_among(self, windows: Windows, context: Context, elsewhere: int = 0) -> Self:
+        """Learn from windows that also hold `elsewhere` types known only to others, in the rows behind the context's.
+
+        How rare the rarest type of a window is depends on those too; in this model they are unseen all the same, since
+        nothing of them is known that a line could be recognised by.
+        """
+        own = len(context.templates)
+        k = own + elsewhere
         every = Columns.of_rows(np.arange(k), np.empty(0, np.int64), k)
-        found = counts(usual_only(windows, labels), k, columns=every)
+        found = counts(windows, k, columns=every)
         held = document_frequency(found)[:k]
-        self._surprise = _surprise(held, _rarest(held, found.indptr, found.column, k), found.weight)
+        surprise = _surprise(held, _rarest(held, found.indptr, found.column, k), found.weight)
+        self._surprise = np.append(surprise[:own], surprise[-1])
         return self
 
     def score(self, windows: Windows) -> Scores:

@@ -6,6 +6,7 @@
 
 Detectors that read counts (`DETECTORS`) then know of what is usual anywhere, and are what they would be if all
 windows lay in one place; by moments alone they would not be, since the nearest usual window is one of somebody's.
+So does `new-event` of the types that a site has: in how many windows of all sites each stands.
 
 A type is called by HMAC-SHA256 of its key under a secret that all sites have and the server lacks, and only windows
 all of whose types have at least `LEAST_LINES` lines at their site are sent. So a site that does not know a type learns
@@ -18,19 +19,20 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Self
 
 import numpy as np
 
 from oddlog import detectors
+from oddlog.detectors.new_event import NewEvent
 from oddlog.federated.secagg.keys import KEY_BYTES, expanded
 from oddlog.federated.secagg.shares import opened, seal
 from oddlog.federated.wire import DamagedNoteError, Note
-from oddlog.types import NO_TIME, U64, Context, Detector, Windows
+from oddlog.types import I64, NO_TIME, OVERFLOW, U64, Context, Detector, Windows
 
-DETECTORS = ("snn", "dae", "ocsvm")
+DETECTORS = ("snn", "dae", "ocsvm", "new-event")
 """Members that read nothing but counts, and so are fitted to the windows of all sites."""
 LEAST_LINES = 20
 MOST_PATTERNS = 20_000
@@ -101,18 +103,13 @@ class Patterns:
             float(windows.weight.sum() - chosen.weight.sum()),
         )
 
-    def windows(self, context: Context, secret: bytes) -> Windows:
-        """Return them as windows of a site with this context: without times, unknown types as unseen ones."""
-        k = len(context.templates)
-        name, row = names_of(context, np.arange(k), secret)
-        own = {one.tobytes(): int(of) for one, of in zip(name, row, strict=True)}
-        row_of = np.full(int(self.type.max(initial=-1)) + 1, k, np.int64)
-        for one, of in zip(self.name, self.type, strict=True):
-            row_of[of] = min(row_of[of], own.get(one.tobytes(), k))
+    def windows(self, rows: Rows) -> Windows:
+        """Return them as windows of a site: without times, types unknown to it in rows of their own behind its."""
+        row_of = rows.of(self)
         event = np.repeat(np.arange(len(self.of)), self.count)
         window = np.repeat(np.arange(len(self.weight)), np.diff(self.offsets))
         lengths = np.bincount(window, self.count, minlength=len(self.weight)).astype(np.int64)
-        empty, e, w = Windows.empty(len(context.numbers)), len(event), len(self.weight)
+        empty, e, w = Windows.empty(rows.numbers), len(event), len(self.weight)
         return Windows(
             key=empty.key.extend_constant("", w),
             start=np.full(w, NO_TIME),
@@ -126,7 +123,7 @@ class Patterns:
             service=np.zeros(e, np.uint16),
             source=np.zeros(e, np.uint16),
             line=np.zeros(e, np.uint64),
-            numbers=np.full((e, len(context.numbers)), np.nan, np.float32),
+            numbers=np.full((e, rows.numbers), np.nan, np.float32),
         )
 
     def sealed(self, secret: bytes, federation: str, site: str) -> bytes:
@@ -148,6 +145,47 @@ class Patterns:
             return cls(**note.arrays, left_out=float(note.facts["left_out"]))
         except (DamagedNoteError, TypeError, KeyError):
             return None
+
+
+class Rows:
+    """The row of each name at a site: of its own types, and behind them of those that only others know.
+
+    Parameters
+    ----------
+    context : Context
+        Of the site.
+    secret : bytes
+        Of all sites.
+
+    Attributes
+    ----------
+    k : int
+        Types of the site.
+    elsewhere : int
+        Types met so far (`of`) that the site does not know.
+
+    """
+
+    def __init__(self, context: Context, secret: bytes) -> None:
+        self.k, self.numbers, self.elsewhere = len(context.templates), len(context.numbers), 0
+        name, row = names_of(context, np.arange(self.k), secret)
+        self._row = {one.tobytes(): int(of) for one, of in zip(name, row, strict=True)}
+
+    def of(self, found: Patterns) -> I64:
+        """Return the row of each type of another site [x]; lines that were merged at one site are one type at all."""
+        names: list[list[bytes]] = [[] for _ in range(int(found.type.max(initial=-1)) + 1)]
+        for one, of in zip(found.name, found.type, strict=True):
+            names[of].append(one.tobytes())
+        return np.array([self._of_names(one) for one in names], np.int64)
+
+    def _of_names(self, names: list[bytes]) -> int:
+        row = min((self._row[one] for one in names if one in self._row), default=-1)
+        if row < 0 and names:
+            row = self.k + self.elsewhere
+            self.elsewhere += 1
+        for one in names:
+            self._row.setdefault(one, row)
+        return row
 
 
 def names_of(context: Context, rows: np.ndarray, secret: bytes) -> tuple[np.ndarray, np.ndarray]:
@@ -172,9 +210,19 @@ def fitted_together(
     learned: Windows, context: Context, others: Mapping[str, Patterns], secret: bytes, seed: int
 ) -> dict[str, Detector]:
     """Return the members that read counts, fitted to the windows of this site and the patterns of the others."""
-    both = Windows.concat([learned, *(others[site].windows(context, secret) for site in sorted(others))])
+    rows = Rows(context, secret)
+    nameless = learned.template >= rows.k  # those rows are given to types of the others
+    learned = replace(learned, template=np.where(nameless, np.uint32(OVERFLOW), learned.template))
+    both = Windows.concat([learned, *(others[site].windows(rows) for site in sorted(others))])
     present, _ = detectors.installed(DETECTORS)
-    return {name: detectors.create(name, seed).fit(both, context) for name in present}
+    made = {name: detectors.create(name, seed) for name in present}
+    return {name: _fitted(one, both, context, rows.elsewhere) for name, one in made.items()}
+
+
+def _fitted(detector: Detector, windows: Windows, context: Context, elsewhere: int) -> Detector:
+    if isinstance(detector, NewEvent):  # rows behind the context's are unseen types to all others
+        return detector.fit_among(windows, context, elsewhere)
+    return detector.fit(windows, context)
 
 
 def _key(secret: bytes, federation: str) -> bytes:
