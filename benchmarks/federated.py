@@ -37,11 +37,17 @@ from oddlog.federated.server import Federation, Plan
 from oddlog.federated.site import Site
 from oddlog.types import Windows
 
+PLAIN: dict[str, Any] = {"extrapolate": False, "decay": 0}
+"""Neither lengthened means nor a learning rate that falls from round to round: as these ways were published."""
 WAYS: dict[str, dict[str, Any]] = {
-    "FedAvg": {"weigh": "data"},
-    "FedProx": {"weigh": "data", "prox": 0.1},
-    "quality, paper": {"fidelity": "paper"},
+    "FedAvg": {"weigh": "data", **PLAIN},
+    "FedProx": {"weigh": "data", "prox": 0.1, **PLAIN},
+    "FedAvg, lengthened": {"weigh": "data"},
+    "quality, paper": {"fidelity": "paper", **PLAIN},
     "quality, corrected": {},
+    "corrected, plain": PLAIN,
+    "corrected, only decay": {"extrapolate": False},
+    "corrected, only lengthened": {"decay": 0},
     "median": {"rule": "median"},
     "8 bits": {"bits": 8},
     "4 bits": {"bits": 4},

@@ -331,7 +331,7 @@ def test_a_new_federation_of_other_sites_is_no_repetition_of_the_one_before(site
         ({"mode": "visibel"}, "Did you mean 'visible'"),
         ({"mode": "secagg", "rule": "median"}, "'rule: median' cannot be"),
         ({"mode": "secagg", "bits": 8}, "'bits: 8' cannot be"),
-        ({"rounds": 0}, "0 rounds of 30 steps teach nothing"),
+        ({"rounds": 0}, "0 rounds of 30 steps with a decay of 300 teach nothing"),
         ({"bits": 3}, "not written in 3 bits"),
         ({"temperature": -1.0}, "temperature of -1.0"),
     ],

@@ -11,6 +11,7 @@ pytest.importorskip("flwr", reason="extra 'federated'")
 pytest.importorskip("torch", reason="extra 'train'")
 
 import oddlog
+from oddlog.cli.federate import rows_of, tell
 from oddlog.errors import ConfigError, InputError
 from oddlog.federated.flower import InProcessGrid, note_of
 from oddlog.federated.history import read_report
@@ -24,9 +25,9 @@ NAMES = ("margarethe", "tulpenfeld", "sesamoeffnedich")
 """A user, a host and a secret without a digit, which no mask takes for a variable."""
 
 
-def write(folder, seed, lines=150, extra=()):
+def write(folder, seed, lines=150, extra=(), broken=0):
     folder.mkdir(parents=True)
-    (folder / "app.log").write_text("\n".join([*shop_lines(lines, seed), *extra]) + "\n")
+    (folder / "app.log").write_text("\n".join([*shop_lines(lines, seed, broken=broken), *extra]) + "\n")
     return folder
 
 
@@ -69,6 +70,33 @@ def test_sites_that_show_each_other_usual_windows_have_count_members_of_all_of_t
     held = [detector.state().arrays["weight"].sum() for detector in (members["snn"], alone)]
     assert held[0] > 2 * held[1]
     assert done.history[-1].dropped == {}
+
+
+@pytest.mark.parametrize("mode", ["visible", "secagg"])
+def test_where_a_site_has_labels_the_report_has_its_f1_in_each_round_and_of_the_network_it_keeps(
+    three, tmp_path, mode, capsys
+):
+    broken = write(tmp_path / "broken" / "alpha", 0, broken=12)
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    rows = [f"ord-0{i:05d},{int(i >= 150)}" for i in range(162)]
+    (labels / "alpha.csv").write_text("\n".join(["key,label", *rows]))
+    plan = Plan(rounds=2, steps=40, mode=mode)
+    done = simulate([broken, *three[1:]], tmp_path / "m", plan, detectors=["new-event"], labels=labels)
+    assert [list(one.f1) for one in done.history] == [[], ["alpha"], ["alpha"], ["alpha"]]
+    assert all(0 <= one.f1["alpha"] <= 1 for one in done.history[1:])
+    assert done.history[-1].f1["alpha"] > 0.9
+    tell(done.facts(), json=True)
+    shown = json.loads(capsys.readouterr().out)["rounds"]
+    assert [list(one["f1"]) for one in shown] == [[], ["alpha"], ["alpha"], ["alpha"]]
+    assert rows_of(shown, sites=True)[3]["F1"] == f"{done.history[1].f1['alpha']:.3f}"
+    assert rows_of(shown, sites=False)[1]["F1"] == f"{done.history[1].f1['alpha']:.3f}"
+    assert oddlog.load(done.models["alpha"]).training["views"]["sessions"]["anomalous_by_label"] >= 11
+
+
+def test_labels_of_nobody_are_told(three, tmp_path):
+    with pytest.raises(ConfigError, match=r"labels of none of the sites\. Write one file"):
+        simulate(three, tmp_path / "m", labels=tmp_path)
 
 
 def test_an_empty_site_and_one_of_twenty_lines_are_left_out_and_the_others_go_on(three, tmp_path):

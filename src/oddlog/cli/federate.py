@@ -32,6 +32,9 @@ def simulate(
     fidelity: Annotated[str, typer.Option(help="Quality corrected, or as in the paper (visible only).")] = "corrected",
     temperature: Annotated[float, typer.Option(help="Of the softmax; low trusts the best site.")] = 1.0,
     prox: Annotated[float, typer.Option(help="Pull towards the common network (FedProx); 0 is FedAvg.")] = 0.0,
+    decay: Annotated[
+        int, typer.Option(help="Steps after which the learning rate is half; 0: each round begins as the first.", min=0)
+    ] = 300,
     bits: Annotated[int, typer.Option(help="Of a number of a visible update: 8, 4, 2; 0 is float32.")] = 0,
     threshold: Annotated[int, typer.Option(help="Sites a secure sum needs at least; 0: just above half.")] = 0,
     tune_steps: Annotated[int, typer.Option(help="Steps of fine-tuning at each site in the end; 0: none.")] = 0,
@@ -49,11 +52,16 @@ def simulate(
     ] = "auto",
     window: Annotated[str, typer.Option(help="Where there are no sessions: 60s or 100 lines.")] = "",
     format: Annotated[str, typer.Option(help="Format of the lines; found per source if not given.")] = "",  # noqa: A002 - the option's name
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Folder with SITE.csv (key,label) for sites that have some: their F1 is reported."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same logs and seed, same models.", min=0, max=2**32 - 1)] = 0,
     *,
     patterns: Annotated[
         bool, typer.Option("--patterns", help="Sites show each other their usual windows, sealed from the server.")
     ] = False,
+    extrapolate: Annotated[bool, typer.Option(help="Lengthen the mean of updates that point apart (FedExP).")] = True,
     json: Annotated[bool, typer.Option("--json", help="Print what happened as JSON.")] = False,
 ) -> None:
     """Run a whole federation on this machine: from folders of raw logs to a model for each site.
@@ -77,6 +85,8 @@ def simulate(
         steps=steps,
         temperature=temperature,
         prox=prox,
+        extrapolate=extrapolate,
+        decay=decay,
         threshold=threshold,
         tune_steps=tune_steps,
         local_steps=local_steps,
@@ -97,6 +107,7 @@ def simulate(
             session=session,
             window=window,
             format=format,
+            labels=labels,
             progress=progress,
         )
     tell(done.facts(), json=json)
@@ -129,7 +140,7 @@ def tell(facts: dict[str, Any], *, json: bool, sites: bool = False) -> None:
             show.print_json(facts)
             return
         plan = facts["plan"]
-        rows = [row for one in facts["rounds"] for row in (_by_site(one) if sites else [_row(one)])]
+        rows = rows_of(facts["rounds"], sites=sites)
         title = f"{plan['rounds']} rounds of {plan['steps']} steps, mode {plan['mode']}, {_rule(plan)}"
         show.print_frame(pl.DataFrame(rows), title, right=_RIGHT)
         kept = facts["rounds"][-1]["kept"] if facts["rounds"] else {}
@@ -148,7 +159,7 @@ def tell(facts: dict[str, Any], *, json: bool, sites: bool = False) -> None:
             show.console().print(f"Ended before the last round: {facts['ended']}")
 
 
-_RIGHT = ("quality", "utility", "weight", "loss", "up KB", "down KB", "seconds")
+_RIGHT = ("quality", "utility", "weight", "loss", "F1", "up KB", "down KB", "seconds")
 _KEPT = {
     "common": "share of the common network as it is",
     "tuned": "share of the common network, fine-tuned there",
@@ -160,17 +171,25 @@ def _rule(plan: dict[str, Any]) -> str:
     return plan["rule"] if plan["rule"] != "mean" else f"mean by {plan['weigh']} ({plan['fidelity']})"
 
 
-def _row(one: dict[str, Any]) -> dict[str, Any]:
+def rows_of(rounds: list[dict[str, Any]], *, sites: bool) -> list[dict[str, Any]]:
+    """Return the rows of the report; F1 is among them where a site has labels."""
+    labelled = any(one.get("f1") for one in rounds)
+    return [row for one in rounds for row in (_by_site(one, labelled) if sites else [_row(one, labelled)])]
+
+
+def _row(one: dict[str, Any], labelled: bool) -> dict[str, Any]:
     counted = ", ".join(
         site if weight is None else f"{site} {weight:.2f}".replace(" 0.", " .")
         for site, weight in one["counted"].items()
     )
     utility = [value for site, value in one["utility"].items() if "/" not in site]
+    f1 = list(one.get("f1", {}).values())
     dropped = "; ".join(f"{site}: {why}" for site, why in one["dropped"].items())
     return {
         "round": "end" if one["kept"] else str(one["number"]),
         "sites": counted,
         "utility": f"{sum(utility) / len(utility):.3f}" if utility else "",
+        **({"F1": f"{sum(f1) / len(f1):.3f}" if f1 else ""} if labelled else {}),
         "up KB": f"{one['up'] / 1e3:,.0f}",
         "down KB": f"{one['down'] / 1e3:,.0f}",
         "seconds": f"{one['seconds']:.1f}",
@@ -178,7 +197,7 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _by_site(one: dict[str, Any]) -> list[dict[str, Any]]:
+def _by_site(one: dict[str, Any], labelled: bool) -> list[dict[str, Any]]:
     """Return a row for each site of a round: what the server knows of it."""
     names = sorted({*one["counted"], *one["dropped"], *one.get("bytes", {})})
     return [
@@ -188,6 +207,7 @@ def _by_site(one: dict[str, Any]) -> list[dict[str, Any]]:
             **{name: _short(one.get(name, {}).get(site)) for name in ("quality", "utility")},
             "weight": _short(one["counted"].get(site)),
             "loss": _short(one.get("loss", {}).get(site)),
+            **({"F1": _short(one.get("f1", {}).get(site))} if labelled else {}),
             **{f"{way} KB": f"{sent / 1e3:,.1f}" for way, sent in _sent(one, site).items()},
             "not in it": one["dropped"].get(site, ""),
         }

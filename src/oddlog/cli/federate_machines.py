@@ -58,6 +58,9 @@ def site(
     ] = "auto",
     window: Annotated[str, typer.Option(help="Where there are no sessions: 60s or 100 lines.")] = "",
     format: Annotated[str, typer.Option(help="Format of the lines; found per source if not given.")] = "",  # noqa: A002 - the option's name
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV key,label: anomalies leave training; the server is told one F1 a round.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same at all sites.", min=0, max=2**32 - 1)] = 0,
 ) -> None:
     """Learn with the other sites of a server, from logs that stay here, and write this site's model.
@@ -78,7 +81,7 @@ def site(
         work or Path(f"{key.name}.work"),
         detector,
         [name.strip() for name in detectors.split(",") if name.strip()] or None,
-        {"session": session, "window": window, "format": format},
+        {"session": session, "window": window, "format": format, "labels": labels},
         read_roster(roster) if roster is not None else {},
         read_shared(shared) if shared is not None else b"",
         seed,

@@ -131,14 +131,23 @@ class SpokenAutoencoder:
         self.train(usual, self.steps, self._seed)
         return self
 
-    def train(self, windows: Windows, steps: int, seed: int) -> int:
-        """Learn on from the weights that are set."""
+    def train(self, windows: Windows, steps: int, seed: int, *, taken: tuple[int, int] | None = None) -> int:
+        """Learn on from the weights that are set.
+
+        With `taken`, the steps before these and after how many of them the rate is half, the rate falls as one over
+        all steps, however many there will be; without, from the first to the final one within these steps.
+        """
         denoising = _denoising()
         if self._of != id(windows):
             self._rows, self._of = self._distinct(windows), id(windows)
         rows, weight = self._rows
         x = self._standardised(rows)
-        self.set_weights(denoising.train(x, np.sqrt(weight), self._recipe(steps, seed), begin=self._weights))
+        recipe = self._recipe(steps, seed)
+        if taken is not None:
+            before, half = taken
+            first, last = (self.rate / (1 + at / half) for at in (before, before + steps))
+            recipe = replace(recipe, rate=first, final_rate=last)
+        self.set_weights(denoising.train(x, np.sqrt(weight), recipe, begin=self._weights))
         return steps
 
     def train_privately(self, windows: Windows, steps: int, hidden: Mapping[str, Any]) -> int:

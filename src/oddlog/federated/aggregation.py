@@ -8,7 +8,8 @@
 
 McMahan et al., "Communication-efficient learning of deep networks from decentralized data", AISTATS 2017 (FedAvg);
 Yin et al., "Byzantine-robust distributed learning", ICML 2018, definitions 1 and 2 (median, trimmed mean); Li et al.,
-"Federated optimization in heterogeneous networks", MLSys 2020, eq. 2 (FedProx).
+"Federated optimization in heterogeneous networks", MLSys 2020, eq. 2 (FedProx); Jhunjhunwala et al., "FedExP: speeding
+up federated averaging via extrapolation", ICLR 2023, eq. 9.
 """
 
 from __future__ import annotations
@@ -69,6 +70,20 @@ def weighted_mean(updates: F32, weight: F64) -> F64:
     for one, of_it in zip(updates, weight, strict=True):
         total += of_it * one.astype(np.float64)
     return np.asarray(total / weight.sum(), np.float64)
+
+
+def lengthened(squares: float, mean: F64, sites: int) -> float:
+    """Return by how much to multiply the weighted mean [p] of updates, given Σ_k w_k · ‖Δ_k‖² with Σ w = 1.
+
+    Where sites learn different things their updates point apart, and the mean of c of them is short: what one site
+    alone has learned is in it with a c-th. FedExP takes max(1, Σ w ‖Δ‖² / 2‖mean‖²) times the mean. Updates at right
+    angles make that half as many as there are sites; more is never taken, so that a site that lies gains little.
+
+    >>> lengthened(1.0, np.array([0.5, 0.5]), 2), lengthened(1.0, np.full(8, 1 / 8), 8)
+    (1.0, 4.0)
+    """
+    found = squares / max(2 * float(mean @ mean), 1e-12)
+    return min(max(1.0, found), max(1.0, sites / 2)) if np.isfinite(found) else 1.0
 
 
 def trimmed_mean(updates: F32, trim: float = TRIM) -> F64:

@@ -55,12 +55,16 @@ class Round:
         Of each site's update; in mode secagg the weighted mean of all as "all".
     loss : mapping of float
         Mean score of each site's usual validation windows after its update; nothing in mode secagg.
+    f1 : mapping of float
+        Over the labelled windows of each site that has some, after its update; at the end by the network it kept.
     bytes : mapping of pair of int
         That each site sent, and was sent.
     dropped : mapping of str
         Why a site is not in it.
     refused : mapping of int
         Updates that were refused, by reason.
+    lengthened : float
+        What the mean of the updates was multiplied by.
     kept : mapping of str
         At the end: the network that each site kept.
     up, down : int
@@ -75,9 +79,11 @@ class Round:
     quality: dict[str, float] = field(default_factory=dict)
     utility: dict[str, float] = field(default_factory=dict)
     loss: dict[str, float] = field(default_factory=dict)
+    f1: dict[str, float] = field(default_factory=dict)
     bytes: dict[str, list[int]] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
+    lengthened: float = 1.0
     kept: dict[str, str] = field(default_factory=dict)
     up: int = 0
     down: int = 0
@@ -114,6 +120,13 @@ class Round:
             one = self.bytes.setdefault(name.get(address, address), [0, 0])
             one[0] += asked.up_by.get(address, 0)
             one[1] += asked.down_by.get(address, 0)
+
+    def hear(self, answers: Mapping[str, Note]) -> None:
+        """Note the F1 that sites with labels tell, a number between 0 and 1."""
+        for site, note in answers.items():
+            f1 = note.facts.get("f1")
+            if isinstance(f1, int | float) and 0 <= f1 <= 1:
+                self.f1[site] = float(f1)
 
     def facts(self) -> dict[str, Any]:
         """Return it as JSON."""

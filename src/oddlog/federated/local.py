@@ -18,14 +18,15 @@ from typing import Any, cast
 import numpy as np
 
 from oddlog import detectors
+from oddlog.calibration import Tail, lowest_rate
 from oddlog.errors import ConfigError
 from oddlog.federated.aggregation import pulled_back
 from oddlog.federated.layout import Layout
-from oddlog.federated.pooling import ALIKE, COARSE, Pool, blurred, closeness, counted
+from oddlog.federated.pooling import ALIKE, COARSE, RATE, Pool, blurred, closeness, counted
 from oddlog.federated.privacy import Veil
 from oddlog.pipeline.learning.corrupting import corrupted
 from oddlog.pipeline.learning.members import HELD_OUT, LEARNED_FROM, STOPPED_BY, Calibrated, shares
-from oddlog.pipeline.learning.usual import usual_windows
+from oddlog.pipeline.learning.usual import Told, usual_and_told, usual_windows
 from oddlog.types import F32, F64, Context, Detector, Federable, Windows
 
 BUCKETS = 64
@@ -60,6 +61,9 @@ class Local:
         Members that read counts, fitted to the usual windows of all sites, where these show them.
     veil : Veil, optional
         Hides single windows in whatever is sent.
+    told : Told, optional
+        Labelled windows that nobody learns from: all anomalous ones, and the usual ones of the last 30 %. They tell how
+        well it goes, and change nothing.
 
     """
 
@@ -71,16 +75,30 @@ class Local:
     pool: Pool | None = None
     together: Mapping[str, Detector] = field(default_factory=dict)
     veil: Veil | None = None
+    told: Told | None = None
 
     def __post_init__(self) -> None:
         """Keep what the network standardises by where this site is alone."""
         self.own = self.moments
 
     @classmethod
-    def of(cls, paths: str | Path | Sequence[str | Path], name: str, *, seed: int = 0, **reading: Any) -> Local:
+    def of(
+        cls,
+        paths: str | Path | Sequence[str | Path],
+        name: str,
+        *,
+        seed: int = 0,
+        labels: Path | None = None,
+        **reading: Any,
+    ) -> Local:
         """Read the logs at `paths` and return the site with an untrained network called `name`."""
-        windows, context = usual_windows(paths, seed=seed, **reading)
-        return cls.of_windows(windows, context, name, seed=seed)
+        if labels is None:
+            windows, context = usual_windows(paths, seed=seed, **reading)
+            return cls.of_windows(windows, context, name, seed=seed)
+        windows, context, told = usual_and_told(paths, labels, seed=seed, **reading)
+        made = cls.of_windows(windows, context, name, seed=seed)
+        made.told = _not_learned_from(told, made.judged)
+        return made
 
     @classmethod
     def of_windows(cls, windows: Windows, context: Context, name: str, *, seed: int = 0) -> Local:
@@ -110,17 +128,26 @@ class Local:
         """Take over weights [p]."""
         self.detector.set_weights(self.layout.weights(vector))
 
-    def trained(self, vector: F32, steps: int, seed: int, prox: float = 0.0) -> F32:
-        """Return the weights [p] after `steps` steps from `vector`; `prox` pulls them back to it (FedProx)."""
+    def trained(
+        self, vector: F32, steps: int, seed: int, prox: float = 0.0, taken: tuple[int, int] | None = None
+    ) -> F32:
+        """Return the weights [p] after `steps` steps from `vector`; `prox` pulls them back to it (FedProx).
+
+        `taken` are the steps of earlier rounds, and after how many the learning rate is half: so networks that learn
+        apart drift apart by less from round to round. Without it a stretch of training has its own schedule.
+        """
         self.set_vector(vector)
+        later = {"taken": taken} if taken and "taken" in signature(self.detector.train).parameters else {}
         if self.veil is not None:
             return self._trained_behind(self.veil, vector, steps, seed)
         stretches = STRETCHES if prox else 1
         if prox and "proximal" in signature(self.detector.train).parameters:  # it holds itself back in every step
-            cast("Any", self.detector).train(self.learned, steps, seed * STRETCHES, proximal=prox)
+            cast("Any", self.detector).train(self.learned, steps, seed * STRETCHES, proximal=prox, **later)
             return self.vector
         for i, part in enumerate(np.diff(np.linspace(0, steps, stretches + 1).astype(int))):
-            self.detector.train(self.learned, int(part), seed * STRETCHES + i)
+            cast("Any", self.detector).train(self.learned, int(part), seed * STRETCHES + i, **later)
+            if "taken" in later:
+                later["taken"] = (later["taken"][0] + int(part), later["taken"][1])
             if prox:
                 self.set_vector(pulled_back(self.vector, vector, prox))
         return self.vector
@@ -160,6 +187,24 @@ class Local:
         usual = self.judged.take(np.arange(0, len(self.judged), every))
         score = np.nan_to_num(self.detector.score(usual).window, nan=0.0)
         return float(np.average(score, weights=usual.weight)) if len(usual) else float("nan")
+
+    def f1(self, vector: F32) -> float | None:
+        """Return F1 over the labelled windows by weights [p], None without any, or behind a veil.
+
+        What is odd is what 1 usual window in 1,000 exceeds by the tail that this site goes by: that of all sites once
+        it is known and decides, else of its own last 30 %; at a higher rate where these are too few for that.
+        """
+        if self.told is None or self.veil is not None:
+            return None
+        self.set_vector(vector)
+        own = Windows.concat([self.judged, self.held])
+        pooled = self.pool if self.pool is not None and self.pool.decides() else None
+        tail = pooled.tail if pooled else Tail.fit(self.detector.score(own).window, own.weight)
+        rate = max(RATE, lowest_rate(pooled.n_usual if pooled else float(own.weight.sum())))
+        odd = self.detector.score(self.told.windows).window > tail.quantile(rate)
+        anomalous = self.told.label == 1
+        found = float((odd & anomalous).sum())
+        return 2 * found / max(float(odd.sum() + anomalous.sum()), 1.0)
 
     def histogram(self) -> F64:
         """Return how often each bucket of message types is met, scaled so that it sums to the windows [64]."""
@@ -270,6 +315,15 @@ class Local:
         own = [name for name in layout.names if any(word in name for word in OWN_PARTS)] or list(layout.names)
         begun, after = layout.weights(vector), layout.weights(self.trained(vector, steps, seed))
         return layout.vector({**begun, **{name: after[name] for name in own}})
+
+
+def _not_learned_from(told: Told, judged: Windows) -> Told | None:
+    """Return the labelled windows but the usual ones that are learned from; None if one kind is left."""
+    since = judged.start.min(initial=np.iinfo(np.int64).max)
+    kept = (told.label == 1) | (told.windows.start >= since)
+    if len(np.unique(told.label[kept])) < 2:  # noqa: PLR2004 - usual and anomalous
+        return None
+    return Told(told.windows.take(kept), told.label[kept])
 
 
 def buckets(embedding: F32) -> np.ndarray[Any, np.dtype[np.int64]]:

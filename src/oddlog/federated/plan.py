@@ -35,6 +35,10 @@ class Plan:
         Of the softmax; the largest weight of a site in mode visible.
     prox : float
         Pull towards where the round began (FedProx); 0 is none.
+    extrapolate : bool
+        Whether the mean is lengthened where sites' updates point apart (`aggregation.lengthened`).
+    decay : int
+        Steps after which a site's learning rate is half of what it began with; 0: each round begins as the first.
     bits : 0, 2, 4 or 8
         Of a number of a visible update; 0 is float32.
     norm : float
@@ -67,6 +71,8 @@ class Plan:
     temperature: float = TEMPERATURE
     most: float = 1.0
     prox: float = 0.0
+    extrapolate: bool = True
+    decay: int = 300
     bits: Bits | Literal[0] = 0
     norm: float = 100.0
     trim: float = TRIM
@@ -90,8 +96,11 @@ class Plan:
         checked_temperature(self.temperature)
         if self.bits and self.bits not in get_args(Bits):
             raise ConfigError(f"Updates are not written in {self.bits} bits.", "Write 8, 4 or 2, or 0 for float32.")
-        if self.rounds < 1 or self.steps < 1:
-            raise ConfigError(f"{self.rounds} rounds of {self.steps} steps teach nothing.", "Write at least 1 of each.")
+        if self.rounds < 1 or self.steps < 1 or self.decay < 0:
+            raise ConfigError(
+                f"{self.rounds} rounds of {self.steps} steps with a decay of {self.decay} teach nothing.",
+                "Write at least 1 round and 1 step, and a decay of 0 or more.",
+            )
         if not 0 <= self.target <= 1 or self.patience < 0:
             raise ConfigError(
                 f"A target of {self.target} and a patience of {self.patience} rounds end nothing.",
@@ -122,5 +131,5 @@ class Plan:
 
     def facts(self) -> dict[str, Any]:
         """Return what the sites are told in each round."""
-        names = ("steps", "prox", "norm", "bits", "seed", "weigh", "fidelity", "temperature", *PROMISE)
+        names = ("steps", "prox", "norm", "bits", "seed", "weigh", "fidelity", "temperature", "decay", *PROMISE)
         return {name: getattr(self, name) for name in names} | {"secure": self.mode == "secagg"}

@@ -150,7 +150,7 @@ class Taking:
     detector, detectors : str, sequence of str or None
         What is trained together, and the members of the site's verdict.
     reading : mapping
-        ``session window format``, as of `oddlog.fit`.
+        ``session window format labels``, as of `oddlog.fit`.
     roster : mapping of Known
         The sites it sums with; if empty nobody's signature is asked for.
     shared : bytes
@@ -163,7 +163,7 @@ class Taking:
     work: Path
     detector: str
     detectors: Sequence[str] | None
-    reading: dict[str, str]
+    reading: dict[str, Any]
     roster: dict[str, Known]
     shared: bytes = b""
     seed: int = 0

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from oddlog.errors import OddlogError
+from oddlog.federated.aggregation import lengthened
 from oddlog.federated.checkpoint import Checkpoint
 from oddlog.federated.history import Asked, Round, enough
 from oddlog.federated.layout import Layout
@@ -214,7 +215,11 @@ class Federation:
         this.counted = dict.fromkeys(came, float("nan"))  # nobody but the site knows
         weight = max(float(total[0]), 1e-6)
         this.utility = {"all": float(total[1] / weight)}
-        return total[EXTRAS:] / weight
+        update = total[EXTRAS:] / weight
+        if self.plan.extrapolate:
+            squares = float(total[2] / weight) * self.plan.norm**2
+            this.lengthened = lengthened(squares, update, len(came))
+        return update * this.lengthened
 
     def _secure_sum(self, kind: Kind, said: Note, ring: Ring, size: int, this: Round) -> tuple[F64, tuple[str, ...]]:
         asked = partial(self._ask, this=this)
@@ -274,7 +279,9 @@ class Federation:
         this.add(asked, name)
         for address, reason in asked.failed.items():
             this.dropped.setdefault(name[address], f"{kind}: {reason}")
-        return {name[address]: note for address, note in asked.came.items()}
+        answers = {name[address]: note for address, note in asked.came.items()}
+        this.hear(answers)
+        return answers
 
     def _keep(self) -> None:
         if self.folder is not None:

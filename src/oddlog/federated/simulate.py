@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ def simulate(
     session: str = "auto",
     window: str = "",
     format: str = "",  # noqa: A002 - the option's name
+    labels: Path | None = None,
     progress: Say | None = None,
 ) -> Federated:
     """Let the sites learn together and write a model for each.
@@ -95,6 +96,8 @@ def simulate(
         Members of each site's verdict; if None the default ones, and the common one where the rule says so.
     session, window, format : str
         As of `oddlog.fit`, for all sites.
+    labels : Path, optional
+        A folder with a CSV (key,label) called SITE.csv for each site that has labels; the report then has its F1.
     progress : callable
         Told (what is being done, how many).
 
@@ -107,6 +110,7 @@ def simulate(
     say = progress or (lambda _what, _n: None)
     plan, folder = (plan or Plan()).checked(), Path(folder)
     named = _named(sites)
+    labelled = _labelled(labels, named)
     for name in named:
         check_destination(folder / name)
     reading = {"session": session, "window": window, "format": format}
@@ -116,13 +120,14 @@ def simulate(
     for name, path in named.items():
         say(f"{name}: reading", 0)
         try:
-            local = Local.of(path, detector, seed=plan.seed, progress=_told(name, say), **reading)
+            options: dict[str, Any] = {**reading, "labels": labelled.get(name)}
+            local = Local.of(path, detector, seed=plan.seed, progress=_told(name, say), **options)
         except ConfigError:
             raise
         except UserError as error:
             left_out[name] = str(error)
             continue
-        finish = _finishing(path, folder / name, detectors, plan.seed, _told(name, say), reading)
+        finish = _finishing(path, folder / name, detectors, plan.seed, _told(name, say), options)
         made[name] = Site(name, _given(local), identities[name], finish=finish)
     roster = {name: identities[name].public for name in made}
     shared = os.urandom(KEY_BYTES) if plan.patterns else b""
@@ -150,8 +155,21 @@ def _named(sites: Sequence[str | Path]) -> dict[str, Path]:
     return found
 
 
+def _labelled(labels: Path | None, sites: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the file of labels of each site that has one."""
+    if labels is None:
+        return {}
+    found = {name: labels / f"{name}.csv" for name in sites if (labels / f"{name}.csv").is_file()}
+    if not found:
+        raise ConfigError(
+            f"In {labels} there are labels of none of the sites.",
+            f"Write one file for each site that has some: {labels / next(iter(sites), 'site')}.csv",
+        )
+    return found
+
+
 def _finishing(
-    path: Path, folder: Path, detectors: Sequence[str] | None, seed: int, say: Say, reading: dict[str, str]
+    path: Path, folder: Path, detectors: Sequence[str] | None, seed: int, say: Say, reading: dict[str, Any]
 ) -> Finish:
     """Return what makes a site's own model of the network it has kept."""
 

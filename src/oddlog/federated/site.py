@@ -37,8 +37,9 @@ from oddlog.types import F32, F64
 Kind = Literal["join", "begin", "learn", "advertise", "share", "unmask", "calibrate", "patterns", "finish"]
 SENDING = frozenset({"begin", "learn", "calibrate", "finish"})
 """Messages that are answered with what a site has counted or learned."""
-EXTRAS = 2
-"""Numbers in front of a masked update: the weight itself, and the weight times the utility."""
+EXTRAS = 3
+"""Numbers in front of a masked update: the weight, and the weight times the utility and times the squared length of the
+update, as a share of the longest one allowed."""
 BOX = "patterns/"
 """In front of a site's name: what it has sealed for the others."""
 Finish = Callable[[Local], None]
@@ -175,13 +176,18 @@ class Site:
         begun = asked.arrays["weights"].astype(np.float32)
         number = int(facts["round"])
         seed = int(facts["seed"]) * 100_003 + number
-        after = self.local.trained(begun, int(facts["steps"]), seed, float(facts["prox"]))
+        after = self.local.trained(begun, int(facts["steps"]), seed, float(facts["prox"]), self._taken(facts))
         update = clipped((after - begun).astype(np.float32), float(facts["norm"]))
         quality = Quality.of(self.local.utility(begun + update), self.local.histogram(), everyone[:BUCKETS])
+        f1 = self._f1(begun + update)
         if facts["secure"]:
             weight = self._weight(quality, facts)
-            return self._masked(asked, np.concatenate([[weight, weight * quality.utility], weight * update]))
+            square = float((update.astype(np.float64) ** 2).sum()) / float(facts["norm"]) ** 2
+            extras = [weight, weight * quality.utility, weight * square]
+            masked = self._masked(asked, np.concatenate([extras, weight * update]))
+            return Note({**masked.facts, **f1}, masked.arrays)
         said = {
+            **f1,
             "round": number,
             "utility": quality.utility,
             "share": quality.share,
@@ -190,6 +196,15 @@ class Site:
             "divergence": quality.divergence,
         }
         return Note(said, {"update": self._written(update, number, facts["bits"])})
+
+    def _taken(self, facts: Mapping[str, Any]) -> tuple[int, int] | None:
+        """Return the steps that were taken in earlier rounds, and after how many the learning rate is half."""
+        return ((int(facts["round"]) - 1) * int(facts["steps"]), int(facts["decay"])) if facts.get("decay") else None
+
+    def _f1(self, vector: F32) -> dict[str, float]:
+        """Return F1 by some weights [p]: a site that was given labels tells that one number, in clear."""
+        f1 = self.local.f1(vector)
+        return {} if f1 is None else {"f1": f1}
 
     def _weight(self, quality: Quality, facts: Mapping[str, Any]) -> float:
         """Return what the update is multiplied by before it is masked; at most 1."""
@@ -264,9 +279,10 @@ class Site:
             self.finish(self.local)
         if facts.get("epsilon"):
             return Note({"kept": "not told"})
+        f1 = self._f1(self.local.vector)
         if facts["secure"]:
-            return Note({"kept": kept})
-        return Note({"kept": kept, "utility": utility})
+            return Note({"kept": kept, **f1})
+        return Note({"kept": kept, "utility": utility, **f1})
 
     def _advertise(self, asked: Note) -> Note:
         session = bytes.fromhex(asked.facts["session"])

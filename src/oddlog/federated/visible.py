@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from oddlog.federated.aggregation import aggregate
+from oddlog.federated.aggregation import aggregate, lengthened
 from oddlog.federated.gate import Gate, oversized
 from oddlog.federated.history import Round
 from oddlog.federated.plan import Plan
@@ -53,7 +53,12 @@ def combined(answers: Mapping[str, Note], plan: Plan, size: int, this: Round, si
     told = {site: answers[site].facts.get("loss") for site in updates}
     this.loss = {site: float(loss) for site, loss in told.items() if loss is not None}
     this.utility = {site: quality[site].utility for site in updates}
-    return aggregate(np.stack(list(updates.values())), weight, plan.rule, plan.trim)
+    every = np.stack(list(updates.values()))
+    update = aggregate(every, weight, plan.rule, plan.trim)
+    if plan.extrapolate and plan.rule == "mean":
+        squares = float(weight @ (every.astype(np.float64) ** 2).sum(1) / weight.sum())
+        this.lengthened = lengthened(squares, update, len(updates))
+    return update * this.lengthened
 
 
 def weights(quality: list[Quality], plan: Plan) -> F64:
