@@ -125,6 +125,81 @@ def test_a_site_that_dies_is_named_and_takes_part_again_when_it_is_back(sites):
     assert set(history[2].counted) == {"site0", "site1", "site2"}
 
 
+@pytest.mark.parametrize("mode", ["visible", "secagg"])
+def test_a_site_that_was_not_there_at_the_beginning_joins_later_and_gets_the_network_of_all(sites, mode):
+    gone = sites.grid.contexts.pop(102)
+    made = federation(sites, mode=mode, rounds=4)
+
+    def after(federation):
+        if len(federation.history) == 3:
+            sites.grid.contexts[102] = gone
+
+    made.after = after
+    history = made.run()
+    assert [sorted(one.counted) for one in history[:3]] == [["site0", "site1"]] * 3
+    assert history[3].joined == ["site2"]
+    assert [sorted(one.counted) for one in history[3:]] == [["site0", "site1", "site2"]] * 3
+    assert set(history[-1].kept) == {"site0", "site1", "site2"}
+    assert "site2 has joined" in history[3].says()
+    own = [sites.sites[f"site{i}"].local.histogram().sum() for i in (0, 1)]
+    assert made.everyone[:64].sum() == pytest.approx(sum(own), rel=1e-4)  # its windows are not among those of round 0
+
+
+def test_a_site_that_was_left_out_is_not_asked_again_in_every_round(sites):
+    sites.sites["site2"].initial = sites.sites["site2"].local.vector + 1
+    federation(sites).run()
+    assert [message.metadata.message_type for name, message, _ in sites.sent if name == "site2"] == ["query.join"]
+
+
+def test_a_late_site_joins_a_server_that_was_begun_again_in_the_meantime(tmp_path):
+    sites = Sites()
+    gone = sites.grid.contexts.pop(102)
+    federation(sites, tmp_path, rounds=2).run()
+    sites.grid.contexts[102] = gone
+    made = federation(sites, tmp_path, rounds=4)
+    history = made.run()
+    assert [sorted(one.counted) for one in history[2:4]] == [["site0", "site1"], ["site0", "site1", "site2"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "note", "mode"),
+    [
+        ("query.join", Note({"site": "site0"}), "visible"),
+        ("query.join", Note({"site": 1, "key": "", "digest": "", "protocol": 1, "sums": 10**15}), "visible"),
+        ("query.begin", Note({}, {"sums": np.array(["x"]).view(np.uint8)}), "visible"),
+        ("train.learn", Note({"round": "1"}, {"update": np.zeros(90, np.float32)}), "visible"),
+        ("train.learn", Note({"round": 1, "utility": "high"}, {"update": np.zeros(90, np.float32)}), "visible"),
+        ("train.learn", Note({"round": 1}), "secagg"),
+        ("query.advertise", Note({}, {"seal": np.zeros(3, np.uint8)}), "secagg"),
+        ("query.share", Note({}, {"site1": np.zeros(3, np.float32)}), "secagg"),
+        ("query.calibrate", Note({}), "visible"),
+        ("query.unmask", Note({"kinds": {"site1": "own"}}), "secagg"),
+        ("train.finish", Note({}), "visible"),
+    ],
+)
+def test_an_answer_that_lacks_what_it_must_hold_is_refused_by_name_and_the_others_go_on(sites, kind, note, mode):
+    def fate(name, of, answer):
+        return packed(note, answer_to(sites)) if name == "site0" and of == kind else answer
+
+    sites.fate = fate
+    history = federation(sites, mode=mode, threshold=2).run()
+    assert any("an answer that is none" in why for one in history for why in one.dropped.values())
+    assert {"site1", "site2"} <= set(history[-1].kept)
+
+
+def test_an_answer_larger_than_what_was_asked_for_is_not_unpacked(sites):
+    def fate(name, kind, answer):
+        if name != "site0" or kind != "train.learn":
+            return answer
+        return packed(Note({"round": 1}, {"update": np.zeros(1 << 20, np.float32)}), answer_to(sites))
+
+    sites.fate = fate
+    history = federation(sites).run()
+    assert history[1].dropped["site0"].startswith("learn: an answer of 4,194,")
+    assert history[1].dropped["site0"].endswith("bytes, 78,544 are allowed")
+    assert history[1].refused == {}
+
+
 def test_a_slow_site_misses_the_deadline_and_the_round_goes_on(sites):
     def fate(name, kind, answer):
         sites.now += 60 if name == "site2" and kind == "train.learn" else 1

@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 
+import numpy as np
 import pytest
 
 pytest.importorskip("flwr", reason="extra 'federated'")
@@ -19,12 +20,13 @@ from flwr.app import Context, RecordDict
 from oddlog.errors import ConfigError, OddlogError
 from oddlog.federated import site, supernode
 from oddlog.federated.certificate import make_certificate
-from oddlog.federated.flower import FlowerLink, client_app
+from oddlog.federated.flower import FlowerLink, client_app, packed
 from oddlog.federated.identity import SiteKey, read_roster_lines
 from oddlog.federated.plan import Plan
 from oddlog.federated.server import Federation
 from oddlog.federated.superlink import MOST_BYTES, SERVED, SuperLink
 from oddlog.federated.supernode import NotTrustedError, SuperNode, TurnedAwayError
+from oddlog.federated.wire import Note
 from small_federation import Sites
 
 NAMES = ("site0", "site1", "site2")
@@ -222,6 +224,37 @@ def test_what_is_too_large_is_refused_before_it_is_read(wire):
         line.sendall(f"{head}content-length: {MOST_BYTES + 1}\r\n\r\n".encode())
         assert line.recv(100).startswith(b"HTTP/1.1 413")
     assert list(wire.link.turned_away) == ["site0: sent more than 64 MiB at once"]
+
+
+def test_a_site_may_leave_no_more_at_the_server_than_an_answer_holds(wire):
+    app = client_app(lambda _context: wire.sites.sites["site1"])
+
+    def floods(message, context):
+        reply = app(message, context)
+        if message.metadata.message_type != "train.learn":
+            return reply
+        big = Note({"round": 1}, {"update": np.zeros(1 << 18, np.float32)})
+        return packed(big, message)
+
+    for name in NAMES:
+        wire.join(name, app=floods if name == "site1" else None)
+    history = wire.federation(rounds=2, mode="visible").run()
+    assert history[1].dropped["site1"].startswith("learn: ")
+    assert set(history[1].counted) == {"site0", "site2"}
+    assert set(history[2].counted) == {"site0", "site2"}
+    assert wire.link.turned_away["site1: sent more than the answer may hold"]
+    assert "takes no answer as large" in str(wire.ended["site1"])
+
+
+def test_what_nobody_waits_for_any_more_is_not_kept(wire):
+    for name in NAMES:
+        wire.join(name)
+    wire.federation(rounds=1).run()
+    for thread in wire.threads:
+        thread.join(20)
+    state = wire.link.state
+    assert (state.message_ins_store, state.message_res_store, wire.link.grid._coming) == ({}, {}, {})
+    assert len(state.object_store) == 0
 
 
 def test_a_server_that_is_begun_again_finds_its_sites_and_goes_on_to_the_same_weights(wire, tmp_path):

@@ -4,6 +4,7 @@
 
     plan          what is agreed on before: rounds, mode, weights
     server        rounds: join, begin, learn, finish; `checkpoint` to go on from, `history` of what happened
+    entry         who is let in, before round 0 or later
     visible       a round whose updates the server sees, `summing` one of which it sees the sum
     flower        server and site as Flower's apps, and a Grid that runs both in this process
     simulate      both, from folders of raw logs to a model for each site

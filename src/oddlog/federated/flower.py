@@ -19,7 +19,7 @@ from typing import Any, Final
 from oddlog.errors import MissingExtraError, OddlogError
 from oddlog.federated.history import Asked
 from oddlog.federated.site import Kind, Site
-from oddlog.federated.wire import DamagedNoteError, Note
+from oddlog.federated.wire import MOST_BYTES, DamagedNoteError, Note
 
 # Before the first import of Flower: it phones home and looks for updates otherwise.
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
@@ -133,18 +133,20 @@ class FlowerLink:
         self.grid, self.fewest, self.wait_s = grid, fewest, wait_s
         self.clock, self.sleep = clock, sleep
 
-    def sites(self) -> tuple[str, ...]:
-        """Return the nodes that are there, once there are enough or the wait is over."""
-        until = self.clock() + self.wait_s
+    def sites(self, *, wait: bool = True) -> tuple[str, ...]:
+        """Return the nodes that are there; with `wait`, once there are enough or the wait is over."""
+        until = self.clock() + (self.wait_s if wait else 0.0)
         while True:
             found = tuple(sorted(str(node) for node in self.grid.get_node_ids()))
             if len(found) >= self.fewest or self.clock() >= until:
                 return found
             self.sleep(1.0)
 
-    def ask(self, kind: Kind, notes: Mapping[str, Note], deadline_s: float) -> Asked:
-        """Return what came in time."""
+    def ask(self, kind: Kind, notes: Mapping[str, Note], deadline_s: float, most_bytes: int = MOST_BYTES) -> Asked:
+        """Return what came in time, and was no larger than allowed; nothing else is unpacked."""
         begun = self.clock()
+        if hasattr(self.grid, "allow"):
+            self.grid.allow(map(int, notes), most_bytes)
         written = {address: note.written() for address, note in notes.items()}
         ttl = deadline_s + SECONDS_LONGER
         messages = [
@@ -161,8 +163,11 @@ class FlowerLink:
                 code = reply.error.code
                 failed[address] = UNREACHED.get(code, f"failed at the site (Flower's error {code})")
                 continue
-            up[address] = len(_content(reply))
             try:
+                up[address] = len(_content(reply))
+                if up[address] > most_bytes:
+                    failed[address] = f"an answer of {up[address]:,} bytes, {most_bytes:,} are allowed"
+                    continue
                 note = note_of(reply)
             except DamagedNoteError as error:
                 failed[address] = str(error)

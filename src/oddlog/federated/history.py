@@ -65,6 +65,8 @@ class Round:
         Updates that were refused, by reason.
     lengthened : float
         What the mean of the updates was multiplied by.
+    joined : list of str
+        Sites that came late, and are in it for the first time.
     kept : mapping of str
         At the end: the network that each site kept.
     up, down : int
@@ -84,6 +86,7 @@ class Round:
     dropped: dict[str, str] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     lengthened: float = 1.0
+    joined: list[str] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
     up: int = 0
     down: int = 0
@@ -97,6 +100,7 @@ class Round:
         'round 3: a .60, b .40; without c (learn: no answer in 5 s)'
         """
         parts = [", ".join(_weight(site, value) for site, value in self.counted.items())]
+        parts += [f"{site} has joined" for site in self.joined]
         parts += [f"without {site} ({why})" for site, why in self.dropped.items()]
         return f"round {self.number}: {'; '.join(filter(None, [*parts, self.failed])) or 'nothing'}"
 

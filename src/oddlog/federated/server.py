@@ -23,6 +23,8 @@ import numpy as np
 from oddlog.errors import OddlogError
 from oddlog.federated.aggregation import lengthened
 from oddlog.federated.checkpoint import Checkpoint
+from oddlog.federated.entry import Entry
+from oddlog.federated.expected import MOST_JOINING, malformed, most_bytes
 from oddlog.federated.history import Asked, Round, enough
 from oddlog.federated.layout import Layout
 from oddlog.federated.local import BUCKETS
@@ -46,12 +48,12 @@ MOST_FAILED = 3  # rounds in a row without an update, after which a federation e
 class Link(Protocol):
     """How the server reaches the sites."""
 
-    def sites(self) -> tuple[str, ...]:
-        """Return the addresses of those that are there."""
+    def sites(self, *, wait: bool = True) -> tuple[str, ...]:
+        """Return the addresses of those that are there; with `wait`, once there are enough or it was too long."""
         ...
 
-    def ask(self, kind: Kind, notes: Mapping[str, Note], deadline_s: float) -> Asked:
-        """Return the answers that came in time, by address, and why others did not."""
+    def ask(self, kind: Kind, notes: Mapping[str, Note], deadline_s: float, most_bytes: int) -> Asked:
+        """Return the answers that came in time, by address, and why others did not; none is larger than allowed."""
         ...
 
 
@@ -133,40 +135,36 @@ class Federation:
 
     def _join(self, kept: Checkpoint | None) -> None:
         """Ask who is there; the network of most of them is that of the federation."""
-        addresses = self.link.sites()
         self.id = os.urandom(8).hex() if kept is None else kept.id
-        note = Note({"protocol": PROTOCOL, "federation": self.id})
-        asked = self.link.ask("join", dict.fromkeys(addresses, note), self.plan.deadline_s)
+        self._entry = Entry(self.names, self.address, "" if kept is None else kept.digest)
         self._joined = Round(0)
-        self._joined.add(asked, self.names or {one: str(note.facts["site"]) for one, note in asked.came.items()})
-        self._joined.dropped = {self.names.get(address, address): why for address, why in asked.failed.items()}
-        digests = [str(note.facts["digest"]) for note in asked.came.values()]
-        common = kept.digest if kept is not None else max(sorted(set(digests)), key=digests.count, default="")
-        keys: set[str] = set()
-        for address, note in sorted(asked.came.items(), key=lambda item: (item[1].facts["site"], item[0])):
-            site, key = str(note.facts["site"]), str(note.facts["key"])
-            reason = (
-                "another version of oddlog"
-                if note.facts["protocol"] != PROTOCOL
-                else "another network"
-                if note.facts["digest"] != common
-                else "the identity of another site"
-                if site in self.address or (key and key in keys) or self.names.get(address, site) != site
-                else ""
-            )
-            if reason:
-                shown = self.names.get(address, site)
-                self._joined.dropped[f"{shown} ({address})" if shown in self.address else shown] = reason
-                continue
-            keys.add(key)
-            self.address[site] = address
-            shapes = tuple(tuple(shape) for shape in note.facts["shapes"])
-            self.layout, self.initial = Layout(tuple(note.facts["names"]), shapes), note.arrays["weights"]
-            self.everyone = np.zeros(int(note.facts["sums"]))
+        self._admit(self.link.sites(), self._joined)
         self.weights = self.initial.copy()
         if len(self.address) < FEWEST:
             why = "; ".join(f"{site}: {reason}" for site, reason in self._joined.dropped.items()) or "nobody came"
             raise FederationError(f"{len(self.address)} sites can learn together, at least {FEWEST} must ({why}).")
+
+    def _admit(self, addresses: tuple[str, ...], this: Round) -> None:
+        """Let in who says that he is a site with this network; who is not let in goes into the round."""
+        note = Note({"protocol": PROTOCOL, "federation": self.id})
+        asked = self.link.ask("join", dict.fromkeys(addresses, note), self.plan.deadline_s, MOST_JOINING)
+        this.add(asked, self.names or {one: str(note.facts["site"]) for one, note in asked.came.items()})
+        come, dropped = self._entry.let_in(asked)
+        this.dropped |= dropped
+        if not come:
+            return
+        if self.history:
+            this.joined = sorted(come)
+            return
+        said = next(iter(come.values()))
+        shapes = tuple(tuple(shape) for shape in said.facts["shapes"])
+        self.layout, self.initial = Layout(tuple(said.facts["names"]), shapes), said.arrays["weights"]
+        self.everyone = np.zeros(int(said.facts["sums"]))
+
+    def _late(self, this: Round) -> None:
+        """Let in who has come since."""
+        if unknown := self._entry.unknown(self.link.sites(wait=False)):
+            self._admit(unknown, this)
 
     def _begin(self) -> None:
         """Round 0: windows, message types and moments of everyone."""
@@ -192,6 +190,7 @@ class Federation:
 
     def _round(self, number: int) -> Round:
         this = Round(number)
+        self._late(this)
         facts = {**self.plan.facts(), "round": number}
         arrays = {"weights": self.weights, "everyone": self.everyone}
         try:
@@ -230,6 +229,7 @@ class Federation:
         plan = self.plan
         facts = {**plan.facts(), "tune_steps": plan.tune_steps, "local_steps": plan.local_steps}
         last = Round(len(self.history))
+        self._late(last)
         arrays: dict[str, Any] = {"weights": self.weights, "initial": self.initial, "everyone": self.everyone}
         arrays["pool"] = self._pooled(last)
         if plan.patterns:
@@ -274,12 +274,18 @@ class Federation:
     def _ask(self, kind: Kind, notes: Mapping[str, Note], this: Round) -> dict[str, Note]:
         """Return the answers by site; bytes and who did not answer go into the round."""
         deadline_s = self.plan.deadline_s * (FINISHING if kind == "finish" else 1)
-        asked = self.link.ask(kind, {self.address[site]: note for site, note in notes.items()}, deadline_s)
+        most = most_bytes(kind, self.layout.size, len(self.everyone), len(self.address))
+        asked = self.link.ask(kind, {self.address[site]: note for site, note in notes.items()}, deadline_s, most)
         name = {address: site for site, address in self.address.items()}
         this.add(asked, name)
         for address, reason in asked.failed.items():
             this.dropped.setdefault(name[address], f"{kind}: {reason}")
-        answers = {name[address]: note for address, note in asked.came.items()}
+        answers = {}
+        for address, note in asked.came.items():
+            if why := malformed(kind, note, secure=self.plan.mode == "secagg"):
+                this.dropped[name[address]] = f"{kind}: {why}"
+            else:
+                answers[name[address]] = note
         this.hear(answers)
         return answers
 

@@ -61,10 +61,14 @@ PUBLIC_KEY = "flwr-public-key"
 REASON = "x-oddlog-reason"
 """The header that says why a site was turned away; Flower's own answer is the same for every reason."""
 UNREGISTERED, CONNECTED, UNSIGNED = "unregistered", "connected", "unsigned"
-TOO_LARGE, NOT_SERVED = "too-large", "not-served"
+TOO_LARGE, TOO_MUCH, NOT_SERVED = "too-large", "too-much", "not-served"
 MOST_BYTES = 1 << 26
-"""Of one request: a network of 16 million weights."""
+"""Of one request: a network of 16 million weights. What a site may send in answer to a question is less (`allow`)."""
+TRIES = 3
+"""An answer may be sent again, where the line broke: so many times what it may hold."""
 ACTIVATE = "/v1/fleet/activate-node"
+LENGTH = "content-length"
+PUSHING = frozenset({"/v1/fleet/push-messages", "/v1/fleet/push-object"})
 SERVED = frozenset(
     f"/v1/fleet/{name}"
     for name in (
@@ -120,7 +124,9 @@ class SuperLink:
         factory = LinkStateFactory(FLWR_IN_MEMORY_DB_NAME, NoOpFederationManager(), ObjectStoreFactory())
         self.state = factory.state()
         self.name = {self._registered(known): site for site, known in roster.items()}
-        self.grid = FleetGrid(factory, self._begun())
+        self._key_of = {node: roster[site].connection for node, site in self.name.items()}
+        self._left = dict.fromkeys(self._key_of.values(), 0)  # bytes that a site may still send
+        self.grid = FleetGrid(factory, self._begun(), self._allow)
         self.turned_away: Counter[str] = Counter()
         self._site = {known.connection: site for site, known in roster.items()}
         api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, middleware=_middleware())
@@ -129,7 +135,7 @@ class SuperLink:
         self._socket = _listening(host, port)
         self.address = f"{host}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
-            Guard(api, self._turned_away, self.is_known),
+            Guard(api, self._turned_away, self.is_known, self._spend),
             log_config=None,
             log_level=logging.CRITICAL,
             lifespan="off",
@@ -168,6 +174,18 @@ class SuperLink:
         """Return whether a key is that of a site of the roster."""
         return public in self._site
 
+    def _allow(self, nodes: Iterable[int], most_bytes: int) -> None:
+        """Let sites send so much in answer to what they are asked next, and nothing of what was left before."""
+        for node in nodes:
+            if node in self._key_of:
+                self._left[self._key_of[node]] = TRIES * most_bytes
+
+    def _spend(self, public: bytes, length: int) -> bool:
+        """Return whether a site may send so many bytes more; they are taken from what is left to it."""
+        left = self._left.get(public, 0)
+        self._left[public] = max(left - length, 0)
+        return length <= left
+
     def _turned_away(self, public: bytes, reason: str) -> None:
         who = self._site.get(public) or fingerprint(public)
         said = f"{who}: {_WHY[reason]}"
@@ -195,6 +213,7 @@ _WHY = {
     CONNECTED: "another process is connected with this identity",
     UNSIGNED: "its signature does not hold; its clock may be minutes off",
     TOO_LARGE: f"sent more than {MOST_BYTES >> 20} MiB at once",
+    TOO_MUCH: "sent more than the answer may hold",
     NOT_SERVED: "asked for what is not served",
 }
 
@@ -202,8 +221,9 @@ _WHY = {
 class FleetGrid(InMemoryGrid):
     """Flower's Grid on the state that the Fleet API serves; its own one knows no contents."""
 
-    def __init__(self, factory: Any, run: Any) -> None:
+    def __init__(self, factory: Any, run: Any, allow: Callable[[Iterable[int], int], None]) -> None:
         super().__init__(factory)
+        self.allow = allow
         self.set_run(run)
         self._number, self._task = run.run_id, run.primary_task_id
         self._coming: dict[str, Message] = {}  # answers whose contents have not all come yet
@@ -244,6 +264,22 @@ class FleetGrid(InMemoryGrid):
             self.state.object_store.delete(answer.metadata.message_id)
         return list(whole.values())
 
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+        """Return the answers that are there in time; of what comes later nothing is kept."""
+        asked = list(messages)
+        try:
+            return super().send_and_receive(asked, timeout=timeout)
+        finally:
+            self._forget({message.metadata.message_id for message in asked})
+
+    def _forget(self, asked: set[str]) -> None:
+        for one in asked:
+            answer = self._coming.pop(one, None)
+            if answer is not None and not answer.has_error():
+                self.state.object_store.delete(answer.metadata.message_id)
+            self.state.object_store.delete(one)
+        self.state.delete_messages(message_ins_ids=asked)
+
     def _whole(self, asked: str) -> Message | None:
         answer = self._coming.get(asked)
         if answer is None or answer.has_error():
@@ -272,11 +308,19 @@ class Guard:
         Told (public key, reason).
     is_known : callable
         Whether a public key is that of a site.
+    spend : callable
+        Told (public key, bytes) of what a site wants to leave here; returns whether it may.
 
     """
 
-    def __init__(self, app: App, turned_away: Callable[[bytes, str], None], is_known: Callable[[bytes], bool]) -> None:
-        self.app, self.turned_away, self.is_known = app, turned_away, is_known
+    def __init__(
+        self,
+        app: App,
+        turned_away: Callable[[bytes, str], None],
+        is_known: Callable[[bytes], bool],
+        spend: Callable[[bytes, int], bool],
+    ) -> None:
+        self.app, self.turned_away, self.is_known, self.spend = app, turned_away, is_known, spend
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -285,10 +329,12 @@ class Guard:
         reason = self._reason(scope, headers, public)
         if reason:
             self.turned_away(public, reason)
-            await _refused(send, 413 if reason == TOO_LARGE else 403, reason)
+            await _refused(send, 413 if reason in {TOO_LARGE, TOO_MUCH} else 403, reason)
             return
 
         async def told(message: MutableMapping[str, Any]) -> None:
+            if message.get("status") == 401 and scope["path"] in PUSHING:  # noqa: PLR2004 - it was not this site
+                self.spend(public, -int(headers[LENGTH]))
             why = _TURNED_AWAY.get(message.get("status", 200)) if scope["path"] == ACTIVATE else None
             if why:
                 self.turned_away(public, why)
@@ -302,8 +348,12 @@ class Guard:
             return NOT_SERVED
         if not self.is_known(public):
             return UNREGISTERED
-        length = headers.get("content-length", b"")
-        return "" if length.isdigit() and int(length) <= MOST_BYTES else TOO_LARGE
+        length = headers.get(LENGTH, b"")
+        if not (length.isdigit() and int(length) <= MOST_BYTES):
+            return TOO_LARGE
+        if scope["path"] in PUSHING and not self.spend(public, int(length)):
+            return TOO_MUCH
+        return ""
 
 
 _TURNED_AWAY = {401: UNSIGNED, 412: CONNECTED}  # Flower's answers to one that wants to connect

@@ -19,7 +19,7 @@ from typing import Any
 from oddlog.errors import ConfigError, MissingExtraError, OddlogError
 from oddlog.federated.flower import RECORD
 from oddlog.federated.identity import SiteKey
-from oddlog.federated.superlink import CONNECTED, REASON, TOO_LARGE, UNREGISTERED, UNSIGNED
+from oddlog.federated.superlink import CONNECTED, REASON, TOO_LARGE, TOO_MUCH, UNREGISTERED, UNSIGNED
 
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
 os.environ["FLWR_DISABLE_UPDATE_CHECK"] = "1"
@@ -238,7 +238,7 @@ class SuperNode:
             )
         if reason == UNSIGNED:
             return TurnedAwayError(f"{who}: its signature does not hold.", "Is this machine's clock right?")
-        if reason == TOO_LARGE:
+        if reason in {TOO_LARGE, TOO_MUCH}:
             return TurnedAwayError(f"{self.server} takes no answer as large as that of {self.key.name}.")
         if reason == CONNECTED:
             return LostError(f"another process is, or was a moment ago, connected as {self.key.name}")
