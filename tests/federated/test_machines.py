@@ -89,7 +89,7 @@ def machines(tmp_path):
     made.end()
 
 
-def begin(machines, sites, plan=PLAN):
+def begin(machines, sites, plan=PLAN, more=""):
     folder = machines.folder
     for name in (*sites, "stranger"):
         line = machines.said("keys", name, "--identity", f"{name}.key")
@@ -99,10 +99,10 @@ def begin(machines, sites, plan=PLAN):
     machines.said("certificate", "127.0.0.1", "--folder", "tls")
     machines.said("certificate", "127.0.0.1", "--folder", "other")
     table = "\n".join(f"{name.removesuffix('_s')} = {value}" for name, value in plan.items())
-    table = table.replace("deadline = 120.0", 'deadline = "120s"')
+    table = table.replace(f"deadline = {plan['deadline_s']}", f'deadline = "{plan["deadline_s"]:g}s"')
     (folder / "federation.toml").write_text(
         'address = "127.0.0.1:0"\nroster = "roster.txt"\ncertificate = "tls/server.pem"\nkey = "tls/server.key"\n'
-        f'wait = "5min"\n\n[plan]\n{table}\n'
+        f'wait = "5min"\n{more}\n[plan]\n{table}\n'
     )
     machines.start("server", "server", "--config", "federation.toml")
     machines.until(lambda: machines.status()["address"], "the server does not listen")
@@ -162,6 +162,33 @@ def equals_the_same_federation_in_one_process(folder):
     simulate([folder / name for name in ("alpha", "beta", "gamma")], folder / "one", plan, detectors=["new-event"])
     one, several = (Checkpoint.read(at / "federation", plan) for at in (folder / "one", folder))
     np.testing.assert_allclose(several.weights, one.weights, atol=1e-5)
+
+
+def test_a_site_killed_in_the_midst_does_not_stop_the_round_and_one_that_comes_late_takes_part(machines):
+    folder = machines.folder
+    for i, name in enumerate(("alpha", "beta", "gamma", "delta")):
+        (folder / name).mkdir()
+        (folder / name / "app.log").write_text("\n".join(shop_lines(150, i)) + "\n")
+    plan = {"rounds": 8, "steps": 20, "deadline_s": 30.0, "mode": '"visible"'}
+    begin(machines, ("alpha", "beta", "gamma", "delta"), plan, "sites = 3\n")
+    for name in ("alpha", "beta", "gamma"):
+        machines.site(name)
+    machines.until(lambda: "round 1:" in machines.out("server"), "round 1")
+    machines.running["gamma"].send_signal(signal.SIGKILL)
+    machines.over("gamma")
+    machines.site("delta")
+    assert machines.over("server") == 0, machines.told()
+    for name in ("alpha", "beta", "delta"):
+        assert machines.over(name) == 0, machines.told()
+        assert oddlog.load(folder / f"{name}.model").views
+    rounds = json.loads(machines.said("report", "federation", "--json"))["rounds"]
+    missed = [one for one in rounds if "gamma" in one["dropped"]]
+    assert missed
+    assert all({"alpha", "beta"} <= set(one["counted"]) and not one["failed"] for one in missed)
+    assert all(why.split(": ")[1] in {"gone", "no answer in 30 s"} for one in missed for why in one["dropped"].values())
+    (first,) = [one for one in rounds if one["joined"]]
+    assert first["joined"] == ["delta"]
+    assert "delta" in rounds[-1]["counted"]
 
 
 def test_ctrl_c_ends_a_server_at_once_and_is_written_down(machines):

@@ -30,6 +30,10 @@ PUBLIC_SCALE = 3.0
 """Deviation that features are taken to have where no moments of data may be sent."""
 PRIVATE_RATE = 1e-2
 """Learning rate of the first step with noise."""
+ADAPTIVITY = 1e-3
+"""Adam's epsilon in a round of a federation. With a tiny one every weight moves by the whole rate, also those that a
+site has next to nothing to say of, and what one site alone has learned drowns in the mean (HDFS by time, development: F1
+.84 with 1e-8, .98 with this). Reddi et al., "Adaptive federated optimization", ICLR 2021, take the same."""
 BLOCK = 1 << 12
 MAX_ROWS = 50_000
 MAX_TEXTS = 100_000
@@ -146,7 +150,7 @@ class SpokenAutoencoder:
         if taken is not None:
             before, half = taken
             first, last = (self.rate / (1 + at / half) for at in (before, before + steps))
-            recipe = replace(recipe, rate=first, final_rate=last)
+            recipe = replace(recipe, rate=first, final_rate=last, epsilon=ADAPTIVITY)
         self.set_weights(denoising.train(x, np.sqrt(weight), recipe, begin=self._weights))
         return steps
 

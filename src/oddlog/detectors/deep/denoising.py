@@ -31,6 +31,7 @@ class Recipe:
     noise: float
     batch: int
     seed: int
+    epsilon: float = 1e-8  # of Adam
 
 
 def train(x: F32, weight: F64, recipe: Recipe, begin: dict[str, F32] | None = None) -> dict[str, F32]:
@@ -55,7 +56,7 @@ def train(x: F32, weight: F64, recipe: Recipe, begin: dict[str, F32] | None = No
     """
     model = network(initial(x.shape[1], recipe) if begin is None else begin)
     rows, weights = torch.from_numpy(x), torch.from_numpy(weight.astype(np.float32))
-    adam = torch.optim.Adam(model.parameters(), lr=recipe.rate, fused=True)
+    adam = torch.optim.Adam(model.parameters(), lr=recipe.rate, eps=recipe.epsilon, fused=True)
     with one_thread():
         _steps(model, rows, weights, recipe, adam)
     return {name: value.detach().numpy().copy() for name, value in _named(model)}
