@@ -2,7 +2,7 @@
 
     python benchmarks/federated_windows.py [--data ../shared/data] [--set hdfs] [--split kind|time] [--seeds 2]
 
-`snn`, `dae`, `ocsvm` and `new-event` of each site, fitted to its own first 70 % of windows (*own*), to these and to what
+`snn`, `dae`, `ocsvm` and `new-event` of each site, fitted to its own first 70 % of windows (*own*), to these and what
 the other sites show of theirs (*shared*), or to all windows in one place (*central*); the mean of their -log10 p, each
 calibrated on the site's own last 30 %, is the verdict, and what 1 of these windows in 1,000 exceeds by the fitted tail
 is odd. What the sites have and are tested on is told in `federated_sites.py`.
