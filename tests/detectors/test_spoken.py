@@ -49,6 +49,17 @@ def test_training_goes_on_from_the_weights_that_are_set_to_the_same_bits():
     np.testing.assert_array_equal(made[0].get_weights()["w1"], made[1].get_weights()["w1"])
 
 
+def test_in_a_federation_later_rounds_move_the_weights_by_less_however_many_rounds_there_will_be():
+    usual, moved = testing.usual_windows(100), []
+    for before in (0, 300, 3_000):
+        made = SpokenAutoencoder()
+        made.prepare(usual, context_of(OTHER_WORDS))
+        begun = made.get_weights()["w1"]
+        made.train(usual, 20, 1, taken=(before, 300))
+        moved.append(float(np.abs(made.get_weights()["w1"] - begun).mean()))
+    assert moved[0] > 1.5 * moved[1] > 3 * moved[2] > 0
+
+
 def test_summed_moments_standardise_like_those_of_all_windows_together():
     usual, made = testing.usual_windows(100), SpokenAutoencoder()
     made.prepare(usual, context_of(OTHER_WORDS))
