@@ -50,15 +50,17 @@ class Attacker(Local):
 
     attack = "nobody"
 
-    def trained(self, vector: F32, steps: int, seed: int, prox: float = 0.0) -> F32:
+    def trained(
+        self, vector: F32, steps: int, seed: int, prox: float = 0.0, taken: tuple[int, int] | None = None
+    ) -> F32:
         """Return what the attacker calls its weights [p]."""
-        update = super().trained(vector, steps, seed, prox) - vector
+        update = super().trained(vector, steps, seed, prox, taken) - vector
         if self.attack == "flip":
             return (vector - 10 * update).astype(np.float32)
         if self.attack in {"noise", "liar"}:
             noise = np.random.default_rng(seed).normal(size=update.shape)
             return (vector + noise * np.linalg.norm(update) / np.linalg.norm(noise)).astype(np.float32)
-        return super().trained(vector, steps, seed, prox)
+        return super().trained(vector, steps, seed, prox, taken)
 
     def utility(self, vector: F32, seed: int = 0) -> float:
         """Return what the attacker claims."""

@@ -169,14 +169,18 @@ def test_a_site_killed_in_the_midst_does_not_stop_the_round_and_one_that_comes_l
     for i, name in enumerate(("alpha", "beta", "gamma", "delta")):
         (folder / name).mkdir()
         (folder / name / "app.log").write_text("\n".join(shop_lines(150, i)) + "\n")
-    plan = {"rounds": 8, "steps": 20, "deadline_s": 30.0, "mode": '"visible"'}
+    plan = {"rounds": 15, "steps": 20, "deadline_s": 30.0, "mode": '"visible"'}
     begin(machines, ("alpha", "beta", "gamma", "delta"), plan, "sites = 3\n")
+    machines.site("delta")
+    machines.until(lambda: "delta: reading" in machines.out("delta"), "delta begins")
+    machines.running["delta"].send_signal(signal.SIGSTOP)  # what takes long is behind it
     for name in ("alpha", "beta", "gamma"):
         machines.site(name)
     machines.until(lambda: "round 1:" in machines.out("server"), "round 1")
     machines.running["gamma"].send_signal(signal.SIGKILL)
     machines.over("gamma")
-    machines.site("delta")
+    machines.until(lambda: "without gamma" in machines.out("server"), "gamma is missed")
+    machines.running["delta"].send_signal(signal.SIGCONT)
     assert machines.over("server") == 0, machines.told()
     for name in ("alpha", "beta", "delta"):
         assert machines.over(name) == 0, machines.told()
