@@ -95,6 +95,7 @@ def test_the_silent_service_is_named_with_the_length_of_its_silence(found: Detec
     assert 60 <= int(reason.numbers["minutes"]) <= 66
     silent = next(incident for incident in found.incidents if reason in incident.reasons)
     assert "auth" in silent.services or "auth-1" in silent.hosts
+    assert not reason.text.startswith("host auth-1") or silent.hosts[0] == "auth-1"  # it wrote no line to be known by
 
 
 def test_the_lines_shown_are_lines_of_what_is_odd(found: Detection):

@@ -50,6 +50,7 @@ FORMS: tuple[tuple[str, str, tuple[_Field, ...]], ...] = (
             ("to", "to", "02:00", True),
             ("days", "on", "sat, sun; each day if left empty", False),
             _SERVICE,
+            ("host", "of the host", "any", False),
             ("name", "called", "patch night", False),
         ),
     ),

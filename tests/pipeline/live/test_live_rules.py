@@ -11,6 +11,7 @@ import pytest
 import oddlog
 from made_incidents import incident
 from oddlog.errors import ConfigError
+from oddlog.feedback import Setting
 from oddlog.pipeline.learning.checkpointing import packed, unpacked
 from oddlog.pipeline.live.budget import Budget
 from oddlog.pipeline.live.gate import Gate
@@ -214,6 +215,20 @@ def test_a_maintenance_window_holds_back_what_begins_in_it():
     assert gate.through(live("a", start=START), START).incident.notes == ("not told: night",)
     assert gate.through(live("b", start=START + timedelta(hours=2)), START).notable
     assert not Gate()
+
+
+def test_a_host_that_is_announced_to_be_maintained_is_not_told_as_silent():
+    book = RuleBook().with_settings(
+        [Setting("maintenance", {"host": "db-2", "from": "2026-03-02T08:00:00Z", "to": "2026-03-02T09:00:00Z"})]
+    )
+    assert [one.says for one in book.maintenance] == [
+        "nothing of db-2 is told from 2026-03-02 08:00 to 2026-03-02 09:00 UTC"
+    ]
+    gate = Gate(maintenance=book.maintenance)
+    silent, other = (live(name, start=START, hosts=(name,)) for name in ("db-2", "db-3"))
+    assert gate.through(silent, START).incident.notes == ("not told: maintenance",)
+    assert gate.through(other, START).notable
+    assert gate.through(live("x", start=START), START).notable  # of which nobody knows the host
 
 
 def test_a_rule_stands_in_the_list_of_a_stream(quick_stream_model: oddlog.Model, odd_log: Path):

@@ -373,5 +373,6 @@ class Merging:
             lines.append(LineRef(source, line, text, score, message))
             if host:
                 hosts[host] += 1
-        ranked = tuple(host for host, _ in hosts.most_common(10))
-        return replace(one.incident, hosts=ranked, lines=tuple(lines))
+        # A host that is odd by its counts, one that is silent for instance, may have written none of the lines.
+        ranked = dict.fromkeys([*one.incident.hosts, *(host for host, _ in hosts.most_common(10))])
+        return replace(one.incident, hosts=tuple(ranked)[:10], lines=tuple(lines))

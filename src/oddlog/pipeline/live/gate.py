@@ -81,7 +81,10 @@ class Gate:
 
     def _why_not(self, live: LiveIncident, at: datetime) -> str:
         incident = live.incident
-        named = next((one.name for one in self.maintenance if one.holds(at.astimezone(UTC), incident.services)), "")
+        named = next(
+            (one.name for one in self.maintenance if one.holds(at.astimezone(UTC), incident.services, incident.hosts)),
+            "",
+        )
         if named:
             return f"not told: {named}"
         end = incident.end or at

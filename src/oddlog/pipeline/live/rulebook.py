@@ -31,7 +31,7 @@ _NAMES = {
     "never": {"name", "match", "service", "level"},
     "always": {"name", "match", "service", "level", "every"},
     "limit": {"name", "match", "service", "level", "at_least", "most", "least", "within"},
-    "maintenance": {"name", "service", "from", "to", "days"},
+    "maintenance": {"name", "service", "host", "from", "to", "days"},
 }
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -100,7 +100,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Maintenance:
-    """A time in which nothing is told of a service (or of all); daily times are UTC and may pass midnight."""
+    """A time in which nothing is told of a service or a host (or of all); daily times are UTC and may pass midnight."""
 
     name: str
     service: str = ""
@@ -109,20 +109,22 @@ class Maintenance:
     days: tuple[str, ...] = ()
     from_minute: int = 0  # of the day
     to_minute: int = 0
+    host: str = ""
 
     @property
     def says(self) -> str:
         """When nothing is told, in words."""
-        of = f"nothing of {self.service} is told" if self.service else "nothing is told"
+        named = " on ".join(one for one in (self.service, self.host) if one)
+        of = f"nothing of {named} is told" if named else "nothing is told"
         if self.start is not None and self.end is not None:
             return f"{of} from {self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
         clock = [f"{one // 60:02d}:{one % 60:02d}" for one in (self.from_minute, self.to_minute)]
         days = "each day" if set(self.days) == set(_DAYS) else ", ".join(self.days)
         return f"{of} {days} from {clock[0]} to {clock[1]} UTC"
 
-    def holds(self, at: datetime, services: Sequence[str]) -> bool:
-        """Return whether an incident of these services that begins then is not to be told."""
-        if self.service and self.service not in services:
+    def holds(self, at: datetime, services: Sequence[str], hosts: Sequence[str] = ()) -> bool:
+        """Return whether an incident of these services and hosts that begins then is not to be told."""
+        if (self.service and self.service not in services) or (self.host and self.host not in hosts):
             return False
         if self.start is not None and self.end is not None:
             return self.start <= at < self.end
@@ -283,8 +285,10 @@ def _rule(where: str, kind: str, entry: Mapping[str, Any], name: str) -> Rule:
 def _maintenance(where: str, entry: Mapping[str, Any], name: str) -> Maintenance:
     start, end = entry.get("from"), entry.get("to")
     own = str(entry.get("name", name)), str(entry.get("service", ""))
+    host = str(entry.get("host", ""))
     if isinstance(start, datetime) and isinstance(end, datetime):
-        return Maintenance(*own, start.replace(tzinfo=start.tzinfo or UTC), end.replace(tzinfo=end.tzinfo or UTC))
+        span = (start.replace(tzinfo=start.tzinfo or UTC), end.replace(tzinfo=end.tzinfo or UTC))
+        return Maintenance(*own, *span, host=host)
     days = tuple(str(day).lower()[:3] for day in entry.get("days", _DAYS))
     try:
         minutes = [int(str(one)[:2]) * 60 + int(str(one)[3:5]) for one in (start, end)]
@@ -295,4 +299,4 @@ def _maintenance(where: str, entry: Mapping[str, Any], name: str) -> Maintenance
             f"{where} names no time.",
             'Write from = 2026-03-09T22:00:00Z and to likewise, or days = ["sat"], from = "22:00", to = "02:00".',
         )
-    return Maintenance(*own, days=days, from_minute=minutes[0], to_minute=minutes[1])
+    return Maintenance(*own, days=days, from_minute=minutes[0], to_minute=minutes[1], host=host)
