@@ -98,7 +98,7 @@ def watch(
         telling = _Telling(model, Links(paths), as_json=show.wants_json(json))
         heeding = overlay.Heeding(model, answers, stream, told)
         save = _save(source, stream, resume, noted)
-        Following(source, stream, telling, save, heeding, held=held).run(asked)
+        Following(source, stream, telling, save, _Heeding(heeding, stream), held=held).run(asked)
     show.tell_notes([f"Judged {stream.says}."])
     if not telling.as_json:
         show.print_tally(stream.tally)
@@ -189,6 +189,26 @@ class _Asked:
 
     def __call__(self) -> bool:
         return self._asked
+
+
+class _Heeding:
+    """Looks for new answers, and says what has drifted once it has."""
+
+    def __init__(self, heed: Callable[[], object], stream: Streaming) -> None:
+        self._heed, self._stream = heed, stream
+        self._said: set[tuple[str, str]] = set()
+
+    def __call__(self) -> None:
+        from oddlog.cli import show
+
+        self._heed()
+        drift = self._stream.drift()
+        drifted = () if drift is None else drift.drifted
+        fresh = [one for one in drifted if (one.service, one.of) not in self._said]
+        self._said = {(one.service, one.of) for one in drifted}
+        show.tell_notes(
+            f"Drifted since {one.since:%Y-%m-%d %H:%M}, {one.service or 'all services'}: {one.says}" for one in fresh
+        )
 
 
 class _Telling:

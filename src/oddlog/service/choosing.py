@@ -84,8 +84,11 @@ class Choosing:
         return told | {"compared": self._compared(stream.model.id, since)} if since else told
 
     def _compared(self, model: str, since: str) -> dict[str, Any]:
-        asked = Asked(since=datetime.fromisoformat(since), limit=MOST_COMPARED)
-        current = [one.incident for one in self._store.page(asked).rows]
+        began = datetime.fromisoformat(since)
+        asked = Asked(since=began, limit=MOST_COMPARED)
+        # What goes on from before is not for the challenger to find.
+        rows = [one.incident for one in self._store.page(asked).rows]
+        current = [one for one in rows if not one["start"] or datetime.fromisoformat(one["start"]) >= began]
         found = compare(current, self._store.challenged(model)[:MOST_COMPARED], self._answer_of())
         return {
             "totals": asdict(found.totals),

@@ -1,0 +1,67 @@
+"""Two models on the same lines: which of their incidents are of the same thing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oddlog.service.comparing import Day, Rejudged, compare
+
+
+def told(id_: str, start: str, end: str = "", **more: Any) -> dict[str, Any]:
+    base: dict[str, Any] = {
+        "id": id_,
+        "key": id_,
+        "start": f"2026-03-03T{start}:00Z",
+        "end": f"2026-03-03T{end or start}:00Z",
+        "pattern": id_,
+        "patterns": [id_],
+        "services": [],
+        "lines": [],
+        "severity": 5.0,
+        "reasons": [{"kind": "unseen_template", "text": "new", "numbers": {}}],
+    }
+    return base | more
+
+
+def test_what_shares_a_pattern_at_the_same_time_is_one():
+    same = compare([told("a", "10:00", "10:20")], [told("x", "10:30", patterns=["a", "x"])])
+    assert same.totals == Day(both=1)
+    late = compare([told("a", "10:00")], [told("x", "10:30", patterns=["a", "x"])])
+    assert late.totals == Day(only_current=1, only_challenger=1)
+
+
+def test_so_is_what_shares_a_line_or_names_the_same_services():
+    line = [{"source": "app", "line": 7}]
+    assert compare([told("a", "10:00", lines=line)], [told("x", "10:05", lines=line)]).totals.both == 1
+    assert compare([told("a", "10:00", services=["pay"])], [told("x", "10:05", services=["pay"])]).totals.both == 1
+    other = compare([told("a", "10:00", services=["pay"])], [told("x", "10:05", services=["pay", "web"])])
+    assert other.totals == Day(only_current=1, only_challenger=1)
+
+
+def test_several_incidents_of_the_challenger_may_be_one_of_the_current_model():
+    ours = [told("a", "10:00", "12:00")]
+    theirs = [told("x", "10:05", patterns=["a"]), told("y", "11:55", patterns=["a"])]
+    assert compare(ours, theirs).totals == Day(both=1)
+
+
+def test_what_no_model_says_is_left_out():
+    rule = [{"kind": "rule", "text": "must never come", "numbers": {}}]
+    silent = [{"kind": "source_silent", "text": "brings nothing", "numbers": {}}]
+    found = compare([told("r", "10:00", reasons=rule)], [told("s", "11:00", reasons=silent)])
+    assert found.totals == Day()
+    assert not found.days
+
+
+def test_what_only_one_has_found_is_told_the_most_pressing_first_and_by_day():
+    theirs = [told("x", "10:05"), told("y", "11:55", severity=50.0)]
+    found = compare([], theirs)
+    assert [one["id"] for one in found.only_challenger] == ["y", "x"]
+    assert found.days == {"2026-03-03": Day(only_challenger=2)}
+
+
+def test_what_is_answered_usual_is_no_difference_but_is_judged_anew():
+    answers = {"u": ("usual", "nightly backup"), "c": ("anomalous", "")}
+    theirs = [told("u", "10:00"), told("u", "14:00"), told("c", "11:00")]
+    found = compare([told("c", "11:00")], theirs, lambda pattern: answers.get(pattern, ("", "")))
+    assert found.totals == Day(both=1)
+    assert found.rejudged == [Rejudged("c", "anomalous", "", 1, 1), Rejudged("u", "usual", "nightly backup", 0, 2)]
