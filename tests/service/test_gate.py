@@ -135,6 +135,31 @@ def test_a_token_does_what_its_scope_says_and_no_more(served: Callable[..., Serv
     assert told["who"] == "admin"  # the token's name, whatever a request says
 
 
+def test_rules_and_marks_are_set_and_taken_back_by_admins_from_their_own_pages(served: Callable[..., Served]):
+    one = served()
+    read, admin = one.token("read", name="reader"), one.token("admin", name="anna")
+    rule = {"kind": "never", "fields": {"match": "boom"}, "who": "somebody else"}
+    asked = (("POST", "/v1/rules", rule), ("POST", "/v1/changes", {"service": "pay"}))
+    for method, path, body in asked:
+        assert one.client.request(method, path, json=body, headers=read).status_code == 403
+        assert one.client.request(method, path, json=body, headers=admin).status_code == 201
+    (shown,) = one.client.get("/v1/rules", headers=read).json()["rules"]
+    assert (shown["who"], shown["is_heeded"]) == ("anna", False)
+    for path in ("/v1/rules/1", "/v1/changes/1"):
+        assert one.client.delete(path, headers=read).status_code == 403
+        assert [one.client.delete(path, headers=admin).status_code for _ in range(2)] == [200, 404]
+    browser, csrf = one.session(admin)
+    form = {"kind": "budget", "per_day": "5"}
+    for path in ("/rules", "/rules/2/undo", "/model/marks/1/undo"):
+        assert browser.post(path, data=form).status_code == 403
+    assert browser.post("/rules", data=form | {"csrf": csrf}).status_code == 303
+    assert one.client.get("/v1/rules", headers=read).json()["budget"]["who"] == "anna"
+    shown = browser.get("/rules").text
+    assert "told a day" in shown
+    reader, _ = one.session(read)
+    assert "told a day" not in reader.get("/rules").text  # who may not set it is shown no form
+
+
 def test_what_no_rule_names_needs_the_scope_admin():
     assert scopes_for("/v1/anything-new", "POST") == {"admin"}
     assert scopes_for("/v1/lines/../answers", "POST") == {"admin"}

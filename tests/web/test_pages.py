@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import timedelta
 from html.parser import HTMLParser
 
@@ -172,6 +173,10 @@ def test_ten_thousand_incidents_are_shown_page_by_page(page: Page):
     assert "10,000 incidents" in text
     assert len(re.findall(r'class="row ', text)) == 50
     assert len(text) < 200_000
+    for path in ("/", "/incidents", "/incidents?service=pay&answer=open", f"/incidents/{5_000:016x}", "/timeline"):
+        began = time.process_time()
+        assert page.client.get(path).status_code == 200
+        assert time.process_time() - began < 0.3, path  # seconds of CPU, here and in the threads that answer
 
 
 def test_types_are_told_apart_by_what_training_had(page: Page):

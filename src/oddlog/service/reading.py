@@ -108,6 +108,8 @@ def install(app: FastAPI, watching: Watching) -> None:
                       response_model=None, responses=refused | missing)  # fmt: skip
     app.add_api_route("/v1/rules", reads.set_rule, methods=["POST"], status_code=201, tags=["say"],
                       response_model=None, responses=refused)  # fmt: skip
+    app.add_api_route("/v1/changes/{number}", reads.unchange, methods=["DELETE"], tags=["say"], response_model=None,
+                      responses=refused | missing)  # fmt: skip
     app.add_api_route("/v1/rules/{number}", reads.undo_rule, methods=["DELETE"], tags=["say"], response_model=None,
                       responses=refused | missing)  # fmt: skip
     app.add_api_route("/v1/answers/{number}", reads.undo, methods=["DELETE"], tags=["say"], response_model=None,
@@ -289,6 +291,14 @@ class _Reads:
         except ConfigError as error:
             return _refusal(409, str(error))
         return _json({"number": number}, 201)
+
+    async def unchange(self, request: Request, number: Annotated[int, Path(ge=1, le=10**9)]) -> Response:
+        """Take back the mark of a deployment: what it explained is told again."""
+        try:
+            undone = await run_in_threadpool(lambda: self._watching.unmark(number, who=_who(request).name))
+        except ConfigError as error:
+            return _refusal(404, str(error))
+        return _json({"undone": undone.record()})
 
     async def rules(self) -> Response:
         """Return the rules, maintenance windows and the budget that hold, and what was held back."""

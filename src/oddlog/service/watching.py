@@ -287,6 +287,18 @@ class Watching:
         with self._lock:
             return self._marks().add(mark)
 
+    def unmark(self, number: int, *, who: str) -> Mark:
+        """Take back a mark.
+
+        Raises
+        ------
+        ConfigError
+            If there is none of that number.
+
+        """
+        with self._lock:
+            return self._marks().undo(number, who=who)
+
     def _answers(self) -> Answers:
         return Answers.load(beside(self._where, "answers"), clock=self.now)
 

@@ -71,6 +71,7 @@ def install(app: FastAPI, watching: Watching) -> None:
     for address, do in (
         ("/answers", pages.answer),
         ("/answers/{number}/undo", pages.undo),
+        ("/model/marks/{number}/undo", pages.unmark),
         ("/rules", pages.set_rule),
         ("/rules/{number}/undo", pages.undo_rule),
         ("/model", pages.choose),
@@ -164,6 +165,14 @@ def _around(request: Request, watching: Watching | None) -> dict[str, Any]:
         "tenant": watching.name if watching is not None else "",
         "status": None if watching is None else watching.status(),
     }
+
+
+def _undone(request: Request, form: Mapping[str, str]) -> tuple[int, str]:
+    """Return the number of what is taken back, and by whom."""
+    number = request.path_params["number"]
+    if not number.isdecimal() or len(number) > 9:  # noqa: PLR2004 - digits
+        raise ConfigError(f"There is nothing with the number {number[:20]}.", "Load the page anew.")
+    return int(number), who(request).name or form.get("who", "").strip()[:64]
 
 
 class _Pages:
@@ -308,12 +317,14 @@ class _Pages:
         return RedirectResponse("/rules", 303)
 
     def undo_rule(self, request: Request, form: Mapping[str, str]) -> Response:
-        number = request.path_params["number"]
-        if not number.isdecimal() or len(number) > 9:  # noqa: PLR2004 - digits
-            raise ConfigError("There is no such rule.", "")
-        signed = who(request).name or form.get("who", "").strip()[:64]
-        self._watching.ruling.undo(int(number), who=signed)
+        number, signed = _undone(request, form)
+        self._watching.ruling.undo(number, who=signed)
         return RedirectResponse("/rules", 303)
+
+    def unmark(self, request: Request, form: Mapping[str, str]) -> Response:
+        number, signed = _undone(request, form)
+        self._watching.unmark(number, who=signed)
+        return RedirectResponse("/model", 303)
 
     def model(self, request: Request) -> Response:
         card = self._watching.model()
