@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
+import socket
 import sqlite3
-import urllib.error
+import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -16,16 +21,16 @@ from small_shop import shop_lines
 
 pytest.importorskip("uvicorn")
 pytest.importorskip("sqlalchemy")
-from test_kill import Server
-
 from oddlog.errors import SinkUnavailableError
 from oddlog.pipeline.live.held import MOST_LINES
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.service.dispatching import Dispatcher
 from oddlog.service.worker import Worker
+from oddlog.sinks import parse
 from oddlog.sources.spool import Spool
-from oddlog.store import Store
+from oddlog.store import Store, StoreUnavailableError
 from oddlog.types import LiveIncident, Tally
+from real_server import Server
 from stored_incidents import live
 
 NEVER_FULL = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
@@ -39,13 +44,6 @@ def server(quick_model: Path, tmp_path: Path) -> Iterator[Server]:
     server.process.wait()
 
 
-def says(server: Server, path: str) -> str:
-    try:
-        return server.get(path)
-    except urllib.error.HTTPError as error:
-        return error.read().decode()
-
-
 def test_a_full_disk_is_told_and_everything_acknowledged_is_judged_afterwards(server: Server, tmp_path: Path):
     """A limit on the size of files stands for the disk: writes fail as they do there, and are cut as they are there."""
     texts = shop_lines(120, 11, broken=2)
@@ -54,17 +52,61 @@ def test_a_full_disk_is_told_and_everything_acknowledged_is_judged_afterwards(se
     sizes = [path.stat().st_size for path in (tmp_path / "data").rglob("*") if path.is_file()]
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (min(size for size in sizes if size) + 100, -1))
     assert not server.push(texts[200:300])
-    assert "lines cannot be kept: File too large" in says(server, "/readyz")
+    assert "lines cannot be kept: File too large" in server.says("/readyz")[1]
     assert server.metric("oddlog_spool_failing") == 1
     assert server.metric("oddlog_worker_up") == 1
     server.wait_for(lambda: server.metric("oddlog_store_failing") == 1)  # the next checkpoint
-    assert "nothing can be stored" in says(server, "/readyz")
+    assert "nothing can be stored" in server.says("/readyz")[1]
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, NEVER_FULL)
     for at in range(200, len(texts), 60):
         assert server.push(texts[at : at + 60])
-    server.wait_for(lambda: says(server, "/readyz") == "ok" and server.metric("oddlog_lines_behind") == 0)
+    server.wait_for(lambda: server.says("/readyz")[1] == "ok" and server.metric("oddlog_lines_behind") == 0)
     assert server.metric('oddlog_lines_total{endpoint="lines"}') == len(texts)
     assert server.end(signal.SIGTERM) == 0
+
+
+SMALL_DISK = ["unshare", "-Urm", "sh", "-c", 'mkdir -p "$0" && mount -t tmpfs -o size=24m tmpfs "$0" && exec "$@"']
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    """Where a disk of 24 MiB is mounted, for one process and what it starts."""
+    if subprocess.run([*SMALL_DISK, str(tmp_path / "disk"), "true"], capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here: unshare -Urm, or mount -t tmpfs, is not allowed")
+    return tmp_path / "disk"
+
+
+def fill(path: Path) -> None:
+    """Write until there is no space left."""
+    with path.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        all(file.write(bytes(4_096)) for _ in iter(int, 1))
+
+
+def test_a_disk_without_space_is_told_and_everything_acknowledged_is_judged_once_there_is_some(
+    disk: Path, quick_model: Path
+):
+    server = Server(quick_model, disk / "data", before=[*SMALL_DISK, str(disk)])
+    try:
+        texts = shop_lines(120, 11, broken=4)
+        assert server.push(texts[:200])
+        server.wait_for(lambda: server.metric("oddlog_lines_behind") == 0)
+        filler = Path(f"/proc/{server.process.pid}/root{disk}/filler")
+        fill(filler)
+        assert not server.push(texts[200:] * 20)
+        assert server.says("/readyz") == (503, "lines cannot be kept: No space left on device")
+        assert server.metric("oddlog_spool_failing") == 1
+        server.wait_for(lambda: server.metric("oddlog_store_failing") == 1)  # the next checkpoint
+        assert server.says("/readyz")[1].startswith("nothing can be stored: database or disk is full")
+        assert server.says("/healthz") == (200, "ok")
+        filler.unlink()
+        for at in range(200, len(texts), 60):
+            assert server.push(texts[at : at + 60])
+        server.wait_for(lambda: server.says("/readyz") == (200, "ok") and server.metric("oddlog_lines_behind") == 0)
+        server.wait_for(lambda: [one["n_windows"] for one in server.incidents()] == [4])
+        assert server.end(signal.SIGTERM) == 0
+    finally:
+        server.process.kill()
+        server.process.wait()
 
 
 def test_while_another_holds_the_database_lines_are_taken_and_what_is_odd_is_stored_later(
@@ -76,10 +118,10 @@ def test_while_another_holds_the_database_lines_are_taken_and_what_is_odd_is_sto
         assert server.push(lines[at : at + 100])
     server.wait_for(lambda: server.metric("oddlog_lines_behind") == 0)
     server.wait_for(lambda: server.metric("oddlog_store_failing") == 1)
-    assert "nothing can be stored" in says(server, "/readyz")
+    assert "nothing can be stored" in server.says("/readyz")[1]
     other.execute("COMMIT")
     other.close()
-    server.wait_for(lambda: says(server, "/readyz") == "ok")
+    server.wait_for(lambda: server.says("/readyz")[1] == "ok")
     server.wait_for(lambda: '"n_windows"' in server.get("/v1/incidents"))
 
 
@@ -95,6 +137,92 @@ class Deaf:
         if self.down:
             raise SinkUnavailableError("deaf does not answer.", 15.0)
         self.told.append((live.incident.id, live.change))
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Takes what a webhook sends."""
+
+    told: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        self.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_webhook_that_is_down_for_ten_minutes_is_told_everything_once_and_in_order(tmp_path: Path):
+    """Nobody listens there; it is tried ever less often, and told within five minutes of its coming back."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = free.getsockname()
+    Receiver.told.clear()
+    store, now = Store(tmp_path / "oddlog.db"), [2_000_000_000.0]
+    sink = parse(f"webhook+http://{place[0]}:{place[1]}/", internal=True)
+    dispatcher = Dispatcher(store, [sink], clock=lambda: now[0])
+    tries = 0
+    for second in range(600):
+        if second % 60 == 0:  # something happens each minute, while it is down
+            store.save("m", [live(second // 60)], None, [sink.name])
+        if second == 300:
+            store.save("m", [live(0, "over")], None, [sink.name])
+        tries += dispatcher.turn()
+        now[0] += 1.0
+    assert store.count_letters("waiting") == 11
+    assert tries < 60  # not each second
+    server = ThreadingHTTPServer(place, Receiver)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    waited_s = 0
+    while store.count_letters("waiting"):
+        dispatcher.turn()
+        now[0] += 1.0
+        waited_s += 1
+        assert waited_s < 320
+    server.shutdown()
+    server.server_close()
+    told = [(one["id"], one["change"]) for one in Receiver.told]
+    assert sorted(told) == sorted([(live(n).incident.id, "new") for n in range(10)] + [(live(0).incident.id, "over")])
+    assert told.index((live(0).incident.id, "new")) < told.index((live(0).incident.id, "over"))
+    assert store.count_letters("dead") == 0
+    store.close()
+
+
+def test_a_letter_is_not_sent_twice_where_the_store_goes_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store, sink, now = Store(tmp_path / "oddlog.db"), Deaf(), [2_000_000.0]
+    sink.down = False
+    dispatcher = Dispatcher(store, [sink], clock=lambda: now[0])
+    store.save("m", [live(1)], None, ["deaf"])
+    now[0] = store.letters("waiting")[0].written + 1
+
+    def gone(*_: object) -> None:
+        raise StoreUnavailableError("Nothing can be stored: gone.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "sent", gone)
+        for _ in range(3):
+            with pytest.raises(StoreUnavailableError):
+                dispatcher.turn()
+    assert dispatcher.turn() == 1
+    assert (len(sink.told), store.count_letters("sent"), dispatcher.turn()) == (1, 1, 0)
+    store.close()
+
+
+def test_a_clock_that_is_set_to_another_day_gives_no_letter_up(tmp_path: Path):
+    """A machine begins in 1970, writes letters, and has its clock set: they are not a day old."""
+    store, sink, now = Store(tmp_path / "oddlog.db"), Deaf(), [2_000_000.0]
+    dispatcher = Dispatcher(store, [sink], clock=lambda: now[0])
+    store.save("m", [live(1)], None, ["deaf"])
+    now[0] = store.letters("waiting")[0].written + 40 * 365 * 86_400.0
+    for _ in range(5):
+        dispatcher.turn()
+        now[0] += 400.0
+    sink.down = False
+    dispatcher.turn()
+    assert sink.told == [(live(1).incident.id, "new")]
+    store.close()
 
 
 @pytest.mark.parametrize("jump_s", [-86_400.0, -7_200.0, 7_200.0])

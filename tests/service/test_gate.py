@@ -344,3 +344,33 @@ def test_no_file_but_our_own_is_handed_out(served: Callable[..., Served], path: 
 def test_a_service_is_ready_when_all_its_tenants_are(served: Callable[..., Served]):
     one = served("acme")
     assert one.client.get("/readyz").status_code == 503
+
+
+def test_while_the_store_is_gone_known_tokens_push_on_and_open_nothing_else(served: Callable[..., Served]):
+    one = served()
+    pushes, sees, stranger = one.token("ingest"), one.token("read", "admin", name="ben"), {"Authorization": "Bearer x"}
+    everything = one.token("ingest", "read", "admin", name="carl")
+    browser, _ = one.session(sees)
+    for header in (pushes, everything):
+        assert one.client.post("/v1/lines", content=b"a\n", headers=header).status_code == 204
+    assert one.client.get("/v1/incidents", headers=sees).status_code == 200
+    moved = one.store._place.path.rename(one.store._place.path.with_suffix(".away"))
+    one.store.close()  # no connection that was open before reads on
+    one.now += 10
+    for header in (pushes, everything):
+        assert one.client.post("/v1/lines", content=b"b\n", headers=header).status_code == 204
+    for header, path in ((sees, "/v1/incidents"), (everything, "/v1/incidents"), (sees, "/v1/status")):
+        answer = one.client.get(path, headers=header)
+        assert (answer.status_code, "unable to open" in answer.text or "needs a token" in answer.text) in (
+            (503, True),
+            (403, True),
+        )
+    assert one.client.post("/v1/lines", content=b"c\n", headers=stranger).status_code == 401
+    assert one.client.get("/healthz").status_code == 200
+    shown = browser.get("/")
+    assert (shown.status_code, "Nothing can be read" in shown.text) == (503, True)
+    moved.rename(one.store._place.path)
+    one.now += 10
+    assert one.client.get("/v1/incidents", headers=sees).status_code == 200
+    assert browser.get("/").status_code == 200
+    assert one.spools[""].appended == 4

@@ -13,7 +13,7 @@ from oddlog.types import TIME, Passed
 from stored_incidents import live
 
 pytest.importorskip("sqlalchemy")
-from oddlog.service.keeping import WRITE_S, Keeper
+from oddlog.service.keeping import FORGET_S, WRITE_S, Keeper
 from oddlog.store import Asked, Store
 
 START = datetime(2026, 3, 3, tzinfo=UTC).timestamp()
@@ -39,7 +39,7 @@ def store(tmp_path: Path):
 
 def test_windows_wait_an_hour_and_are_written_once(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     now = [START]
-    keeper = Keeper(store, tmp_path / "history", clock=lambda: now[0])
+    keeper = Keeper(store, tmp_path / "history", clock=lambda: now[0], steady=lambda: now[0])
     store.save("m", [], (1, b""), passed=passed("a"))
     store.save("m", [], (2, b""), passed=passed("b"))
     keeper.turn()
@@ -66,7 +66,38 @@ def test_files_and_incidents_that_are_old_are_forgotten(store: Store, tmp_path: 
         path.write_bytes(b"x")
         os.utime(path, (START - age_s, START - age_s))
     store.save("m", [live(1, "over"), live(2)])
-    Keeper(store, folder, 30 * 86_400.0, lambda: START).turn()
+    now = [START]
+    keeper = Keeper(store, folder, 30 * 86_400.0, lambda: now[0], lambda: now[0])
+    keeper.turn()
+    assert old.exists()  # the clock of a machine that has just started may be set yet
+    now[0] += FORGET_S
+    keeper.turn()
     assert (old.exists(), new.exists(), store.page(Asked()).total) == (False, True, 2)
-    Keeper(store, folder, 30 * 86_400.0, lambda: START + 60 * 86_400).turn()
+    now[0] += 60 * 86_400
+    keeper.turn()
     assert [one.change for one in store.page(Asked()).rows] == ["new"]
+
+
+@pytest.mark.parametrize("jump_s", [400 * 86_400.0, -400 * 86_400.0])
+def test_a_clock_that_is_set_to_another_year_has_nothing_forgotten(
+    jump_s: float, store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """Set right again within a day, all is there; a clock that stays is believed then."""
+    store.save("m", [live(1, "over")])
+    steady, ahead = [0.0], [START]
+    keeper = Keeper(store, tmp_path / "history", 30 * 86_400.0, lambda: steady[0] + ahead[0], lambda: steady[0])
+    ahead[0] += jump_s
+    for _ in range(23):
+        steady[0] += FORGET_S
+        keeper.turn()
+    assert "The clock was set" in caplog.text
+    ahead[0] -= jump_s
+    for _ in range(30):
+        steady[0] += FORGET_S
+        keeper.turn()
+    assert store.page(Asked()).total == 1
+    ahead[0] += abs(jump_s)
+    for _ in range(30):
+        steady[0] += FORGET_S
+        keeper.turn()
+    assert store.page(Asked()).total == 0

@@ -109,21 +109,31 @@ class Heeding:
         self._answers, self._marks, self._stream = answers, marks(model), stream
         self._settings, self._told = Settings.load(self._paths[2]), told
         self._seen = tuple(map(_written, self._paths))
+        self._unread: tuple[tuple[int, int], ...] = ()
         stream.mark(self._marks.standing())
         stream.rule(*told.with_settings(self._settings))
 
     def __call__(self) -> None:
-        """Look whether there are new ones."""
-        before, self._seen = self._seen, tuple(map(_written, self._paths))
-        if self._seen[0] != before[0]:
-            self._answers.read()
-            self._stream.heed(self._answers)
-        if self._seen[1] != before[1]:
-            self._marks.read()
-            self._stream.mark(self._marks.standing())
-        if self._seen[2] != before[2]:
-            self._settings.read()
-            self._stream.rule(*self._told.with_settings(self._settings))
+        """Look whether there are new ones; while they cannot be read, those that were hold."""
+        from oddlog.errors import ModelError
+
+        now = tuple(map(_written, self._paths))
+        try:
+            if now[0] != self._seen[0]:
+                self._answers.read()
+                self._stream.heed(self._answers)
+            if now[1] != self._seen[1]:
+                self._marks.read()
+                self._stream.mark(self._marks.standing())
+            if now[2] != self._seen[2]:
+                self._settings.read()
+                self._stream.rule(*self._told.with_settings(self._settings))
+        except ModelError as error:
+            if self._unread != now:
+                _log.warning("%s What was read before holds.", error)
+            self._unread = now
+            return
+        self._seen = now
 
 
 def _written(path: Path) -> tuple[int, int]:

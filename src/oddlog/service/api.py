@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import time
 from collections import Counter as Counts
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -21,10 +20,11 @@ from oddlog.service.intakes import Intake
 from oddlog.service.limits import Rate, TooFastError
 from oddlog.service.worker import Worker
 from oddlog.sources.entries import LONGEST_LINE
-from oddlog.sources.spool import Spool, SpoolFullError
+from oddlog.sources.spool import SpoolFullError
 from oddlog.store import StoreUnavailableError
 
 try:
+    from anyio import CapacityLimiter, to_thread
     from fastapi import FastAPI, Query, Request
     from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import JSONResponse, PlainTextResponse, Response
@@ -34,9 +34,9 @@ try:
 except ImportError as error:
     raise MissingExtraError("The service", "service") from error
 
-TROUBLED_S = 10.0
 MOST_LAG = 5_000_000  # lines not judged yet, from which on the service is not ready for more
 MOST_SHOWN = 1_000
+MOST_PUSHING = 40  # pushes that are read and kept at once; further ones wait
 _ELASTIC = {"X-Elastic-Product": "Elasticsearch"}  # its clients refuse to talk to anything that does not say so
 _ELASTIC_VERSION = "8.15.0"  # what its clients are told, so that they speak to it as they know
 _RETRY_S = 5
@@ -51,7 +51,7 @@ class Metrics:
         self.refused = Counter("oddlog_refused_requests", "Requests refused.", ["endpoint", "reason"], registry=here)
         self.cut = Counter("oddlog_lines_cut", "Lines cut at 64 Ki characters.", registry=here)
         self.seconds = Histogram("oddlog_ingest_seconds", "Time until a push was durable.", ["endpoint"], registry=here)
-        spool, letters = worker.spool, worker.store.count_letters
+        spool, letters = worker.spool, partial(_known, worker)
         for name, text, value in (
             ("oddlog_lines_behind", "Lines acknowledged and not judged yet.", lambda: worker.behind),
             ("oddlog_spool_bytes", "Size of the spool on disk.", lambda: spool.n_bytes),
@@ -63,11 +63,11 @@ class Metrics:
             (
                 "oddlog_letters_waiting",
                 "Incidents that sinks are still to be told of.",
-                partial(_known, letters, "waiting"),
+                partial(letters, "waiting"),
             ),
-            ("oddlog_letters_dead", "Incidents that a sink refused.", partial(_known, letters, "dead")),
+            ("oddlog_letters_dead", "Incidents that a sink refused.", partial(letters, "dead")),
             ("oddlog_store_failing", "Whether nothing can be stored.", lambda: float(worker.failing)),
-            ("oddlog_spool_failing", "Whether lines could not be kept lately.", lambda: float(_troubled(spool))),
+            ("oddlog_spool_failing", "Whether lines could not be kept lately.", lambda: float(bool(spool.failing))),
             ("oddlog_drifted", "Figures that have drifted since training.", lambda: len(drifted(worker))),
             (
                 "oddlog_drift_hours",
@@ -144,6 +144,7 @@ class _Endpoints:
     def __init__(self, worker: Worker, rate: Rate, intakes: Sequence[Intake]) -> None:
         self._worker, self._rate, self._metrics = worker, rate, Metrics(worker, intakes)
         self._intakes = intakes
+        self._pushing = CapacityLimiter(MOST_PUSHING)  # threads of their own: those that read may wait for the store
 
     def install(self, app: FastAPI) -> None:
         for path, methods, handler in (
@@ -235,7 +236,8 @@ class _Endpoints:
         try:
             body = await _body(request)
             with self._metrics.seconds.labels(endpoint).time():
-                n = await run_in_threadpool(self._keep, body, request.headers.get("content-encoding", ""), decode)
+                encoding = request.headers.get("content-encoding", "")
+                n = await to_thread.run_sync(self._keep, body, encoding, decode, limiter=self._pushing)
         except MalformedError as error:
             return self._refused(endpoint, "malformed", _refusal(400, str(error)))
         except TooLargeError as error:
@@ -304,10 +306,10 @@ class _Endpoints:
         worker = self._worker
         if not worker.alive:
             return "no lines are judged"
-        if worker.failing:
-            return f"nothing can be stored, {worker.unstored:,} incidents wait for it"
-        if _troubled(worker.spool):
-            return f"lines cannot be kept: {worker.spool.trouble}"
+        if worker.trouble:
+            return worker.trouble
+        if worker.spool.failing:
+            return f"lines cannot be kept: {worker.spool.failing}"
         stopped = next((one for one in self._intakes if one.failure is not None), None)
         if stopped is not None:
             return f"{stopped.name} has stopped: {stopped.failure}"
@@ -317,7 +319,9 @@ class _Endpoints:
 
     async def metrics(self) -> Response:
         """Return what Prometheus scrapes."""
-        return Response(generate_latest(self._metrics.registry), media_type="text/plain; version=0.0.4")
+        # In a thread: the store is asked, and one that hangs must not keep lines from being taken.
+        told = await run_in_threadpool(generate_latest, self._metrics.registry)
+        return Response(told, media_type="text/plain; version=0.0.4")
 
     async def letters(
         self,
@@ -344,17 +348,12 @@ def token_in(header: str) -> str:
         return ""
 
 
-def _known(count: Callable[[str], int], state: str) -> float:
+def _known(worker: Worker, state: str) -> float:
     """Return how many letters are in a state, NaN while the store does not say."""
     try:
-        return count(state)
+        return float("nan") if worker.hangs else worker.store.count_letters(state)
     except StoreUnavailableError:
         return float("nan")
-
-
-def _troubled(spool: Spool) -> bool:
-    """Return whether lines could not be kept lately: for ten seconds, since only another try can tell more."""
-    return bool(spool.trouble) and time.monotonic() - spool.troubled_s < TROUBLED_S
 
 
 async def _body(request: Request) -> bytes:

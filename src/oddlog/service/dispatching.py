@@ -15,7 +15,9 @@ from oddlog.types import LiveIncident, Sink
 
 WAIT_S = 0.25
 LONGEST_WAIT_S = 300.0  # between two tries
-OLDEST_S = 86_400.0  # what could not be handed over for a day goes to the dead letters
+OLDEST_S = 86_400.0  # what could not be handed over for a day goes to the dead letters …
+LEAST_TRIES = 20  # … if it was tried so often: a clock that was set to another day is no day
+AGAIN_S = 2.0  # while there is no store
 _log = logging.getLogger("oddlog")
 
 
@@ -37,6 +39,7 @@ class Dispatcher:
         self._store, self._clock = store, clock
         self._sinks = {sink.name: sink for sink in sinks}
         self._not_before: dict[str, float] = {}  # sink -> when it is asked again
+        self._unnoted: set[int] = set()  # letters that were sent, and nobody could note it
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="oddlog-sinks", daemon=True)
 
@@ -50,14 +53,18 @@ class Dispatcher:
         self._thread.join()
 
     def _run(self) -> None:
+        failed = False
         while not self._stop.is_set():
             try:
-                done = self.turn()
+                done, wait_s = self.turn(), WAIT_S
             except StoreUnavailableError as error:
-                _log.warning("%s", error)
-                done = 0
+                if not failed:
+                    _log.warning("Nobody is told of incidents just now: %s", error)
+                failed, done, wait_s = True, 0, AGAIN_S
+            else:
+                failed = False
             if not done:
-                self._stop.wait(WAIT_S)
+                self._stop.wait(wait_s)
 
     def turn(self) -> int:
         """Hand over what is due; return how many letters were taken up."""
@@ -74,13 +81,16 @@ class Dispatcher:
         return len(letters)
 
     def _send(self, letter: Letter, now: float) -> None:
+        if letter.number in self._unnoted:
+            self._note(letter.number, now)
+            return
         told = letter.told
-        live = LiveIncident(incident_of(told["incident"]), told["change"], told["provisional"])
         try:
+            live = LiveIncident(incident_of(told["incident"]), told["change"], told["provisional"])
             self._sinks[letter.sink].send(live)
         except SinkUnavailableError as error:
             wait = max(error.retry_after_s, min(2.0**letter.tries, LONGEST_WAIT_S))
-            if now - letter.written > OLDEST_S:
+            if now - letter.written > OLDEST_S and letter.tries >= LEAST_TRIES:
                 self._store.bury(letter.number, f"{error.message} Given up after a day.")
                 return
             if not letter.tries:
@@ -88,10 +98,16 @@ class Dispatcher:
             self._not_before[letter.sink] = now + wait
             self._store.put_off(letter.number, now + wait, error.message)
         except SinkRefusedError as error:
-            _log.warning("%s The incident %s goes to the dead letters.", error, live.incident.id)
+            _log.warning("%s The incident %s goes to the dead letters.", error, told["incident"]["id"])
             self._store.bury(letter.number, error.message)
         except Exception as error:  # noqa: BLE001 - a bug in one sink must not stop the others
             _log.exception("The sink %s failed", letter.sink)
             self._store.bury(letter.number, f"{type(error).__name__}: {error}")
         else:
-            self._store.sent(letter.number, now)
+            self._unnoted.add(letter.number)
+            self._note(letter.number, now)
+
+    def _note(self, number: int, now: float) -> None:
+        """Note that a letter was sent; where the store has gone in between, once it is back: it is not sent twice."""
+        self._store.sent(number, now)
+        self._unnoted.discard(number)

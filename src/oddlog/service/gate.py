@@ -6,7 +6,8 @@
                  400          403                     │               401, sign in      403      application
                                                       └──► health, static files
 
-``ingest`` pushes, ``read`` sees, ``admin`` answers and marks. What no rule names needs ``admin``.
+``ingest`` pushes, ``read`` sees, ``admin`` answers and marks. What no rule names needs ``admin``. While the store
+cannot be asked, tokens that it knew last push on, and open nothing else: lines are kept, nobody revoked sees any.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from oddlog.errors import MissingExtraError
@@ -28,7 +30,7 @@ from oddlog.store import Store, StoreUnavailableError
 from oddlog.store.tokens import Token
 
 try:
-    from fastapi.concurrency import run_in_threadpool
+    from anyio import CapacityLimiter, move_on_after, to_thread
     from starlette.datastructures import Headers
     from starlette.responses import JSONResponse, RedirectResponse, Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,12 +40,19 @@ except ImportError as error:
 SESSION_S = 12 * 3_600
 KNOWN_S = 2.0  # so long a token that was looked up is known: a revoked one opens nothing after that
 MOST_KNOWN = 1_000
+ANSWERS_S = 5.0  # so long the store has to say what a token opens
+AGAIN_S = 10.0
+MOST_ASKING = 40
 MOST_FORM = 16_384
-_OPEN = ("/healthz", "/readyz", "/services/collector/health", "/login")
+_HEALTH = ("/healthz", "/readyz", "/services/collector/health")
+_OPEN = (*_HEALTH, "/login")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _PUSH = ("/v1/lines", "/v1/logs")
 _FORM = b"application/x-www-form-urlencoded"
+_PUSHES = frozenset({"ingest"})
 EVERYTHING = frozenset({"ingest", "read", "admin"})
+Found = TypeVar("Found")
+Asks = TypeVarTuple("Asks")
 SignIn = Callable[[str, str], Response]
 """Makes the page to sign in at, from what went wrong and where to go afterwards."""
 
@@ -91,6 +100,8 @@ class Gate:
         self._is_secure, self._clock = is_secure, clock
         self._secret = store.setting("secret", lambda: secrets.token_hex(32)).encode()
         self._known: dict[str, tuple[float, Token | None]] = {}
+        self._asking = CapacityLimiter(MOST_ASKING)
+        self._silent_s = float("-inf")  # when the store did not answer
         self._any: tuple[float, bool] = (float("-inf"), False)  # whether there are tokens, and when that was found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,12 +113,18 @@ class Gate:
         try:
             await self._handle(scope, receive, send)
         except StoreUnavailableError as error:
-            await _refusal(503, str(error))(scope, receive, send)
+            if _wants_page(Headers(scope=scope), scope["method"]):
+                refused = self._sign_in(str(error), _local(scope["path"]))
+                refused.status_code = 503
+            else:
+                refused = _refusal(503, str(error))
+            await refused(scope, receive, send)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         path, method = scope["path"], scope["method"]
-        needs_token = not self._is_open or await self._has_tokens()
+        # Whoever asks whether it is alive is answered whatever has become of the store.
+        needs_token = not self._is_open or (self._any[1] if path in _HEALTH else await self._has_tokens())
         refused = self._wrong(headers, method, check_host=not needs_token)
         if refused is not None:
             await refused(scope, receive, send)
@@ -180,24 +197,48 @@ class Gate:
             return None if found is None else Who(found.name, found.scopes, found.tenant)
         return await self._session(headers)
 
+    async def _ask(self, ask: Callable[[*Asks], Found], *words: *Asks) -> Found:
+        """Return what the store says; one that has just not answered is not asked by each request anew."""
+        if abs(self._clock() - self._silent_s) > AGAIN_S:
+            with move_on_after(ANSWERS_S):
+                return await to_thread.run_sync(ask, *words, abandon_on_cancel=True, limiter=self._asking)
+            self._silent_s = self._clock()
+        raise StoreUnavailableError("Nothing can be read: the store does not answer.", "See its own log.")
+
     async def _look_up(self, said: str) -> Token | None:
         key = hashlib.sha256(said.encode()).hexdigest()
         then, known = self._known.get(key, (float("-inf"), None))
-        if self._clock() - then > KNOWN_S:
-            known = await run_in_threadpool(self._store.token, said)
-            if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
-            self._known[key] = (self._clock(), known)
-        return known
+        if abs(self._clock() - then) <= KNOWN_S:
+            return known
+        if known is not None and known.scopes == _PUSHES:
+            self._known[key] = (self._clock(), known)  # other pushes go by it while the store is asked
+        try:
+            found = await self._ask(self._store.token, said)
+        except StoreUnavailableError:
+            if known is None or "ingest" not in known.scopes:
+                raise
+            return replace(known, scopes=_PUSHES)
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[key] = (self._clock(), found)
+        return found
 
     async def _has_tokens(self) -> bool:
-        if self._clock() - self._any[0] > KNOWN_S:
-            self._any = (self._clock(), await run_in_threadpool(self._store.has_tokens))
+        then, known = self._any
+        if abs(self._clock() - then) <= KNOWN_S:
+            return known
+        was_asked = then > float("-inf")
+        if was_asked:
+            self._any = (self._clock(), known)  # other requests go by it while the store is asked
+        try:
+            self._any = (self._clock(), await self._ask(self._store.has_tokens))
+        except StoreUnavailableError:
+            if not was_asked:
+                raise
         return self._any[1]
 
     def _unknown(self, scope: Scope, headers: Headers) -> Response:
-        wants_page = "text/html" in headers.get("accept", "") and scope["method"] in _SAFE
-        if not wants_page:
+        if not _wants_page(headers, scope["method"]):
             said = {"error": "A token is needed, and this is none: Authorization: Bearer oddlog_…"}
             return JSONResponse(said, 401, headers={"WWW-Authenticate": 'Bearer realm="oddlog"'})
         query = scope["query_string"].decode("latin-1")
@@ -253,7 +294,7 @@ class Gate:
         csrf = self._sign("csrf", said)
         if id_ == "0" * 12:
             return Who("", EVERYTHING, "", csrf, is_session=True) if self._token else None
-        found = await run_in_threadpool(self._store.token_by_id, id_)
+        found = await self._ask(self._store.token_by_id, id_)
         return None if found is None else Who(found.name, found.scopes, found.tenant, csrf, is_session=True)
 
     def _sign(self, what: str, said: str) -> str:
@@ -291,6 +332,10 @@ def scopes_for(path: str, method: str) -> frozenset[str]:
         return EVERYTHING if asks else frozenset({"read", "admin"})
     pushes = path in _PUSH or path.startswith(("/loki/", "/services/collector", "/_")) or path.endswith("/_bulk")
     return frozenset({"ingest"}) if pushes else frozenset({"admin"})
+
+
+def _wants_page(headers: Headers, method: str) -> bool:
+    return "text/html" in headers.get("accept", "") and method in _SAFE
 
 
 def _name(host: str) -> str:

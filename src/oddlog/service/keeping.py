@@ -18,6 +18,8 @@ LOOK_S = 60.0
 WRITE_S = 3_600.0  # between files …
 MOST_PARTS = 1_000  # … or when so many checkpoints have brought windows
 FORGET_S = 3_600.0
+MOST_DRIFT_S = 600.0  # a clock that has gone so much farther than time has was set: what is old is not known for sure
+BELIEVED_S = 86_400.0  # … until it has gone as it should for a day
 _log = logging.getLogger("oddlog")
 
 
@@ -34,13 +36,24 @@ class Keeper:
         What is older is forgotten, files too; 0 keeps everything.
     clock : callable
         Seconds since the epoch.
+    steady : callable
+        Seconds that never go back, whatever the clock on the wall is set to.
 
     """
 
-    def __init__(self, store: Store, folder: Path, keep_s: float = 0.0, clock: Callable[[], float] = time.time) -> None:
-        self._store, self._folder, self._keep_s, self._clock = store, folder, keep_s, clock
-        self._written_s = clock()
-        self._forgot_s = float("-inf")
+    def __init__(
+        self,
+        store: Store,
+        folder: Path,
+        keep_s: float = 0.0,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self._folder, self._keep_s, self._clock, self._steady = store, folder, keep_s, clock, steady
+        self._written_s = steady()
+        self._forgot_s = steady()  # not at once: a machine that starts may have its clock set right afterwards
+        self._ahead_s = clock() - steady()  # of the steady clock, as long as nobody sets it
+        self._set_s = float("-inf")  # when it was set
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="oddlog-keeping", daemon=True)
 
@@ -57,12 +70,12 @@ class Keeper:
         while not self._stop.wait(LOOK_S):
             try:
                 self.turn()
-            except (StoreUnavailableError, OSError) as error:
+            except (StoreUnavailableError, OSError, pl.exceptions.PolarsError) as error:  # Polars': on a full disk
                 _log.warning("History is not written just now: %s", error)
 
     def turn(self) -> None:
         """Write what has waited long enough, and forget what is old enough."""
-        now = self._clock()
+        now = self._steady()
         while True:
             part = self._store.scored(MOST_PARTS)
             if part is None or (part.n < MOST_PARTS and now - self._written_s < WRITE_S):
@@ -70,9 +83,17 @@ class Keeper:
             self._write(part.first, part.windows)
             self._store.forget_scored(part.last)
             self._written_s = now
-        if self._keep_s and now - self._forgot_s >= FORGET_S:
+        if self._keep_s and now - self._forgot_s >= FORGET_S and self._is_believed(now):
             self._forgot_s = now
-            self._forget(now - self._keep_s)
+            self._forget(self._clock() - self._keep_s)
+
+    def _is_believed(self, now: float) -> bool:
+        """Return whether the clock can be trusted with what is to be forgotten: nobody has set it lately."""
+        ahead = self._clock() - now
+        if abs(ahead - self._ahead_s) > MOST_DRIFT_S:
+            _log.warning("The clock was set, by %.0f s: nothing is forgotten for a day.", ahead - self._ahead_s)
+            self._ahead_s, self._set_s = ahead, now
+        return now - self._set_s >= BELIEVED_S
 
     def _write(self, first: int, windows: pl.DataFrame) -> None:
         """Write a file, aside and then renamed; after a crash in between the same file is written once more."""

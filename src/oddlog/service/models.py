@@ -96,8 +96,8 @@ class Models:
     def _collect(
         self, beginning: Beginning, spool: Spool, now_s: float, timeout_s: float, wait: Callable[[float], object]
     ) -> None:
-        batch = spool.poll(MAX_LINES, timeout_s)
         try:
+            batch = spool.poll(MAX_LINES, timeout_s)
             beginning.take(batch.lines, now_s, caught_up=batch.position >= spool.appended)
             self.position = batch.position
             if beginning.phase == "learning" or now_s - self._noted_s >= NOTE_S:

@@ -16,7 +16,7 @@ from oddlog.service.watching import Watching, Who
 from oddlog.store import Asked, Stored, StoreUnavailableError
 
 try:
-    from fastapi import FastAPI, Path, Query, Request
+    from fastapi import Depends, FastAPI, Path, Query, Request
     from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import JSONResponse, Response
     from pydantic import BaseModel, ConfigDict, Field
@@ -87,8 +87,13 @@ class Told(BaseModel):
 def install(app: FastAPI, watching: Watching) -> None:
     """Add these endpoints to an application."""
     reads = _Reads(watching)
+
+    async def asks() -> None:
+        watching.require_answers()
+
     refused: dict[int | str, dict[str, Any]] = {400: {"model": Told}, 503: {"model": Told}}
     missing: dict[int | str, dict[str, Any]] = {404: {"model": Told}}
+    answers = [Depends(asks)]
     for path, read, more in (
         ("/v1/incidents", reads.incidents, {}),
         ("/v1/incidents/{id_}", reads.incident, missing),
@@ -103,9 +108,10 @@ def install(app: FastAPI, watching: Watching) -> None:
         ("/v1/changes", reads.changes, {}),
         ("/v1/rules", reads.rules, {}),
     ):
-        app.add_api_route(path, read, methods=["GET"], tags=["read"], response_model=None, responses=refused | more)
+        app.add_api_route(path, read, methods=["GET"], tags=["read"], response_model=None, responses=refused | more,
+                          dependencies=answers)  # fmt: skip
     app.add_api_route("/v1/answers", reads.answer, methods=["POST"], status_code=201, tags=["say"],
-                      response_model=None, responses=refused | missing)  # fmt: skip
+                      response_model=None, responses=refused | missing, dependencies=answers)  # fmt: skip
     app.add_api_route("/v1/rules", reads.set_rule, methods=["POST"], status_code=201, tags=["say"],
                       response_model=None, responses=refused)  # fmt: skip
     app.add_api_route("/v1/changes/{number}", reads.unchange, methods=["DELETE"], tags=["say"], response_model=None,
@@ -122,6 +128,10 @@ def install(app: FastAPI, watching: Watching) -> None:
     @app.exception_handler(StoreUnavailableError)
     async def unavailable(_: Request, error: StoreUnavailableError) -> Response:
         return JSONResponse({"error": str(error)}, 503, headers={"Retry-After": "5"})
+
+    @app.exception_handler(ModelError)
+    async def unwritable(_: Request, error: ModelError) -> Response:
+        return JSONResponse({"error": str(error)}, 503, headers={"Retry-After": "5"})  # answers and marks: a full disk
 
     @app.exception_handler(ConfigError)
     async def refuse(_: Request, error: ConfigError) -> Response:

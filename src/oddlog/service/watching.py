@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +17,13 @@ from oddlog.pipeline.learning.checkpointing import incident_of
 from oddlog.service.choosing import Choosing
 from oddlog.service.ruling import Ruling
 from oddlog.service.worker import Worker
-from oddlog.store import Asked, Page, Store
+from oddlog.store import Asked, Page, Store, StoreUnavailableError
 from oddlog.templates import Matcher
 from oddlog.types import LEVELS
 
 MOST_COUNTED = 100  # reasons that are shown
 MOST_SAID = 200
+_log = logging.getLogger("oddlog")
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,11 @@ class Watching:
 
     # -- how it does -----------------------------------------------------------------------------------------
 
+    def require_answers(self) -> None:
+        """Raise StoreUnavailableError if the store does not answer: nobody is to wait for it."""
+        if self.worker.hangs:
+            raise StoreUnavailableError("Nothing can be read: the store does not answer.", "See its own log.")
+
     def status(self) -> Status:
         """Return how it does."""
         worker, stream = self.worker, self.worker.stream
@@ -145,9 +152,8 @@ class Watching:
         worker = self.worker
         if worker.failure is not None:
             return f"No lines are judged any more: {worker.failure}. Lines are still kept; start the service anew."
-        if worker.unstored:
-            return f"{worker.unstored:,} incidents cannot be stored just now. It is tried again."
-        return ""
+        trouble = worker.trouble or (f"lines cannot be kept: {worker.spool.failing}" if worker.spool.failing else "")
+        return f"{trouble[0].upper()}{trouble[1:]}. It is tried again." if trouble else ""
 
     def _learning(self) -> str:
         models = getattr(self.worker, "models", None)
@@ -257,7 +263,10 @@ class Watching:
         return undone
 
     def heed_answers(self) -> None:
-        """Note in the store which answers hold, if they have changed: those given by commands too."""
+        """Note in the store which answers hold, if they have changed: those given by commands too.
+
+        While nothing can be stored, what held before does.
+        """
         # A mute that has run out may uncover an earlier answer: looked at anew each minute.
         written = (*_written(beside(self._where, "answers")), int(self.now().timestamp() // 60))
         if written == self._written:
@@ -266,7 +275,11 @@ class Watching:
         for pattern, given in self._answers().standing(self.now()).of_pattern.items():
             until = given[-1].until
             holding[pattern] = (given[-1].answer, None if until is None else until.timestamp())
-        self.store.set_answers(holding)
+        try:
+            self.store.set_answers(holding)
+        except StoreUnavailableError as error:
+            _log.warning("Which answers hold is not noted yet: %s", error)
+            return
         self._written = written
 
     def marks(self) -> list[tuple[int, Mark]]:

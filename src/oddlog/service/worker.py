@@ -13,11 +13,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import polars as pl
+
 from oddlog.errors import ModelError
 from oddlog.pipeline.drifting import Drift
 from oddlog.pipeline.judging.closeups import as_told
 from oddlog.pipeline.learning.checkpointing import packed, unpacked
-from oddlog.pipeline.live.following import MAX_LINES, SETTLE_S, TICK_S, Pace
+from oddlog.pipeline.live.following import HELD_UP_S, MAX_LINES, SETTLE_S, TICK_S, Pace
 from oddlog.pipeline.live.passing import added
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.service.models import Models
@@ -26,9 +28,11 @@ from oddlog.service.untold import Untold
 from oddlog.sources.links import Links
 from oddlog.sources.spool import Spool
 from oddlog.store import Store, StoreUnavailableError
-from oddlog.types import Passed, Tally
+from oddlog.types import LINES, Batch, Passed, Tally
 
 CHECKPOINT_S = 5.0
+AGAIN_S = 2.0  # between tries while nothing can be stored, or read: each may take as long as somebody holds a lock
+SLOW_S = 10.0  # a store that takes longer to answer is said not to answer
 TELL_SHARE = 4.0  # so many times what looking at incidents took is spent on lines before it is done again
 _log = logging.getLogger("oddlog")
 
@@ -75,7 +79,10 @@ class Worker:
         self._orphans = Orphans(store)
         self._near: dict[str, Any] = {}  # of those, from near
         self._passed: Passed | None = None  # what could not be stored yet of what went by
-        self._failed = False
+        self._failed = ""  # why nothing could be stored the last time
+        self._failed_s = float("-inf")
+        self._saving_s: float | None = None  # since when the store has been asked to store something
+        self._unread = ""  # why lines could not be read
         self.judged = 0  # number of the last line that was judged
         self._tell_from_s = 0.0  # incidents are not looked at before
         self.turned_s = 0.0  # what the last turn took, waiting left out
@@ -133,7 +140,12 @@ class Worker:
 
     def _part(self, stream: Streaming) -> None:
         """Look what goes on in the store and not in a stream that begins to judge."""
-        for one in self._orphans.begin(stream, self.spool.appended):
+        try:
+            orphans = self._orphans.begin(stream, self.spool.appended)
+        except StoreUnavailableError as error:
+            _log.warning("What another model has told is not ended: %s", error)
+            return
+        for one in orphans:
             self._untold.add(one)
 
     def _run(self) -> None:
@@ -156,8 +168,13 @@ class Worker:
         if stream is None:
             self._learn(timeout_s)
             return 0
-        batch = self.spool.poll(MAX_LINES, timeout_s)
+        if self.turned_s > HELD_UP_S:  # the store has not answered: lines waited
+            stream.held_up(self.turned_s)
+        began = self._clock()
+        batch = self._poll(timeout_s)
         now = self._clock()
+        if self.spool.failing or self._unread:  # lines cannot come
+            stream.held_up(now - began)
         odd = len(stream.push(batch.lines, now, windows=False).lines)
         odd += len(stream.settle(now).lines)
         self.judged = batch.position
@@ -176,6 +193,19 @@ class Worker:
         self.turned_s = self._clock() - now
         return len(batch.lines)
 
+    def _poll(self, timeout_s: float) -> Batch:
+        """Return lines that have come; none while they cannot be read, which is tried again."""
+        try:
+            batch = self.spool.poll(MAX_LINES, timeout_s)
+        except OSError as error:
+            if not self._unread:
+                _log.error("Lines that were kept cannot be read: %s. It is tried again.", error)
+            self._unread = error.strerror or str(error)
+            self._stop.wait(AGAIN_S)
+            return Batch(pl.DataFrame(schema=LINES), self.judged)
+        self._unread = ""
+        return batch
+
     def _tell(self, stream: Streaming, now: float) -> None:
         """Store what has happened to incidents, with a checkpoint from time to time."""
         began = time.perf_counter()
@@ -190,6 +220,8 @@ class Worker:
             self._near |= {id_: as_told(one) for id_, one in stream.closeups().items() if id_ in here}
         # In a flood of kinds that are all new to group them takes seconds: lines are to be judged meanwhile.
         self._tell_from_s = now + TELL_SHARE * (time.perf_counter() - began)
+        if self._failed and now - self._failed_s < AGAIN_S:
+            return  # lines are judged meanwhile
         if self._untold or now - self._saved_s >= CHECKPOINT_S:
             self._save(stream, checkpoint=now - self._saved_s >= CHECKPOINT_S)
         if self.models is not None and not self._untold and self.models.is_turned(stream.model):
@@ -199,7 +231,13 @@ class Worker:
         """Have a first model learned; once it is there, what came meanwhile is judged."""
         if self.models is None or not self.models.learn(self.spool, self._clock(), timeout_s, self._stop.wait):
             return
-        self.judged = max(self.store.last_position(), self.models.position)
+        try:
+            last = self.store.last_position()
+        except StoreUnavailableError as error:
+            self._note_failure(error)
+            self._stop.wait(AGAIN_S)
+            return
+        self.judged = max(last, self.models.position)
         self._begin(self.models)
         self.models.begun()
 
@@ -228,9 +266,23 @@ class Worker:
         return min([self.judged, *(one - 1 for one in first if one is not None)])
 
     @property
+    def trouble(self) -> str:
+        """What is wrong with what lines and incidents are kept in, in words; nothing if nothing is."""
+        waits = f"; {self.unstored:,} incidents wait" if self.unstored else ""
+        if self.failing:
+            return (self._failed or "nothing can be stored: the store does not answer") + waits
+        return f"lines that were kept cannot be read: {self._unread}" if self._unread else ""
+
+    @property
     def failing(self) -> bool:
         """Whether nothing can be stored, neither incidents nor checkpoints."""
-        return self._failed
+        return bool(self._failed) or self.hangs
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the store does not answer, and whoever asks it waits for nobody knows how long."""
+        since_s = self._saving_s
+        return since_s is not None and self._clock() - since_s > SLOW_S
 
     @property
     def unstored(self) -> int:
@@ -252,16 +304,17 @@ class Worker:
             self._passed = added(self._passed, stream.passed())
         passed = self._passed if checkpoint else None
         challenge = None if self._challenging is None else self._challenging.found(checkpoint=checkpoint)
+        self._saving_s = self._clock()
         try:
             self.store.save(stream.model.id, told, state, self._sinks, near=self._near, passed=passed, beside=challenge)
         except StoreUnavailableError as error:
-            if not self._failed:
-                _log.error("%s It is tried again.", error)
-            self._failed = True
+            self._note_failure(error)
             return
+        finally:
+            self._saving_s = None
         if self._failed:
             _log.warning("Incidents can be stored again.")
-        self._failed = False
+        self._failed = ""
         self._untold.stored(told)
         if self._challenging is not None:
             self._challenging.stored()
@@ -270,3 +323,8 @@ class Worker:
             self._passed = None
             self._saved_s = self._clock()
             self.spool.commit(position)
+
+    def _note_failure(self, error: StoreUnavailableError) -> None:
+        if not self._failed:
+            _log.error("%s It is tried again.", error)
+        self._failed, self._failed_s = f"n{error.message[1:].rstrip('.')}", self._clock()

@@ -15,6 +15,7 @@ once, so that nothing is pulled twice. A segment begins with all marks there are
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import threading
@@ -40,6 +41,7 @@ Marks = Mapping[str, Mapping[str, Any]]
 MOST_BYTES = 1 << 30
 SEGMENT_BYTES = 64 << 20
 READ_BYTES = 1 << 20
+TROUBLED_S = 10.0  # so long a failed write is told of: only another try can tell whether it is over
 TORN = "end of the spool torn off: it was never acknowledged"
 _HEAD = struct.Struct("<IIQI")
 
@@ -128,6 +130,11 @@ class Spool:
         return self._next - 1
 
     @property
+    def failing(self) -> str:
+        """Why lines could not be kept lately; empty if they could."""
+        return self.trouble if time.monotonic() - self.troubled_s < TROUBLED_S else ""
+
+    @property
     def n_bytes(self) -> int:
         """How large it is on disk."""
         return sum(segment.size for segment in self._segments)
@@ -207,6 +214,7 @@ class Spool:
             while written < len(data):
                 written += self._file.write(memoryview(data)[written:])
             os.fsync(self._file.fileno())
+            self._require_there(last.path)
         except OSError:
             self._file.truncate(last.size)  # nothing half-written stays before what comes later
             raise
@@ -215,6 +223,12 @@ class Spool:
             self._next = number
             for one in taken:
                 _take_marks(self._marks, one.marks)
+
+    def _require_there(self, path: Path) -> None:
+        """See that what was written can be read again: a file that was moved away is written to without an error."""
+        there = path.stat()
+        if not os.path.samestat(there, os.fstat(self._file.fileno())):
+            raise OSError(errno.ESTALE, "another file is in the place of the spool's")
 
     def _begin_segment(self) -> _Segment:
         segment = _Segment(self._folder / f"{self._next:016x}.spool", self._next)

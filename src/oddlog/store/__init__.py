@@ -8,6 +8,7 @@ transaction: a checkpoint is never newer or older than the incidents that were f
 
     tables        what there is
     migrations    how an older database becomes one of today
+    place         whether the file is still there
     engine        opening, writing, what differs between the two databases
     incidents     what is odd, page by page          letters    what sinks are to be told
     passed        lines, scores, types and sources by minute and day

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,9 +18,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from oddlog.errors import InputError, MissingExtraError, OddlogError
 from oddlog.store import tables
 from oddlog.store.migrations import migrate
+from oddlog.store.place import PUT_BACK_S, Place
 
-WAIT_S = 30  # for a lock that somebody else holds
+WAIT_S = 5  # for a lock that somebody else holds, or a server that does not answer: who waits judges nothing
+ASKED_S = 60  # for what was asked of a server
 _LOOK = "Free space, or look at --data and --store."
+_PUT_BACK = f"Put it back; {PUT_BACK_S:.0f} s after it went a new one is begun."
+_RESTART = "Start oddlog serve anew, if it is the right one."
+_log = logging.getLogger("oddlog")
+_FAILURES = (sa.exc.DBAPIError, sa.exc.TimeoutError)  # the second one: all connections are in use
+# A server that has vanished is noticed within half a minute, not after the system's two hours (PostgreSQL, 34.1.2).
+_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -37,6 +48,8 @@ class Database:
         Returns the time.
     tenant : str
         On PostgreSQL its own schema, ``oddlog_TENANT``; a file is one tenant's anyway.
+    steady : callable
+        Seconds that never go back.
 
     Raises
     ------
@@ -51,17 +64,26 @@ class Database:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         *,
         tenant: str = "",
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._clock = clock
+        self._clock, self._where, self._tenant = clock, where, tenant
+        self._place: Place | None = None
+        self._looking = threading.Lock()
         try:
-            self._engine = _engine(where, tenant)
-            with self._engine.begin() as connection:
-                _alone(connection, tenant)
-                migrate(connection, _shown(where))
-        except sa.exc.DBAPIError as error:
+            if "://" not in str(where):
+                self._place = Place(Path(where), steady)
+            self._engine = _engine(str(where), self._place, tenant)
+            self._begin()
+        except (*_FAILURES, OSError) as error:
             raise InputError(
                 f"The store {_shown(where)} cannot be opened: {_why(error)}.", "Give another --data or --store."
             ) from error
+
+    def _begin(self) -> None:
+        """Make what is not there yet."""
+        with self._engine.begin() as connection:
+            _alone(connection, self._tenant)
+            migrate(connection, _shown(self._where))
 
     @property
     def is_sqlite(self) -> bool:
@@ -85,7 +107,7 @@ class Database:
         try:
             with self._engine.connect() as connection:
                 yield connection
-        except sa.exc.DBAPIError as error:
+        except _FAILURES as error:
             raise StoreUnavailableError(f"Nothing can be read: {_why(error)}.", _LOOK) from error
 
     @contextmanager
@@ -99,10 +121,26 @@ class Database:
 
         """
         try:
+            self._require_place()
             with self._engine.begin() as connection:
                 yield connection
-        except sa.exc.DBAPIError as error:
+        except (*_FAILURES, OSError) as error:
             raise StoreUnavailableError(f"Nothing can be stored: {_why(error)}.", _LOOK) from error
+
+    def _require_place(self) -> None:
+        """See that the file is the one that was opened; begin a new one where it is gone for good."""
+        if self._place is None:
+            return
+        with self._looking:
+            trouble = self._place.trouble
+            if trouble:
+                hint = _PUT_BACK if trouble.endswith("is gone") else _RESTART
+                raise StoreUnavailableError(f"Nothing can be stored: {trouble}.", hint)
+            if self._place.is_lost:
+                self._engine.dispose()
+                self._place.renew()
+                self._begin()
+                _log.error("%s was not put back: a new one is begun, without what was in it.", self._place.path)
 
     def setting(self, name: str, make: Callable[[], str]) -> str:
         """Return a value that is kept; `make` makes it where there is none yet."""
@@ -116,17 +154,18 @@ class Database:
         self._engine.dispose()
 
 
-def _engine(where: Path | str, tenant: str) -> sa.Engine:
-    url = str(where)
-    if "://" not in url:
-        engine = sa.create_engine(f"sqlite:///{where}", connect_args={"timeout": WAIT_S})
+def _engine(where: str, place: Place | None, tenant: str) -> sa.Engine:
+    if place is not None:
+        url = sa.URL.create("sqlite", database=place.address, query={"uri": "true", "mode": "rw"})
+        engine = sa.create_engine(url, connect_args={"timeout": WAIT_S})
         sa.event.listen(engine, "connect", _prepare)
         return engine
-    asked = _address(url)
+    arguments = {"connect_timeout": WAIT_S, **_ALIVE}
     try:
-        engine = sa.create_engine(asked, pool_pre_ping=True, connect_args={"connect_timeout": WAIT_S})
+        engine = sa.create_engine(_address(where), pool_pre_ping=True, pool_timeout=WAIT_S, connect_args=arguments)
     except ImportError as error:
         raise MissingExtraError("A store in PostgreSQL", "postgres") from error
+    sa.event.listen(engine, "connect", _bound)
     return engine.execution_options(schema_translate_map={None: f"oddlog_{tenant}"}) if tenant else engine
 
 
@@ -146,6 +185,8 @@ _WRITE = "Write --store postgresql://USER:PASSWORD@HOST/NAME, or leave it out fo
 def _alone(connection: sa.Connection, tenant: str) -> None:
     """Wait until nobody else migrates the same database, and make the tenant's schema."""
     if connection.dialect.name == "postgresql":
+        for name in ("lock_timeout", "statement_timeout"):  # what is migrated may be large
+            connection.execute(sa.text(f"SET LOCAL {name} = 0"))
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(7161535)"))
         if tenant:
             connection.execute(sa.schema.CreateSchema(f"oddlog_{tenant}", if_not_exists=True))
@@ -156,10 +197,21 @@ def _prepare(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _bound(connection: Any, _record: Any) -> None:
+    """Bound what is waited for, by statements: a pooler before the server knows no `options`."""
+    connection.execute(f"SET lock_timeout = '{WAIT_S}s'")
+    connection.execute(f"SET statement_timeout = '{ASKED_S}s'")
+    connection.commit()
+
+
 def _shown(where: Path | str) -> str:
     """Return where a store is, without its password."""
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", str(where))
 
 
-def _why(error: sa.exc.DBAPIError) -> str:
-    return " ".join(str(error.orig).split())[:300].rstrip(".")
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, sa.exc.TimeoutError):
+        return "all connections to it are in use"
+    return " ".join(str(getattr(error, "orig", error)).split())[:300].rstrip(".")

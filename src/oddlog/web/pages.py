@@ -67,7 +67,8 @@ def install(app: FastAPI, watching: Watching) -> None:
         ("/model", pages.model),
         ("/answers", pages.answers),
     ):
-        app.add_api_route(address, _shown(show), methods=["GET"], include_in_schema=False, response_model=None)
+        handle = _shown(show, watching)
+        app.add_api_route(address, handle, methods=["GET"], include_in_schema=False, response_model=None)
     for address, do in (
         ("/answers", pages.answer),
         ("/answers/{number}/undo", pages.undo),
@@ -102,8 +103,12 @@ class _ToPage:
         await self._app(scope, receive, send)
 
 
-def _shown(show: Shown) -> Any:
+def _shown(show: Shown, watching: Watching) -> Any:
     async def handle(request: Request) -> Response:
+        try:
+            watching.require_answers()
+        except StoreUnavailableError as error:
+            return _said(request, str(error), 503)
         return await run_in_threadpool(_safely, show, request)
 
     return handle

@@ -17,6 +17,7 @@ ENOUGH = 5_000  # lines of a push from which on nothing is waited for
 SHARE = 3.0  # so many times what a push takes is waited for more lines …
 SHORTEST_S, LONGEST_S = 0.02, 0.1  # … but not shorter and not longer
 SETTLE_S = 0.1  # between looks at records that nothing more is awaited for
+HELD_UP_S = 5.0  # a turn that takes longer was held up: what came meanwhile waits
 TICK_S = 0.25  # between looks at what time alone has closed, and at incidents
 SAVE_S = 5.0  # between notes of where to resume
 
@@ -102,7 +103,10 @@ class Following:
                 self.source.commit(batch.position if noted is None else noted)
             if getattr(self.source, "ended", False):
                 break
-            pace.pushed(self.clock() - now, len(batch.lines))
+            turned_s = self.clock() - now
+            if turned_s > HELD_UP_S:  # whoever reads what is told did not
+                self.stream.held_up(turned_s)
+            pace.pushed(turned_s, len(batch.lines))
             if pause_s := pace.wait_s(len(batch.lines)):
                 self.wait(pause_s)
         if self.save is None:

@@ -82,6 +82,10 @@ class Quiet:
     def arrived(self, sources: Sequence[str], now_s: float) -> None:
         """Note that lines of some sources came."""
         self._resume(now_s)
+        if ("silence", ALL) in self._told:
+            # The collector was away: that says nothing of how long each of them pauses, and all begin anew.
+            for known in self._sources.values():
+                known.last_s = now_s
         for name in sources:
             one = self._sources.get(name)
             if one is None:
@@ -92,6 +96,11 @@ class Quiet:
             one.longest_s = max(one.longest_s, now_s - one.last_s)
             one.last_s = now_s
             one.arrivals += 1
+
+    def held_up(self, seconds: float) -> None:
+        """Note that whoever reads the lines could not for so long: that nothing came meanwhile is no silence."""
+        for one in self._sources.values():
+            one.last_s += seconds
 
     def add(self, records: pl.DataFrame, end_us: int) -> None:
         """Take in records: how late each source is, `end_us` being the latest time of all."""

@@ -238,6 +238,10 @@ class Streaming:
         self._now_us = max(self._now_us, self.end_us)
         return joined([done, *self._rated(self.end_us - self._lateness_us, now_s, more=True)])
 
+    def held_up(self, seconds: float) -> None:
+        """Note that nothing could be pushed for so long, whatever came: no source was silent."""
+        self._quiet.held_up(seconds)
+
     def settle(self, now_s: float) -> Pushed:
         """Judge the lines that nothing more is awaited for; cheaper than `tick`, and may be called more often."""
         return self._judge(self._arriving.tick(now_s), windows=False)
