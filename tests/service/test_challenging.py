@@ -296,7 +296,7 @@ def test_drift_is_shown_and_proposed_to_be_learned_on(service: Service):
     assert 'value="learn"' in page
     metrics = client.get("/metrics").text
     assert "oddlog_drifted 1.0" in metrics
-    assert "oddlog_drift_hours 30.0" in metrics
+    assert "oddlog_drift_seconds 108000.0" in metrics
     client.close()
 
 

@@ -70,9 +70,9 @@ class Metrics:
             ("oddlog_spool_failing", "Whether lines could not be kept lately.", lambda: float(bool(spool.failing))),
             ("oddlog_drifted", "Figures that have drifted since training.", lambda: len(drifted(worker))),
             (
-                "oddlog_drift_hours",
+                "oddlog_drift_seconds",
                 "For how long the oldest drift has lasted.",
-                lambda: max(drifted(worker), default=0),
+                lambda: 3_600 * max(drifted(worker), default=0),
             ),
             ("oddlog_worker_up", "Whether lines are being judged.", lambda: float(worker.alive)),
         ):
