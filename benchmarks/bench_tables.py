@@ -20,6 +20,7 @@ from typing import Any
 from oddlog.evaluation.results import Store, last_of
 from oddlog.evaluation.showing import FOUR
 from oddlog.evaluation.tables import grouped
+from oddlog.evaluation.versus import is_cheap, is_deep
 
 Result = dict[str, Any]
 
@@ -57,6 +58,15 @@ SECOND_PAPER = (
     ("*`snn`*", "snn"),
     ("*`pca`*", "pca"),
 )
+DEEP = (
+    ("HDFS, 5,582 random", "hdfs", "landauer"),
+    ("HDFS, 3,345 random", "hdfs", "ganfl"),
+    ("HDFS by time, 20 %", "hdfs", "time-usual:share=0.2"),
+    ("HDFS by time, 50 %", "hdfs", "time-usual:share=0.5"),
+    ("Nova by time", "nova", "time-usual"),
+    ("BGL by time, 20 %", "bgl-half2", "time:share=0.2"),
+    ("BGL by time, 50 %", "bgl-half2", "time:share=0.5"),
+)
 REPORTED = {
     "goals": "Goals",
     "left-out": "Left out",
@@ -90,6 +100,12 @@ def cell(of: Sequence[Result]) -> str:
     high = max(one["figures"]["f1_high"] for one in of)
     seeds = f", {len(of)} seeds" if len(of) > 1 else ""
     return f"{number(mean(of, 'f1'))} ({number(low)}–{number(high)}{seeds}), AUC {number(mean(of, 'roc_auc'))}"
+
+
+def short(of: Sequence[Result]) -> str:
+    """Return F1 and the area, and how many seeds there are if several."""
+    seeds = f", {len(of)} seeds" if len(of) > 1 else ""
+    return f"{number(mean(of, 'f1'))} ({number(mean(of, 'roc_auc'))}{seeds})" if of else "–"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -175,6 +191,29 @@ class Tables:
         head = ["method", "the paper's table 2", "`ganfl`: F1, AUC", "best", "`time-usual:share=0.2`: F1, AUC", "best"]
         return table(head, rows)
 
+    def deep(self) -> str:
+        """Return the default, the best single one without a network, and each network; a column for each split."""
+        of = [self.of(name, protocol) for _, name, protocol in DEEP]
+        simple = [
+            {
+                name: each
+                for name, each in found.items()
+                if is_cheap(name) and name != FOUR and not each[0].get("learned_from_labels")
+            }
+            for found in of
+        ]
+        best = [max(found, key=lambda name: mean(found[name], "f1"), default="") for found in simple]
+        rows = [["four", *(short(found.get(FOUR, [])) for found in of)]]
+        singles = (f"{named(name)} {short(found[name])}" if name else "" for name, found in zip(best, of, strict=True))
+        rows.append(["best single one without a network", *singles])
+        names = dict.fromkeys(name for found in of for name in found if is_deep(name))
+        each = {name: [found.get(name, []) for found in of] for name in names}
+        for name in sorted(names, key=lambda one: max(mean(some, "f1") for some in each[one] if some), reverse=True):
+            labels = any(one.get("learned_from_labels") for some in each[name] for one in some)
+            label = f"{named(name.replace(':steps=300', ''))}{' (labels)' if labels else ''}"
+            rows.append([label, *map(short, each[name])])
+        return table(["F1 (ROC AUC)", *(head for head, _, _ in DEEP)], rows)
+
     def reported(self, title: str) -> str:
         """Return what stands under a title in the report, without the title."""
         found = re.search(rf"^## {re.escape(title)}\n\n(.*?)(?=^## |\Z)", self._report, re.DOTALL | re.MULTILINE)
@@ -197,6 +236,7 @@ class Tables:
             "shop": lambda: self.matrix("shop", ("given",)),
             "datacentre": lambda: self.matrix("datacentre", ("given",)),
             "second-paper": self.paper,
+            "deep": self.deep,
             **{name: lambda title=title: self.reported(title) for name, title in REPORTED.items()},
         }
 
