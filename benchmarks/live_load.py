@@ -5,7 +5,8 @@
 A server in a process of its own takes made storage lines by HTTP (`POST /v1/lines`, 2,000 a body, four sources) as
 fast as it acknowledges them, and the same lines from a file (`--source`). Then lines come at set rates, and every
 second a line of a kind never seen: how late it is, is the time the incident was stored at less the time it was sent.
-Last a flood: no two lines of one kind, lines of 10 MB and garbage among them.
+Last a flood: no two lines of one kind, lines of 10 MB and garbage among them. `--only long` follows a file of many
+lines (3,600,000 are an hour of 1,000 lines/s) and fits how memory grows with them.
 CPU-seconds are the server's, all threads; the machine is shared, so the load average stands beside the clock's figures.
 """
 
@@ -175,6 +176,26 @@ def from_a_file(model: str, path: Path, n: int) -> None:
         row("file", server, n, time.monotonic() - began, "start-up in the seconds, not in the CPU-seconds")
 
 
+def for_long(model: str, path: Path, n: int) -> None:
+    """Follow a file of many lines, and see whether memory still grows with the lines once it has filled up."""
+    seen: list[tuple[float, float]] = []  # million windows judged, MB
+    with served(model, "--source", str(path), "--from-start") as server:
+        began, windows = time.monotonic(), -1.0
+        while True:
+            seen.append((server.metric("oddlog_windows") / 1e6, server.rss_mb))
+            server.memory.append(seen[-1][1])
+            if seen[-1][0] == windows and windows and server.metric("oddlog_lines_behind") == 0:
+                break
+            windows = seen[-1][0]
+            time.sleep(2.0)
+        judged, mb = np.array(seen).T
+        late = judged > judged[-1] / 2
+        lines = judged[late] / judged[-1] * n / 1e6
+        slope, _ = np.polyfit(lines, mb[late], 1)
+        more = f"{slope:+.1f} MB for each further million lines, over the second half of them"
+        row("long", server, n, time.monotonic() - began, more)
+
+
 def at_a_rate(model: str, lines: list[bytes], rate: int, seconds: int) -> None:
     """Push lines evenly, and every second one of a kind never seen."""
     draw, step = random.Random(rate), max(min(BODY, rate // 20), 1)
@@ -263,19 +284,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--like", default="", help="an HDFS file to repeat")
     parser.add_argument("--lines", type=int, default=600_000)
+    parser.add_argument("--log", default="", help="a file of at least so many such lines, instead of a new one")
     parser.add_argument("--rate", type=int, action="append", default=[])
     parser.add_argument("--flood", type=int, default=200_000, help="lines of the flood")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--model", default="", help="a model of such lines; fitted on them if not given")
-    parser.add_argument("--only", choices=("http", "file", "rate", "flood"), action="append", default=[])
+    parser.add_argument("--only", choices=("http", "file", "rate", "flood", "long"), action="append", default=[])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="oddlog-bench-") as folder:
-        log, model = Path(folder, "storage.log"), options.model or str(Path(folder, "storage.model"))
-        lines_file(log, options.lines, options.like)
+        log, model = (
+            Path(options.log or Path(folder, "storage.log")),
+            options.model or str(Path(folder, "storage.model")),
+        )
+        if not options.log:
+            lines_file(log, options.lines, options.like)
         if not options.model:
             run([ODDLOG, "fit", str(log), "-m", model])
-        lines = log.read_bytes().splitlines()
         wanted = options.only or ["http", "file", "rate", "flood"]
+        lines = [] if wanted == ["long"] else log.read_bytes().splitlines()
         print("| lines by | lines | CPU-seconds | lines/CPU-s | lines/s | load | MB, four quarters | |")
         print("|---|---|---|---|---|---|---|---|", flush=True)
         if "http" in wanted:
@@ -286,6 +312,8 @@ def main() -> None:
             at_a_rate(model, lines, rate, options.seconds)
         if "flood" in wanted:
             flooded(model, options.flood)
+        if "long" in wanted:
+            for_long(model, log, options.lines)
 
 
 if __name__ == "__main__":

@@ -373,8 +373,8 @@ class LiveIncident:
     incident : Incident
         As it is now; as it was last, if it is over or was withdrawn.
     change : str
-        "new", "grown", "over" (nothing more came for an hour) or "withdrawn": what looked odd while it went on turned
-        out usual, or became part of another incident.
+        "new", "grown", "over" (nothing more came for an hour, or too much is odd to be held) or "withdrawn": what
+        looked odd while it went on turned out usual, or became part of another incident.
     provisional : bool
         Whether it rests on single lines, or on windows that are still open.
     notable : bool
