@@ -125,6 +125,11 @@ class Plan:
         return self
 
     @property
+    def lengthens(self) -> bool:
+        """Whether the mean is lengthened: never where noise makes updates point apart, nor where a median is taken."""
+        return self.extrapolate and self.rule == "mean" and not self.epsilon
+
+    @property
     def privacy(self) -> Privacy:
         """What sites promise for each window, if there is an `epsilon`."""
         return Privacy(self.epsilon, self.delta, self.rounds * self.steps, self.clip)

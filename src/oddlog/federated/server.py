@@ -215,7 +215,7 @@ class Federation:
         weight = max(float(total[0]), 1e-6)
         this.utility = {"all": float(total[1] / weight)}
         update = total[EXTRAS:] / weight
-        if self.plan.extrapolate:
+        if self.plan.lengthens:
             squares = float(total[2] / weight) * self.plan.norm**2
             this.lengthened = lengthened(squares, update, len(came))
         return update * this.lengthened

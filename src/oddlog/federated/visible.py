@@ -55,7 +55,7 @@ def combined(answers: Mapping[str, Note], plan: Plan, size: int, this: Round, si
     this.utility = {site: quality[site].utility for site in updates}
     every = np.stack(list(updates.values()))
     update = aggregate(every, weight, plan.rule, plan.trim)
-    if plan.extrapolate and plan.rule == "mean":
+    if plan.lengthens:
         squares = float(weight @ (every.astype(np.float64) ** 2).sum(1) / weight.sum())
         this.lengthened = lengthened(squares, update, len(updates))
     return update * this.lengthened
