@@ -177,7 +177,7 @@ class Site:
         number = int(facts["round"])
         seed = int(facts["seed"]) * 100_003 + number
         after = self.local.trained(begun, int(facts["steps"]), seed, float(facts["prox"]), self._taken(facts))
-        update = clipped((after - begun).astype(np.float32), float(facts["norm"]))
+        update = clipped((after - begun).astype(np.float32), self._longest(facts))
         quality = Quality.of(self.local.utility(begun + update), self.local.histogram(), everyone[:BUCKETS])
         f1 = self._f1(begun + update)
         if facts["secure"]:
@@ -196,6 +196,11 @@ class Site:
             "divergence": quality.divergence,
         }
         return Note(said, {"update": self._written(update, number, facts["bits"])})
+
+    def _longest(self, facts: Mapping[str, Any]) -> float:
+        """Return how long an update may be: where rates fall honest ones become shorter, and so must a liar's."""
+        before, half = self._taken(facts) or (0, 1)
+        return float(facts["norm"]) / (1 + before / half)
 
     def _taken(self, facts: Mapping[str, Any]) -> tuple[int, int] | None:
         """Return the steps that were taken in earlier rounds, and after how many the learning rate is half."""
