@@ -183,11 +183,15 @@ class Deploying:
         """Take in events with their sessions."""
         if len(self._followed) < len(self._marks or ()):
             self._stirred |= self._follow()
-        timed = events.select(NEW.names()).filter(pl.col("time_us") != NO_TIME)
+        timed = events.select(NEW.names())
+        if (timed["time_us"] == NO_TIME).any():
+            timed = timed.filter(pl.col("time_us") != NO_TIME)
         if len(timed):
-            new = timed.filter(self._is_new(timed["template"].to_numpy())).cast(dict(NEW))  # type: ignore[arg-type] # a schema is a mapping
+            is_new = self._is_new(timed["template"].to_numpy())
+            # Mostly nothing is new: each look at all lines costs.
+            new = timed.filter(is_new).cast(dict(NEW)) if is_new.any() else pl.DataFrame(schema=NEW)  # type: ignore[arg-type] # a schema is a mapping
             self._changed |= len(new) > 0
-            self._stirred |= self._note_first(new)
+            self._stirred |= len(new) > 0 and self._note_first(new)
             for one in self._followed.values():
                 self._stirred |= one.add(timed, new)
             self._lately.add(timed, new)

@@ -55,17 +55,14 @@ class Lately:
         return NO_TIME if self._gone < 0 else (self._gone + 1) * US_PER_MINUTE
 
     def add(self, events: pl.DataFrame, new: pl.DataFrame) -> None:
-        """Take in events, and those of `new` types among them (`NEW`)."""
-        timed = events.filter(pl.col("time_us") != NO_TIME)
-        if not len(timed):
-            return
+        """Take in events, all of which have a time, and those of `new` types among them (`NEW`)."""
         if len(new):
             self.new = pl.concat([self.new, new]).tail(MOST_NEW)
-        self._passed.append(timed.select(_PASSED))
-        self._n_passed += len(timed)
+        self._passed.append(events.select(_PASSED))
+        self._n_passed += len(events)
         while self._n_passed > MOST_PASSED and len(self._passed) > 1:
             self._n_passed -= len(self._passed.popleft())
-        self._count(timed)
+        self._count(events)
 
     def _count(self, events: pl.DataFrame) -> None:
         name = (events["time_us"].to_numpy() // US_PER_MINUTE) << _SERVICE_BITS | events["service"].to_numpy()
