@@ -3,8 +3,8 @@
 A shop is simulated and learned from. Its next day is replayed to `oddlog serve` as shippers push it, the server tells a
 real Alertmanager if there is one (Debian: apt-get install prometheus-alertmanager), and an answer calls a third,
 harmless thing usual: it does not come again, nor after a restart.
-Run it with: python examples/case_studies_live.py [--speed 60] [--by otlp|loki|rsyslog]
-At sixty times the pace of the day it takes ten minutes.
+Run it with: python examples/case_studies_live.py [--speed 60] [--elsewhere 1200] [--by otlp|loki|rsyslog]
+At sixty times the pace of the day it takes ten minutes; two, if what is not planted goes by faster (--elsewhere).
 """
 
 from __future__ import annotations
@@ -36,12 +36,23 @@ ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertman
 RSYSLOG = shutil.which("rsyslogd", path="/usr/sbin:/usr/bin:/sbin")
 PATIENCE_S = 240.0
 Entry = dict[str, Any]
+PLANTED = {"storm": "processor.api is not set", "attack": "from 198.51.100.7: wrong password"}
+"""What a line says that only the one of them has."""
+SIGNS = {"storm": "“order <*> rolled back: payment failed”", "attack": "198.51.100.7:"}
+"""What a reason for it says, once it is known whole."""
+FIRST = {"storm": "never seen before: “processor.api is not set", "attack": SIGNS["attack"]}
+"""What a reason for it says first."""
+STEP_S = 0.25
+BEFORE, AFTER = timedelta(minutes=2), timedelta(minutes=25)  # of the first line, at the pace that is asked for
 
 
 def main() -> None:
     """Simulate, learn, serve, replay, look, answer, start anew."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speed", type=float, default=1_200, help="so many times as fast as it happened")
+    parser.add_argument(
+        "--elsewhere", type=float, default=0, help="… where nothing is planted; as --speed, if not given"
+    )
     parser.add_argument("--by", choices=("otlp", "loki", "rsyslog"), default="otlp", help="how lines are sent")
     options = parser.parse_args()
     with TemporaryDirectory() as name:
@@ -56,8 +67,9 @@ def main() -> None:
             sink += ("--lateness", f"{max(options.speed / 2, 2):.0f}s")
             with serving(folder, *sink) as (api, syslog):
                 send = {"otlp": otlp, "loki": loki, "rsyslog": rsyslog}[options.by](folder, api, syslog)
-                replay(today, send, options.speed)
-                show(api, alerts)
+                seen = Seen(api)
+                replay(today, send, options.speed, options.elsewhere or options.speed, seen)
+                show(api, alerts, seen)
                 answer_a_third(today, send, api)
             with serving(folder, *sink) as (api, _):
                 again = {"otlp": otlp, "loki": loki, "rsyslog": otlp}[options.by](folder, api, "")
@@ -154,36 +166,69 @@ def rsyslog(folder: Path, _api: str, syslog: str) -> Send:
     return send
 
 
-def replay(today: list[Entry], send: Send, speed: float) -> None:
-    """Send a day's entries, as fast as they happened times `speed`."""
-    step = timedelta(seconds=speed / 4)
-    first, began, at = datetime.fromisoformat(today[0]["ts"]), time.monotonic(), 0
-    end = first
+def replay(today: list[Entry], send: Send, speed: float, elsewhere: float, seen: Seen) -> None:
+    """Send a day's entries, `speed` times as fast as they happened around what is planted, `elsewhere` times else."""
+    times = [datetime.fromisoformat(entry["ts"]) for entry in today]
+    first = {name: next(i for i, one in enumerate(today) if says in one["msg"]) for name, says in PLANTED.items()}
+    slow = [(times[i] - BEFORE, times[i] + AFTER) for i in first.values()]
+    began, at, end, steps = time.monotonic(), 0, times[0], 0
     while at < len(today):
-        end += step
-        upto = next((i for i in range(at, len(today)) if datetime.fromisoformat(today[i]["ts"]) >= end), len(today))
+        end += timedelta(seconds=STEP_S * (speed if any(a <= end <= b for a, b in slow) else elsewhere))
+        upto = next((i for i in range(at, len(today)) if times[i] >= end), len(today))
+        seen.sent.update({name: (time.monotonic(), times[i]) for name, i in first.items() if at <= i < upto})
         if upto > at:
             send(today[at:upto])
-        at = upto
-        time.sleep(max(began + (end - first).total_seconds() / speed - time.monotonic(), 0.0))
+        at, steps = upto, steps + 1
+        time.sleep(max(began + steps * STEP_S - time.monotonic(), 0.0))
+
+
+class Seen:
+    """Looks all the while what is shown, and who was told, so that it is known how long it took."""
+
+    def __init__(self, api: str) -> None:
+        self._api, self._done = api, False
+        self.sent: dict[str, tuple[float, datetime]] = {}  # when the first line was sent, and what time stands in it
+        self.took_s: dict[tuple[str, str], float] = {}
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._done:
+            for name, (since, at) in self.sent.copy().items():
+                shown = [one for one in found(self._api, FIRST[name]) if datetime.fromisoformat(one["end"]) >= at]
+                told = [one for one in shown if TOLD[one["id"], "firing"]]
+                for what, there in (("shown", shown), ("told", told)):
+                    if there:
+                        self.took_s.setdefault((name, what), time.monotonic() - since)
+            time.sleep(STEP_S)
+
+    def end(self) -> None:
+        """Stop looking."""
+        self._done = True
+        self._thread.join()
 
 
 # -- what is found -------------------------------------------------------------------------------------------
 
 
-def show(api: str, alerts: str) -> None:
-    """Print the two incidents of the day, and how often each was told."""
-    storm = "“order <*> rolled back: payment failed”"
-    wait_until(lambda: bool(found(api, storm)) and bool(found(api, "198.51.100.7:")))
+def show(api: str, alerts: str, seen: Seen) -> None:
+    """Print the two incidents of the day, how soon they were there, and how often each was told."""
+    wait_until(lambda: all(found(api, sign) for sign in SIGNS.values()))
     wait_until_judged(api)
-    for name, sign in (("storm", storm), ("attack", "198.51.100.7:")):
+    if alerts:
+        wait_until(lambda: all((name, "told") in seen.took_s for name in SIGNS))
+    seen.end()
+    page = read(f"{api}/incidents").decode()
+    for name, sign in SIGNS.items():
         mine = max(found(api, sign), key=lambda one: int(one["n_windows"]))
         print(f"{name}: {mine['n_windows']} windows of {', '.join(mine['services'][:3])}, one incident")
         for reason in mine["reasons"]:
             print(f"  {reason['kind']}: {reason['text']}")
+        print(f"  on the page: {'yes' if mine['id'] in page else 'no'}")
+        print(f"  shown {seen.took_s[name, 'shown']:.1f} s after its first line was sent")
         if alerts:
-            wait_until(lambda id_=mine["id"]: TOLD[id_, "firing"] > 0)
             print(f"  Alertmanager told of it: {TOLD[mine['id'], 'firing']} time")
+            print(f"  told {seen.took_s[name, 'told']:.1f} s after its first line was sent")
 
 
 def found(api: str, sign: str) -> list[Entry]:
@@ -215,7 +260,7 @@ def answer_a_third(today: list[Entry], send: Send, api: str) -> None:
     wait_until(lambda: bool(exports(api)))
     third = exports(api)[0]
     ask(f"{api}/v1/answers", {"incident": third["id"], "answer": "usual", "who": "ann"})
-    time.sleep(1.0)  # answers are looked for four times a second
+    wait_until(lambda: not exports(api))  # answers are looked for four times a second
     unusual(send, today, days=1)
     wait_until_judged(api)
     time.sleep(1.0)

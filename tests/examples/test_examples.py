@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+RSYSLOG = shutil.which("rsyslogd", path="/usr/sbin:/usr/bin:/sbin")
+ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 PRINTS = {
     "case_studies_live.py": (
         "storm: 80 windows of payments, gateway, inventory, one incident",
@@ -46,9 +50,32 @@ def test_every_example_is_tested():
 
 @pytest.mark.parametrize("name", PRINTS)
 def test_an_example_prints_what_it_is_there_to_show(name: str, tmp_path: Path):
+    printed = run(name, tmp_path)
+    assert [line for line in PRINTS[name] if line not in printed] == []
+
+
+@pytest.mark.skipif(RSYSLOG is None, reason="rsyslog is not installed: apt-get install rsyslog")
+def test_the_case_studies_go_the_whole_way_through_rsyslog_at_sixty_times_their_pace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """What is planted goes by at sixty times its pace, the rest of the day faster; seconds are those of the wall."""
+    printed = run("case_studies_live.py", tmp_path, "--by", "rsyslog", "--speed", "60", "--elsewhere", "1200")
+    assert [line for line in PRINTS["case_studies_live.py"] if line not in printed] == []
+    assert printed.count("  on the page: yes") == 2
+    took_s = [float(one) for one in re.findall(r"shown (\S+) s after its first line was sent", printed)]
+    with capsys.disabled():
+        sys.stdout.write(f" [shown after {' and '.join(map(str, took_s))} s] ")
+    assert len(took_s) == 2
+    assert max(took_s) < 20  # some seconds: 1 to 4 on two cores that have other things to do, too
+    if ALERTMANAGER is not None:
+        assert printed.count("  Alertmanager told of it: 1 time") == 2
+        assert len(re.findall(r"  told \S+ s after", printed)) == 2
+
+
+def run(name: str, tmp_path: Path, *words: str) -> str:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "TMPDIR": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        [sys.executable, "-W", "error", str(EXAMPLES / name), *words],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -56,5 +83,5 @@ def test_an_example_prints_what_it_is_there_to_show(name: str, tmp_path: Path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert [line for line in PRINTS[name] if line not in done.stdout] == []
     assert list(tmp_path.iterdir()) == []  # nothing is left behind
+    return done.stdout
