@@ -36,6 +36,7 @@ No stage knows another; only this room knows their order. One file a leg of the 
 
   live/
     arriving      lines → records        a few at a time; `recent` keeps their text
+    ahead         times of the future
     streaming     lines → verdicts       the same functions, with state between batches; `windowing` keeps the windows
                   that are open, `pushed` is what a batch gave
     rating        counts → verdicts      minute by minute, as the rates view judges them

@@ -14,7 +14,8 @@ fast as the clock that is passed in, from the last line on. So a replay of old l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -37,6 +38,7 @@ from oddlog.pipeline.judging.since_deploy import after_deploy
 from oddlog.pipeline.judging.verdicts import line_verdicts
 from oddlog.pipeline.judging.views import PARTIAL, View
 from oddlog.pipeline.learning.checkpointing import under, within
+from oddlog.pipeline.live.ahead import placed
 from oddlog.pipeline.live.arriving import Arriving, Place
 from oddlog.pipeline.live.deploying import Deploying
 from oddlog.pipeline.live.gate import Gate
@@ -103,6 +105,8 @@ class Streaming:
         Traditional rules, whose incidents come in the same list.
     gate : Gate, optional
         What of the incidents is told; those held back are not notable.
+    wall : callable
+        Seconds since the epoch: what lies in the future of it has a wrong clock.
 
     """
 
@@ -123,7 +127,9 @@ class Streaming:
         passing: Passing | None = None,
         rules: RuleBook | None = None,
         gate: Gate | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        self._wall = wall
         self.model = model
         self._passing = passing
         self._rules = Rules(rules or RuleBook())
@@ -398,7 +404,7 @@ class Streaming:
         """Return what is found in records; the watermark is set so far ahead of the last of them, if it is given."""
         pushed: list[pl.DataFrame | None] = [None] * len(self._views)
         if frames := list(frames):
-            records = concat(frames)
+            records = placed(concat(frames), self.end_us, round(self._wall() * 1e6), self.tally)
             events = self._events(records)
             self._recent.add(records)
             for i, view in enumerate(self.model.views):
