@@ -52,7 +52,10 @@ def restore(stream: Streaming, state: State | None) -> list[str]:
         return []
     if state.meta["stream"]["model"] != stream.model.id:
         return ["Reading goes on where it stopped, but with another model: windows that were open begin anew."]
-    stream.restore(State(state.arrays, state.meta["stream"]))
+    try:
+        stream.restore(State(state.arrays, state.meta["stream"]))
+    except ModelError as error:
+        return [f"Reading goes on where it stopped. {error.message} Windows that were open begin anew."]
     return []
 
 

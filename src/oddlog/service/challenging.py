@@ -20,7 +20,7 @@ from typing import Literal
 
 import polars as pl
 
-from oddlog.errors import OddlogError
+from oddlog.errors import ModelError, OddlogError
 from oddlog.feedback import beside
 from oddlog.pipeline.drifting import Drift
 from oddlog.pipeline.learning.checkpointing import packed, unpacked
@@ -217,10 +217,14 @@ class Challenging:
         if stream is None:
             return
         found = self._store.checkpoint(stream.model.id)
-        if found is not None and found[0] == position:
-            stream.restore(unpacked(found[1]))
-        else:
+        if found is None or found[0] != position:
             self._store.forget_model(stream.model.id)
+        else:
+            try:
+                stream.restore(unpacked(found[1]))
+            except ModelError as error:
+                _log.warning("%s The challenger begins anew.", error.message)
+                self._store.forget_model(stream.model.id)
         self.stream = stream
         self._say(self.says)
 

@@ -23,7 +23,7 @@ from oddlog.pipeline.live.streaming import LATENESS_S, Streaming
 from oddlog.pipeline.live.unfolding import QUIET_US
 from oddlog.pipeline.live.windowing import HURRIED
 from oddlog.sources import read_blocks
-from oddlog.types import LINES, SCORES, LiveIncident, Tally
+from oddlog.types import LINES, SCORES, LiveIncident, State, Tally
 from small_shop import shop_lines
 
 
@@ -247,6 +247,14 @@ def test_a_stream_goes_on_from_its_state_as_if_nothing_had_happened(
     assert_frame_equal(final, found.scores.sort("start", "key"))
     assert len({one.incident.id for one in told}) == 1
     assert [one.change for one in told].count("new") == 1
+
+
+def test_the_state_of_another_version_is_refused_before_anything_is_taken_from_it(model: Model):
+    state = Streaming(model).state()
+    new = Streaming(model)
+    with pytest.raises(ModelError, match="another version of oddlog"):
+        new.restore(State(state.arrays, {**state.meta, "version": 1}))
+    assert new.state().meta == state.meta
 
 
 def test_the_state_of_another_model_is_refused(model: Model, by_time: Model):

@@ -67,6 +67,7 @@ from oddlog.types import (
     to_datetime,
 )
 
+VERSION = 2  # of what `state` holds; to be raised with every change that an older one cannot be read with
 LATENESS_S = 2.0
 ENDED = ("over", "withdrawn")
 MOST_OPEN = 200_000
@@ -338,6 +339,7 @@ class Streaming:
         deploying = self._deploying.state()
         arrays |= within("deploying", deploying.arrays)
         meta = {
+            "version": VERSION,
             "model": self.model.id,
             "windowers": windowing.meta["windowers"],
             "unfolding": unfolding.meta,
@@ -363,10 +365,12 @@ class Streaming:
         Raises
         ------
         ModelError
-            If it was taken with another model.
+            If it was taken with another model, or by another version of oddlog that noted other things.
 
         """
         meta = state.meta
+        if meta.get("version") != VERSION:
+            raise ModelError("The checkpoint was made by another version of oddlog.", "Remove it to begin anew.")
         if meta["model"] != self.model.id:
             raise ModelError("The checkpoint was made with another model.", "Remove it to begin anew.")
         self._matcher.restore(State(meta=meta["unseen"]))
