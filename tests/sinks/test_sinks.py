@@ -17,7 +17,7 @@ from oddlog.sinks.http import AlertmanagerSink
 from oddlog.testing import check_sink, live_incidents
 
 pytest.importorskip("sqlalchemy")
-from oddlog.service.dispatching import OLDEST_S, Dispatcher
+from oddlog.service.dispatching import LEAST_TRIES, LONGEST_WAIT_S, OLDEST_S, Dispatcher
 from oddlog.store import Store
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -181,10 +181,12 @@ def test_what_is_refused_or_too_old_becomes_a_dead_letter_that_says_why(receiver
     receiver.answers = [(410, {})]
     post.write(0)
     post.deliver()
-    receiver.answers = [(503, {})] * 2
+    receiver.answers = [(503, {})] * 2 * LEAST_TRIES
     post.write(4)
-    post.deliver(1.0)
-    post.deliver(OLDEST_S + 1)
+    for _ in range(LEAST_TRIES):
+        post.deliver(OLDEST_S / LEAST_TRIES)
+    assert len(post.store.letters("dead")) == 1  # a day, and no more
+    post.deliver(LONGEST_WAIT_S)
     dead = post.store.letters("dead")
     assert [letter.told["incident"]["id"][0] for letter in dead] == ["1", "0"]
     assert "answered 410" in dead[1].said

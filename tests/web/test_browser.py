@@ -172,8 +172,8 @@ def test_what_has_drifted_is_learned_on_by_a_click_on_a_phone(
     box = opened.tab.locator("main").bounding_box()
     assert box is not None
     assert box["width"] <= PHONE["width"]
-    opened.tab.locator(".proposal button").tap()
-    opened.tab.wait_for_url("**/model")
+    with opened.tab.expect_navigation(url="**/model"):  # to where it is already
+        opened.tab.locator(".proposal button").tap()
     assert done == [("learn", "")]
     opened.context.close()
     assert opened.complaints == []
