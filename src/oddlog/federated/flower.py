@@ -46,10 +46,11 @@ TYPES: Final[Mapping[Kind, str]] = {
     "finish": "train.finish",
 }
 """What Flower calls each kind of message."""
+GONE: Final = "gone"
 UNREACHED: Final = {
     ErrorCode.MESSAGE_UNAVAILABLE: "its answer was cut off",
     ErrorCode.REPLY_MESSAGE_UNAVAILABLE: "no answer in time",
-    ErrorCode.NODE_UNAVAILABLE: "gone",
+    ErrorCode.NODE_UNAVAILABLE: GONE,
 }
 REFUSED: Final = {
     "NoSecretError": "it was given no shared secret",
