@@ -103,12 +103,12 @@ class Heeding:
     """
 
     def __init__(self, model: Path, answers: Answers, stream: Streaming, told: Told) -> None:
-        from oddlog.feedback import Settings, beside
+        from oddlog.feedback import Settings, beside, written
 
         self._paths = (beside(model, "answers"), beside(model, "marks"), beside(model, "rules"))
         self._answers, self._marks, self._stream = answers, marks(model), stream
         self._settings, self._told = Settings.load(self._paths[2]), told
-        self._seen = tuple(map(_written, self._paths))
+        self._seen = tuple(map(written, self._paths))
         self._unread: tuple[tuple[int, int], ...] = ()
         stream.mark(self._marks.standing())
         stream.rule(*told.with_settings(self._settings))
@@ -116,8 +116,9 @@ class Heeding:
     def __call__(self) -> None:
         """Look whether there are new ones; while they cannot be read, those that were hold."""
         from oddlog.errors import ModelError
+        from oddlog.feedback import written
 
-        now = tuple(map(_written, self._paths))
+        now = tuple(map(written, self._paths))
         try:
             if now[0] != self._seen[0]:
                 self._answers.read()
@@ -134,14 +135,6 @@ class Heeding:
             self._unread = now
             return
         self._seen = now
-
-
-def _written(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size
 
 
 def _tell_broken(path: Path, broken: int) -> None:

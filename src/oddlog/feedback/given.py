@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Generic, Protocol, Self, TypeVar, cast
 
+from oddlog.errors import ConfigError
 from oddlog.feedback.log import Log, Record
 
 
@@ -108,3 +109,31 @@ class Given(Generic[T]):
                 continue
             self.undone.discard(one.name)  # taken back, and taken in again
             self.given.append(one)
+
+
+@dataclass
+class Numbered(Given[T]):
+    """What is taken back by its number."""
+
+    noun: ClassVar[str]
+    look: ClassVar[str]  # how to see them
+
+    def undo(self, number: int, *, who: str = "") -> T:
+        """Take back the one with that number.
+
+        Raises
+        ------
+        ConfigError
+            If there is none.
+        ModelError
+            If it cannot be written.
+
+        """
+
+        def change() -> list[Record]:
+            if not 1 <= number <= len(self.given) or self.given[number - 1].name in self.undone:
+                raise ConfigError(f"There is no {self.noun} {number}.", f"Look with: {self.look}")
+            return [{"time": self.clock(), "undo": self.given[number - 1].name, "who": who}]
+
+        self._extend(change)
+        return self.given[number - 1]

@@ -42,6 +42,15 @@ def beside(model: str | Path, what: str) -> Path:
     return folder.with_name(f"{folder.name}.{what}.jsonl")
 
 
+def written(path: Path) -> tuple[int, int]:
+    """Return what changes whenever a file is written: when it was (ns), and its size (bytes); zeros for no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
+
+
 class Log:
     """One file of records.
 

@@ -12,7 +12,7 @@ from typing import Self
 import orjson
 
 from oddlog.errors import ConfigError
-from oddlog.feedback.given import Given
+from oddlog.feedback.given import Numbered
 from oddlog.feedback.log import Record
 
 WITHIN = timedelta(days=1)  # how long after a deployment what appears is put down to it
@@ -92,10 +92,12 @@ class Mark:
 
 
 @dataclass
-class Marks(Given[Mark]):
+class Marks(Numbered[Mark]):
     """The marks beside a model."""
 
     kind = Mark
+    noun = "mark"
+    look = "oddlog mark list"
 
     def add(self, mark: Mark) -> int:
         """Set a mark; return its number.
@@ -118,24 +120,6 @@ class Marks(Given[Mark]):
 
         self._extend(change)
         return len(self.given)
-
-    def undo(self, number: int, *, who: str = "") -> Mark:
-        """Take back the mark with that number.
-
-        Raises
-        ------
-        ConfigError
-            If there is none.
-
-        """
-
-        def change() -> list[Record]:
-            if not 1 <= number <= len(self.given) or self.given[number - 1].name in self.undone:
-                raise ConfigError(f"There is no mark {number}.", "Look with: oddlog mark list")
-            return [{"time": self.clock(), "undo": self.given[number - 1].name, "who": who}]
-
-        self._extend(change)
-        return self.given[number - 1]
 
     def export(self) -> list[Mark]:
         """Return the marks that were not undone, as they were set."""

@@ -12,7 +12,7 @@ from typing import Literal, Self, cast, get_args
 import orjson
 
 from oddlog.errors import ConfigError
-from oddlog.feedback.given import Given
+from oddlog.feedback.given import Numbered
 from oddlog.feedback.log import Record
 
 MOST_SETTINGS = 1_000
@@ -70,10 +70,12 @@ class Setting:
 
 
 @dataclass
-class Settings(Given[Setting]):
+class Settings(Numbered[Setting]):
     """The settings beside a model."""
 
     kind = Setting
+    noun = "setting"
+    look = "GET /v1/rules"
 
     def add(self, setting: Setting) -> int:
         """Set one; return its number.
@@ -94,24 +96,6 @@ class Settings(Given[Setting]):
 
         self._extend(change)
         return len(self.given)
-
-    def undo(self, number: int, *, who: str = "") -> Setting:
-        """Take back the one with that number.
-
-        Raises
-        ------
-        ConfigError
-            If there is none.
-
-        """
-
-        def change() -> list[Record]:
-            if not 1 <= number <= len(self.given) or self.given[number - 1].name in self.undone:
-                raise ConfigError(f"There is no setting {number}.", "Look with: GET /v1/rules")
-            return [{"time": self.clock(), "undo": self.given[number - 1].name, "who": who}]
-
-        self._extend(change)
-        return self.given[number - 1]
 
     @property
     def standing(self) -> list[tuple[int, Setting]]:

@@ -41,7 +41,9 @@ No stage knows another; only this room knows their order. One file a leg of the 
                   that are open, `pushed` is what a batch gave
     rating        counts → verdicts      minute by minute, as the rates view judges them
     unfolding     verdicts → incidents   new, grown, over; `held` are the odd lines until then
-    deploying     what deployments brought, marked before or after it came; `lately` is what came
+    deploying     what deployments brought, marked before or after it came; `followed` is one of them, `lately` is what
+                  came
+    teller        incidents of whatever kind → who is told, heeding answers, marks and rules
     following     the loop               source → stream → whoever is told
     collecting    lines for a first model, and how far that is; `beginning` has it learned in the `background`
     versions      models beside each other, one of which judges

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from oddlog.errors import ConfigError
-from oddlog.feedback import Answer, Answers, Mark, Marks, beside
+from oddlog.feedback import Answer, Answers, Mark, Marks, beside, written
 from oddlog.model import Model
 from oddlog.pipeline.learning.checkpointing import incident_of
 from oddlog.service.choosing import Choosing
@@ -268,8 +268,8 @@ class Watching:
         While nothing can be stored, what held before does.
         """
         # A mute that has run out may uncover an earlier answer: looked at anew each minute.
-        written = (*_written(beside(self._where, "answers")), int(self.now().timestamp() // 60))
-        if written == self._written:
+        stand = (*written(beside(self._where, "answers")), int(self.now().timestamp() // 60))
+        if stand == self._written:
             return
         holding: dict[str, tuple[str, float | None]] = {}
         for pattern, given in self._answers().standing(self.now()).of_pattern.items():
@@ -280,7 +280,7 @@ class Watching:
         except StoreUnavailableError as error:
             _log.warning("Which answers hold is not noted yet: %s", error)
             return
-        self._written = written
+        self._written = stand
 
     def marks(self) -> list[tuple[int, Mark]]:
         """Return the deployments that were marked, with their numbers, the latest first."""
@@ -342,11 +342,3 @@ def _view(model: Model, i: int) -> dict[str, Any]:
         "rate": float(view.rate),
         "threshold": float(view.threshold),
     }
-
-
-def _written(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size

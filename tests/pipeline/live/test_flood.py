@@ -87,10 +87,10 @@ def test_what_a_checkpoint_holds_does_not_grow_with_the_flood(model: Model, monk
             stream.push(flood(at, 50), at / 50)
             stream.tick(at / 50 + 0.6)
             stream.incidents(every=True)
-        own = stream._unfolding.state()
+        own = stream._teller.unfolding.state()
         sizes.append({name: len(value) for name, value in own.meta.items() if isinstance(value, (list, dict))})
-    assert max(len(one) for one in (stream._unfolding._rank, stream._unfolding._id)) <= 1_000
+    assert max(len(one) for one in (stream._teller.unfolding._rank, stream._teller.unfolding._id)) <= 1_000
     assert sizes[-1] == sizes[-2]
     again = Streaming(model, sample_lines=20, max_unseen=200)
     again.restore(unpacked(packed(stream.state())))
-    assert again._unfolding.state().meta["names"] == stream._unfolding.state().meta["names"]
+    assert again._teller.unfolding.state().meta["names"] == stream._teller.unfolding.state().meta["names"]

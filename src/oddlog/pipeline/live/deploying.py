@@ -13,8 +13,7 @@ An incident that went on for something that turns out to be brought by a deploym
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -25,97 +24,23 @@ from oddlog.model import Model
 from oddlog.pipeline.events import Codes
 from oddlog.pipeline.judging.closeups import Rereading
 from oddlog.pipeline.judging.deployments import (
-    ERROR,
-    TYPES,
     Deployed,
-    Rate,
     claimed,
     new_rows,
-    together,
-    types_of,
     us,
     with_times,
 )
 from oddlog.pipeline.judging.since_deploy import MOST_LINES, SinceDeploy, Telling
-from oddlog.pipeline.learning.checkpointing import incident_json, incident_of
+from oddlog.pipeline.live.followed import Followed, Place, place
 from oddlog.pipeline.live.lately import NEW, Lately
 from oddlog.pipeline.reading import LINE_COLUMNS
 from oddlog.templates import Matcher
-from oddlog.types import NO_TIME, OVERFLOW, RECORDS, Bool, Incident, LiveIncident, State, Tally, to_datetime
+from oddlog.types import NO_TIME, OVERFLOW, RECORDS, Bool, LiveIncident, State, Tally, to_datetime
 
 QUIET_US = 3_600_000_000  # a deployment is over for now after so long without a further new type
 MOST_FOLLOWED = 200  # deployments, the last ones
-MOST_ROWS = 5_000  # types that may be one deployment's
-MOST_SESSIONS = 20_000  # that pass through a service, the last ones …
-SESSIONS_NOTED = 5_000  # … and of them those that a restart knows
-MOST_WAITING = 2_000  # lines of new types whose session may yet pass through
-GROWN = 2  # told again at so many times the types …
-MORE = 1.1  # … and noted at so many times the lines
 FEW = 20  # lines of an excused type that are held, in case it is excused no more
 FORGOTTEN = "deployment beyond 200 at once: no more is put down to it"
-_Place = tuple[str, str, str]
-
-
-@dataclass
-class _Followed:
-    """A deployment, and what has come since."""
-
-    mark: Mark
-    service: int
-    types: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TYPES))
-    before: tuple[int, int] = (0, 0)
-    after: tuple[int, int] = (0, 0)
-    through: dict[str, None] = field(default_factory=dict)  # sessions that passed through its service since
-    waiting: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NEW))
-    deployed: Deployed | None = None  # as it was claimed last
-    last: LiveIncident | None = None  # as it was told last
-    weight: tuple[int, int] = (0, 0)  # types and lines then
-    noted: int = 0  # types when it was told last to those who are told of notable changes only
-
-    def add(self, events: pl.DataFrame, new: pl.DataFrame) -> bool:
-        """Take in events, and those of `new` types among them; return whether a type is new here or graver than it was.
-
-        See `deployments.Finding`: this is its pass over a log, in pieces.
-        """
-        since, until = us(self.mark.time), us(self.mark.end)
-        low, high = events["time_us"].min(), events["time_us"].max()
-        assert isinstance(low, int)
-        assert isinstance(high, int)
-        if low < until and high >= since - (until - since):
-            own = events.filter(pl.col("service") == self.service)
-            self.before = _sum(self.before, _lines(own, since - (until - since), since))
-            self.after = _sum(self.after, _lines(own, since, until))
-            passing = own.filter(pl.col("time_us").is_between(since, until, "left"))["session"].drop_nulls()
-            self.pass_through(passing.unique(maintain_order=True).to_list())
-        return self.add_new(new) if len(new) or len(self.waiting) else False
-
-    def pass_through(self, sessions: Sequence[str]) -> None:
-        """Note sessions that its service has written in."""
-        for one in sessions:
-            self.through.pop(one, None)
-            self.through[one] = None
-        for one in list(self.through)[: max(len(self.through) - MOST_SESSIONS, 0)]:
-            del self.through[one]
-
-    def add_new(self, new: pl.DataFrame) -> bool:
-        """Take in lines of new types; return whether a type is new here or graver than it was."""
-        late = pl.concat([self.waiting, new.filter(pl.col("time_us") >= us(self.mark.time))])
-        passed = [one is not None and one in self.through for one in late["session"].to_list()]
-        mine = (late["service"] == self.service) | pl.Series(passed, dtype=pl.Boolean)
-        self.waiting = late.filter(~mine, pl.col("session").is_not_null()).tail(MOST_WAITING)
-        if not mine.any():
-            return False
-        before = self.types
-        self.types = _together([before, types_of(late.filter(mine))]).head(MOST_ROWS)
-        grave = (int((frame["level"] >= ERROR).sum()) for frame in (before, self.types))
-        return len(self.types) != len(before) or len(set(grave)) > 1
-
-    def until(self, mark: Mark, lately: Lately) -> None:
-        """Go on with the same deployment under a mark that ends earlier or later."""
-        old, new = us(self.mark.end), us(mark.end)
-        more = lately.lines(self.service, min(old, new), max(old, new))
-        self.after = _sum(self.after, more, 1 if new > old else -1)
-        self.mark = mark
 
 
 class Deploying:
@@ -134,7 +59,7 @@ class Deploying:
         self._tally = tally
         self._lately = Lately()
         self._marks: tuple[Mark, ...] | None = None  # None: they were not said yet
-        self._followed: dict[_Place, _Followed] = {}
+        self._followed: dict[Place, Followed] = {}
         self._retired: list[Deployed] = []  # followed no more, but still excused
         self._gone: list[LiveIncident] = []  # of deployments that are marked no more
         self._ever: dict[int, int] = {}  # new type -> when it was seen first
@@ -150,33 +75,33 @@ class Deploying:
         """Go by these deployments from now on; what has come since they were made is looked up."""
         self._marks = tuple(marks)[-MOST_FOLLOWED:]
         self._tally.add(FORGOTTEN, len(marks) - len(self._marks))
-        known = {_place(one): one for one in self._marks}
-        held = set(map(_place, marks))
-        for place in [one for one in self._followed if one not in known]:
-            one = self._followed.pop(place)
-            if place in held and one.deployed is not None:
+        known = {place(one): one for one in self._marks}
+        held = set(map(place, marks))
+        for gone in [one for one in self._followed if one not in known]:
+            one = self._followed.pop(gone)
+            if gone in held and one.deployed is not None:
                 self._retired = [*self._retired, one.deployed][-MOST_FOLLOWED:]
             if one.last is not None:
-                change: Literal["over", "withdrawn"] = "over" if place in held else "withdrawn"
+                change: Literal["over", "withdrawn"] = "over" if gone in held else "withdrawn"
                 self._gone.append(replace(one.last, change=change, notable=True))
-        for place, one in self._followed.items():
-            if one.mark.end != known[place].end:
-                one.until(known[place], self._lately)
+        for known_as, one in self._followed.items():
+            if one.mark.end != known[known_as].end:
+                one.until(known[known_as], self._lately)
         self._follow()
         self._stirred = True
 
     def _follow(self) -> bool:
         """Follow the marks whose services have written; return whether that is another one."""
         names = self._of[2].names
-        more = [one for one in self._marks or () if _place(one) not in self._followed and one.service in names]
+        more = [one for one in self._marks or () if place(one) not in self._followed and one.service in names]
         for mark in more:
-            one = _Followed(mark, names.index(mark.service))
+            one = Followed(mark, names.index(mark.service))
             since, until = us(mark.time), us(mark.end)
             one.before = self._lately.lines(one.service, since - (until - since), since)
             one.after = self._lately.lines(one.service, since, until)
             one.pass_through(self._lately.sessions(one.service, since, until))
             one.add_new(self._lately.new)
-            self._followed[_place(mark)] = one
+            self._followed[place(mark)] = one
         return bool(more)
 
     def add(self, events: pl.DataFrame) -> None:
@@ -243,8 +168,7 @@ class Deploying:
         marks, services = [one.mark for one in followed], [one.service for one in followed]
         found = claimed(marks, services, ever, pl.concat(types)) if types else []
         for one, own in zip(followed, found, strict=True):
-            n, keys = (0, []) if one.deployed is None else (one.deployed.n_windows, one.deployed.keys)
-            one.deployed = Deployed(one.mark, own, _rate(one.before), _rate(one.after), n, keys) if len(own) else None
+            one.claim(own)
         self.since = SinceDeploy([*(one.deployed for one in followed if one.deployed is not None), *self._retired])
 
     def few(self, odd: pl.DataFrame) -> tuple[Bool, Bool]:
@@ -281,25 +205,16 @@ class Deploying:
                 told += [] if one.last is None else [replace(one.last, change="withdrawn", notable=True)]
                 one.last = None
                 continue
-            grown, more = _grown(one), exact and one.last is not None
+            grown, more = one.has_grown(), exact and one.last is not None
             is_over = span_us[1] - int(one.deployed.types["first"].to_numpy().max()) > QUIET_US
             if one.last is None and not grown:
                 continue  # over, and nothing new has come since
             if grown or more or (is_over and one.last is not None):
-                now = replace(one.deployed, before=_rate(one.before), after=_rate(one.after))
+                before, after = one.rates
+                now = replace(one.deployed, before=before, after=after)
                 incident = telling.incident(with_times(now, start, end), self._texts.of(reading))
-                told.append(self._tell(one, incident, is_over=is_over and not grown))
+                told.append(one.tell(incident, is_over=is_over and not grown))
         return told
-
-    def _tell(self, one: _Followed, incident: Incident, *, is_over: bool) -> LiveIncident:
-        assert one.deployed is not None
-        weight = _weight(one.deployed)
-        change = "over" if is_over else "new" if one.last is None else "grown"
-        notable = change != "grown" or weight[0] >= GROWN * one.noted
-        live = LiveIncident(incident, change, provisional=False, notable=notable)  # type: ignore[arg-type] # one of the three
-        one.last = None if is_over else live
-        one.weight, one.noted = weight, weight[0] if notable else one.noted
-        return live
 
     def abandon(self) -> list[LiveIncident]:
         """Return what goes on as over, because another model judges from now on."""
@@ -316,7 +231,7 @@ class Deploying:
             "ever": list(self._ever.items()),
             "held": list(self._held.items()),
             "texts": self._texts.state(),
-            "followed": [_state(one) for one in self._followed.values()],
+            "followed": [one.state() for one in self._followed.values()],
         }
         return State(lately.arrays, meta)
 
@@ -326,8 +241,8 @@ class Deploying:
         self._lately.restore(State(state.arrays, meta["lately"]))
         self._ever, self._held = dict(meta["ever"]), dict(meta["held"])
         self._texts.restore(meta["texts"])
-        followed = [_restored(one) for one in meta["followed"]]
-        self._followed = {_place(one.mark): one for one in followed}
+        followed = [Followed.from_state(one) for one in meta["followed"]]
+        self._followed = {one.place: one for one in followed}
         self._find()
         if self._marks is not None:
             self.mark(self._marks)
@@ -366,75 +281,5 @@ class _Texts:
         self._known = {(row[0], row[1]): list(row) for row in state}
 
 
-def _place(mark: Mark) -> _Place:
-    return mark.service, mark.version, mark.time.isoformat()
-
-
-def _together(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    whole = pl.concat(parts).with_columns(mark=pl.lit(0, pl.Int32))
-    return together(whole).sort("first", "template").select(TYPES.names()).cast(TYPES)
-
-
-def _lines(own: pl.DataFrame, start_us: int, end_us: int) -> tuple[int, int]:
-    some = own.filter(pl.col("time_us").is_between(start_us, end_us, "left"))
-    if not len(some):
-        return 0, 0
-    return int(some["count"].sum()), int(some["count"].filter(some["level"] >= ERROR).sum())
-
-
-def _sum(one: tuple[int, int], other: tuple[int, int], sign: int = 1) -> tuple[int, int]:
-    return one[0] + sign * other[0], one[1] + sign * other[1]
-
-
-def _rate(counted: tuple[int, int]) -> Rate:
-    return Rate(counted[0], counted[1], timedelta(0))
-
-
 def _rows(types: pl.DataFrame, holds: Callable[[int], bool]) -> pl.Series:
     return pl.Series([holds(row) for row in types["template"].to_list()], dtype=pl.Boolean)
-
-
-def _weight(one: Deployed) -> tuple[int, int]:
-    return len(one.types), int(one.types["n"].sum())
-
-
-def _grown(one: _Followed) -> bool:
-    """Return whether there are more types than when it was told last, or while it goes on many more lines."""
-    assert one.deployed is not None
-    types, lines = _weight(one.deployed)
-    return types > one.weight[0] or (one.last is not None and lines >= MORE * max(one.weight[1], 1))
-
-
-def _state(one: _Followed) -> dict[str, Any]:
-    deployed = one.deployed
-    return {
-        "mark": {**one.mark.record(), "time": one.mark.time.isoformat()},
-        "service": one.service,
-        "types": one.types.to_dict(as_series=False),
-        "counts": [*one.before, *one.after],
-        "through": list(one.through)[-SESSIONS_NOTED:],
-        "waiting": one.waiting.to_dict(as_series=False),
-        "windows": [0, []] if deployed is None else [deployed.n_windows, deployed.keys],
-        "last": None if one.last is None else [incident_json(one.last.incident), one.last.change],
-        "weight": [*one.weight, one.noted],
-    }
-
-
-def _restored(state: Mapping[str, Any]) -> _Followed:
-    mark = Mark.from_record(state["mark"])
-    before, after = tuple(state["counts"][:2]), tuple(state["counts"][2:])
-    last = state["last"]
-    types = pl.DataFrame(state["types"], schema=TYPES)
-    return _Followed(
-        mark,
-        state["service"],
-        types,
-        (before[0], before[1]),
-        (after[0], after[1]),
-        dict.fromkeys(state["through"]),
-        pl.DataFrame(state["waiting"], schema=NEW),
-        Deployed(mark, types, _rate((0, 0)), _rate((0, 0)), *state["windows"]),
-        None if last is None else LiveIncident(incident_of(last[0]), last[1], provisional=False),
-        (state["weight"][0], state["weight"][1]),
-        state["weight"][2],
-    )

@@ -16,40 +16,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
 
 from oddlog.cleaning.traces import concat
 from oddlog.errors import ModelError
-from oddlog.feedback import Answers, Mark, Standing
+from oddlog.feedback import Answers, Mark
 from oddlog.incidents import alarming
 from oddlog.model import Model
 from oddlog.pipeline.cutting import settled
 from oddlog.pipeline.drifting import Drift
 from oddlog.pipeline.events import Codes, repeated, typed
-from oddlog.pipeline.judging.answering import Overlay
 from oddlog.pipeline.judging.closeups import Closeup
 from oddlog.pipeline.judging.detecting import reading_of
 from oddlog.pipeline.judging.detection import lines_alone
-from oddlog.pipeline.judging.newcomers import Newcomers
-from oddlog.pipeline.judging.since_deploy import after_deploy
 from oddlog.pipeline.judging.verdicts import line_verdicts
 from oddlog.pipeline.judging.views import PARTIAL, View
 from oddlog.pipeline.learning.checkpointing import under, within
 from oddlog.pipeline.live.ahead import placed
 from oddlog.pipeline.live.arriving import Arriving, Place
-from oddlog.pipeline.live.deploying import Deploying
 from oddlog.pipeline.live.gate import Gate
 from oddlog.pipeline.live.passing import Passing
 from oddlog.pipeline.live.pushed import ODD_LINES, VERDICTS, Pushed, joined, shown_lines, stacked
-from oddlog.pipeline.live.quiet import Quiet
 from oddlog.pipeline.live.rating import Rating
 from oddlog.pipeline.live.recent import MOST_BYTES, Recent
 from oddlog.pipeline.live.rulebook import Rule, RuleBook
-from oddlog.pipeline.live.rules import Rules
-from oddlog.pipeline.live.unfolding import Unfolding
+from oddlog.pipeline.live.teller import Teller
 from oddlog.pipeline.live.windowing import Windowing
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.rates import NAME as RATES
@@ -64,12 +57,10 @@ from oddlog.types import (
     State,
     Tally,
     Windows,
-    to_datetime,
 )
 
-VERSION = 2  # of what `state` holds; to be raised with every change that an older one cannot be read with
+VERSION = 3  # of what `state` holds; to be raised with every change that an older one cannot be read with
 LATENESS_S = 2.0
-ENDED = ("over", "withdrawn")
 MOST_OPEN = 200_000
 MOST_HELD = 4_000_000
 MOST_UNSEEN = 100_000
@@ -133,11 +124,6 @@ class Streaming:
         self._wall = wall
         self.model = model
         self._passing = passing
-        self._rules = Rules(rules or RuleBook())
-        self._unruled: list[LiveIncident] = []  # of rules that are none any more
-        self._gate = gate or Gate()
-        self._quiet = Quiet(model.id)
-        self._marks: tuple[Mark, ...] = ()
         self._clock_s = 0.0
         self._now_us = NO_TIME  # event time that has been reached
         self.tally = tally or Tally()
@@ -155,17 +141,21 @@ class Streaming:
             [view.cut.windower(self.tally, **bounds) for view in model.views], max(max_held // 8, 1), self.tally
         )
         self._recent = Recent(max_text_bytes)
-        self._newcomers = Newcomers(model, self._services, self.tally)
-        self._deploying = Deploying(model, self._matcher, self._services, self._sources, self.tally)
-        self._overlay = Overlay(_standing(answers), self._matcher, newcomers=self._newcomers)
-        self._deploying.heed(self._overlay.answered)
-        self._unfolding = Unfolding(model, self._matcher, self._services, self._sources, self.tally)
+        self._teller = Teller(
+            model,
+            self._matcher,
+            self._services,
+            self._sources,
+            self.tally,
+            answers=answers,
+            rules=rules or RuleBook(),
+            gate=gate or Gate(),
+        )
         self._rating = None if model.rates is None else Rating(model, self._services, self.tally)
         self._span_us = (NO_TIME, NO_TIME)
         self._arrived_s = 0.0  # by the clock, when the last line came
         self._is_finished = False
-        self.odd_lines = self.windows = self.odd_windows = self.told = 0
-        self.going: set[str] = set()  # ids of incidents that were told and go on
+        self.odd_lines = self.windows = self.odd_windows = 0
 
     @property
     def lines(self) -> int:
@@ -190,6 +180,16 @@ class Streaming:
         return f"{self.lines:,} lines: {odd}, {lines_alone(self.odd_lines)}, {incidents} told"
 
     @property
+    def told(self) -> int:
+        """Incidents that were told."""
+        return self._teller.told
+
+    @property
+    def going(self) -> set[str]:
+        """Ids of incidents that were told and go on."""
+        return self._teller.going
+
+    @property
     def n_open(self) -> int:
         """Windows that are open."""
         return self._windowing.n_open
@@ -205,31 +205,18 @@ class Streaming:
 
     def heed(self, answers: Answers) -> None:
         """Judge from now on by these answers."""
-        self._overlay = Overlay(_standing(answers), self._matcher, newcomers=self._newcomers)
-        self._deploying.heed(self._overlay.answered)
-        self._put_down()
-        self._unfolding.stir()
+        self._teller.heed(answers)
 
     def mark(self, marks: Sequence[Mark]) -> None:
         """Put what is new down to these deployments from now on, also what came before they were marked.
 
         Incidents of their services say how long after them they began.
         """
-        self._marks = tuple(marks)
-        self._deploying.mark(marks)
-        self._put_down()
+        self._teller.mark(marks)
 
     def rule(self, book: RuleBook, per_day: float | None) -> None:
         """Go by these rules and maintenance windows, and by this budget a day (None for none), from now on."""
-        self._unruled += self._rules.turn_to(book, self._now_us)
-        self._gate.turn_to(per_day, book.maintenance)
-
-    def _put_down(self) -> None:
-        """Have excused what deployments brought, and what was told for it withdrawn."""
-        changed = self._deploying.claim()
-        self._overlay.deployed = self._deploying.since
-        if changed:
-            self._unfolding.resort(self._overlay)
+        self._teller.rule(book, per_day, self._now_us)
 
     def push(self, lines: pl.DataFrame, now_s: float, *, windows: bool = True) -> Pushed:
         """Take LINES in order of arrival, at `now_s` of any clock that never goes back.
@@ -240,14 +227,14 @@ class Streaming:
         self._clock_s = now_s
         if len(lines):
             self._arrived_s = now_s
-            self._quiet.arrived(lines["source"].unique().to_list(), now_s)
+            self._teller.quiet.arrived(lines["source"].unique().to_list(), now_s)
         done = self._judge(self._arriving.push(lines, now_s), windows=windows)
         self._now_us = max(self._now_us, self.end_us)
         return joined([done, *self._rated(self.end_us - self._lateness_us, now_s, more=True)])
 
     def held_up(self, seconds: float) -> None:
         """Note that nothing could be pushed for so long, whatever came: no source was silent."""
-        self._quiet.held_up(seconds)
+        self._teller.quiet.held_up(seconds)
 
     def settle(self, now_s: float) -> Pushed:
         """Judge the lines that nothing more is awaited for; cheaper than `tick`, and may be called more often."""
@@ -276,39 +263,23 @@ class Streaming:
 
         Those that have changed a little are only returned if `every` change is asked for.
         """
-        changed = self._unfolding.changed(self._overlay, self._words, self._recent, self.end_us)
-        now = to_datetime(self._now_us) or datetime.now(UTC)
-        ruled, self._unruled = self._unruled, []
-        ruled += [*self._rules.changed(self._now_us, self.model.id), *self._newcomers.changed()]
-        ruled += self._quiet.changed(self._clock_s, now)
-        changed += [one for one in ruled if one.change in ENDED or self._overlay.incidents([one.incident], ())[0]]
-        changed = [after_deploy(one, self._marks) for one in changed]
-        changed += self._deployed()
-        changed = [self._gate.through(one, now) for one in changed]
-        self.told += sum(one.change == "new" for one in changed)
-        for one in changed:
-            (self.going.discard if one.change in ENDED else self.going.add)(one.incident.id)
+        clocks = (self._span_us, self._now_us, self._clock_s)
+        changed = self._teller.changed(self._words, self._recent, *clocks, exact=self._is_finished)
         return [one for one in changed if every or one.notable]
-
-    def _deployed(self) -> list[LiveIncident]:
-        """Return what has happened to incidents of deployments."""
-        found = self._deploying.changed(self._words, self._recent, self._span_us, exact=self._is_finished)
-        self._overlay.deployed = self._deploying.since
-        return [one for one in found if one.change in ENDED or self._overlay.incidents([one.incident], ())[0]]
 
     @property
     def rules(self) -> list[tuple[Rule, bool, int]]:
         """See `Rules.standing`."""
-        return self._rules.standing()
+        return self._teller.rules.standing()
 
     @property
     def gate(self) -> Gate:
         """What decides which incidents are told."""
-        return self._gate
+        return self._teller.gate
 
     def closeups(self) -> dict[str, Closeup]:
         """Return the most pressing of the incidents that go on, from near, by id."""
-        return self._unfolding.closeups(self._recent)
+        return self._teller.unfolding.closeups(self._recent)
 
     def passed(self) -> Passed | None:
         """Return what went by since this was asked last; None where it is not counted, or for nothing."""
@@ -324,7 +295,7 @@ class Streaming:
 
     def abandon(self) -> list[LiveIncident]:
         """Return what goes on as over, because another model judges from now on."""
-        return [*self._unfolding.abandon(), *self._deploying.abandon()]
+        return self._teller.abandon()
 
     # -- state -----------------------------------------------------------------------------------------------
 
@@ -332,30 +303,22 @@ class Streaming:
         """Return everything `restore` needs to go on, but for records that are still open: see `places`."""
         windowing = self._windowing.state()
         arrays = dict(windowing.arrays)
-        unfolding = self._unfolding.state()
-        arrays |= within("unfolding", unfolding.arrays)
         rating = State() if self._rating is None else self._rating.state()
         arrays |= within("rating", rating.arrays)
-        deploying = self._deploying.state()
-        arrays |= within("deploying", deploying.arrays)
+        telling = self._teller.state()
+        arrays |= within("telling", telling.arrays)
         meta = {
             "version": VERSION,
             "model": self.model.id,
             "windowers": windowing.meta["windowers"],
-            "unfolding": unfolding.meta,
             "rating": rating.meta,
-            "rules": self._rules.state().meta,
-            "gate": self._gate.state(),
-            "newcomers": self._newcomers.state(),
-            "quiet": self._quiet.state(),
+            "telling": telling.meta,
             "unseen": self._matcher.state().meta,
             "services": self._services.names,
             "sources": self._sources.names,
             "span": self._span_us,
             "places": {name: list(place) for name, place in self.places().items()},
-            "counts": [self.odd_lines, self.windows, self.odd_windows, self.told],
-            "going": sorted(self.going),
-            "deploying": deploying.meta,
+            "counts": [self.odd_lines, self.windows, self.odd_windows],
         }
         return State(arrays, meta)
 
@@ -379,28 +342,14 @@ class Streaming:
         self._windowing.restore(state)
         if self._rating is not None and meta.get("rating"):
             self._rating.restore(State(under("rating", state.arrays), meta["rating"]))
-        self._unfolding.restore(State(under("unfolding", state.arrays), meta["unfolding"]))
+        self._teller.restore(State(under("telling", state.arrays), meta["telling"]))
         self._span_us = (meta["span"][0], meta["span"][1])
         self._arriving.resume(meta["places"])
-        self.odd_lines, self.windows, self.odd_windows, self.told = meta["counts"]
-        self.going = set(meta.get("going", ()))
+        self.odd_lines, self.windows, self.odd_windows = meta["counts"]
         self._know_words()
-        if meta.get("deploying"):
-            self._deploying.restore(State(under("deploying", state.arrays), meta["deploying"]))
-            self._put_down()
-        parts: dict[str, Quiet | Newcomers | Gate] = {
-            "quiet": self._quiet,
-            "newcomers": self._newcomers,
-            "gate": self._gate,
-        }
-        for name, part in parts.items():
-            if meta.get(name):
-                part.restore(meta[name])
-        if meta.get("rules"):
-            self._rules.restore(State(meta=meta["rules"]))
         looked = None if self._rating is None else self._rating.again()
         if looked is not None:
-            self._unfolding.set_episodes(looked, self._overlay)
+            self._teller.unfolding.set_episodes(looked, self._teller.overlay)
 
     # -- from records to verdicts ----------------------------------------------------------------------------
 
@@ -414,8 +363,7 @@ class Streaming:
             for i, view in enumerate(self.model.views):
                 grouped = events.hstack([group_of(records, view.name, view.cut)])
                 if i == 0:
-                    self._deploying.add(grouped)
-                    self._put_down()
+                    self._teller.add(grouped)
                 grouped = repeated(grouped)
                 if i == 0 and self._rating is not None:
                     self._rating.add_events(grouped)
@@ -439,12 +387,12 @@ class Streaming:
         events, masked = typed(records, self._matcher, self._numbers, self._services, self._sources, hosts)
         if self._rating is not None:
             self._rating.add(records, events, masked)
-        self._rules.add(records)
-        self._newcomers.add(events)
+        self._teller.rules.add(records)
+        self._teller.newcomers.add(events)
         if self._passing is not None:
             self._passing.add(events)
         self._note_times(events["time_us"])
-        self._quiet.add(records, self.end_us)
+        self._teller.quiet.add(records, self.end_us)
         self._know_words()
         return events
 
@@ -486,9 +434,9 @@ class Streaming:
         windows = settled(windows, view.cut, (self._span_us[0], end_us))
         if provisional:
             windows = windows.take(~np.isin(windows.closed_by, PARTIAL))
-        judged = self._overlay.judge(view, windows)
+        judged = self._teller.overlay.judge(view, windows)
         if not provisional:
-            self._overlay.deployed.take(judged.deployed.windows)
+            self._teller.overlay.deployed.take(judged.deployed.windows)
             self.windows += len(windows)
             self.odd_windows += int(judged.verdict["is_anomaly"].sum())
             if self._rating is not None and view.name == self._views[0].name and view.cut.by == "session":
@@ -497,7 +445,7 @@ class Streaming:
                 self._rating.drifting.add_verdicts(view.name, judged.verdict)
             if self._passing is not None:
                 self._passing.add_verdicts(judged.verdict.with_columns(view=pl.lit(view.name)))
-        self._unfolding.add_windows(view, windows, judged, provisional=provisional)
+        self._teller.unfolding.add_windows(view, windows, judged, provisional=provisional)
         return judged.verdict.with_columns(view=pl.lit(view.name), provisional=pl.lit(provisional)).cast(dict(VERDICTS))  # type: ignore[arg-type] # a schema is a mapping
 
     def _rated(self, closed_us: int, now_s: float = 0.0, *, more: bool = False, final: bool = False) -> list[Pushed]:
@@ -511,7 +459,7 @@ class Streaming:
         looked = self._rating.look(minute, over)
         if self._rating.drifting is not None and not more:  # windows that are over have been judged just now
             self._rating.drifting.settle(over)
-        self._unfolding.set_episodes(looked, self._overlay)
+        self._teller.unfolding.set_episodes(looked, self._teller.overlay)
         told = self._rating.verdicts(looked, final=final).with_columns(
             view=pl.lit(RATES), provisional=pl.lit(value=False)
         )
@@ -523,19 +471,11 @@ class Streaming:
         if not odd["is_anomaly"].any():
             return pl.DataFrame(schema=ODD_LINES)
         odd = odd.filter("is_anomaly")
-        if self._newcomers:
-            odd = odd.filter(~pl.Series(self._newcomers.excuses(odd["service"].to_numpy(), odd["template"].to_numpy())))
-        excused, held = self._deploying.few(odd)
-        self._unfolding.add_lines(odd.filter(pl.Series(held)))
-        odd = odd.filter(pl.Series(~excused))
+        odd = self._teller.lines(odd)
         self.odd_lines += len(odd)
         self.tally.add(f"odd line beyond {MOST_TOLD:,} of one push, not told by itself", len(odd) - MOST_TOLD)
         odd = odd.head(MOST_TOLD)
         return shown_lines(odd, self._matcher, self._services.names, self._sources.names, self._recent)
-
-
-def _standing(answers: Answers | None) -> Standing:
-    return Answers().standing() if answers is None else answers.standing()
 
 
 def _in_time(events: pl.DataFrame) -> pl.DataFrame:
