@@ -35,7 +35,7 @@ test: setup $(VENV)-federated/.installed ## run the tests, two at a time
 	$(VENV)-federated/bin/python -m pytest tests/test_docs.py -k federated
 
 soak: setup ## kill the service fifty times under load: nothing is lost, nothing is twice (half an hour)
-	ODDLOG_KILLS=50 $(BIN)/python -m pytest tests/service/test_kill.py tests/service/test_faults.py
+	ODDLOG_KILLS=50 $(BIN)/python -m pytest tests/service/test_kill.py tests/service/test_kill_under_load.py tests/service/test_faults.py
 
 check: setup ## lint, types and tests: what continuous integration runs
 	$(BIN)/ruff check .

@@ -141,6 +141,21 @@ def test_the_id_does_not_depend_on_the_batching(step: int, model: Model, odd_log
     assert {one.incident.id for one in told} == {whole}
 
 
+def test_what_recurs_hours_apart_is_an_incident_each_time_also_when_it_is_caught_up_with_at_once(model: Model):
+    """After a kill hours are read in one batch: an incident that shares its new type with a later one keeps its own."""
+    texts = [text for i in range(3) for text in shop_lines(220, i + 1, start=i * 8_820, broken=3)]
+    lines = frame("a.log", [*texts, *shop_lines(220, 9, start=3 * 8_820)])
+    odd = [tuple(f"ord-{i + 1}00{220 + j}" for j in range(3)) for i in range(3)]
+    ids = []
+    for step in (200, 10_000):
+        _, told = streamed(Streaming(model, sample_lines=50), cut(lines, list(range(0, len(lines), step))))
+        last = {one.incident.id: one for one in told}
+        assert {one.change for one in last.values()} == {"over"}
+        assert sorted(one.incident.keys for one in last.values()) == odd
+        ids.append(set(last))
+    assert ids[0] == ids[1]
+
+
 def test_a_session_that_pauses_is_judged_provisionally_and_once(model: Model):
     steps = [line for line in shop_lines(30, 5) if "handed to carrier" not in line and "receipt" not in line]
     stream = Streaming(model, sample_lines=10)

@@ -22,6 +22,7 @@ MOST_LINES = 5_000  # odd lines held
 _LINES = ("template", "level", "source", "line", "time_us", "service", "session", "score", "p_value", "is_anomaly")
 
 
+_NOWHERE = pl.DataFrame(schema={"source": pl.UInt16(), "line": pl.UInt64()})
 _KINDS = ("shown", "hidden", "deployed")
 
 
@@ -92,6 +93,14 @@ class Held:
             if view in held:
                 held[view] = kept
         return view in self.shown or view in self.hidden
+
+    def drop_lines_of(self, view: str, keys: set[str]) -> None:
+        """Let go of the lines that stand in the windows of these keys."""
+        odd = [one for held in self._every for one in held.get(view, [])]
+        windows = [one.windows.take(one.windows.key.is_in(list(keys)).to_numpy()) for one in odd]
+        told = pl.concat([pl.DataFrame({"source": one.source, "line": one.line}) for one in windows] or [_NOWHERE])
+        lines = [frame.join(told, on=["source", "line"], how="anti", maintain_order="left") for frame in self.lines]
+        self.lines = [frame for frame in lines if len(frame)] if len(told) else self.lines
 
     def drop_types(self, types: set[str], patterns: set[str], key_of: Callable[[int], int]) -> None:
         """Let go of the lines of these types (hexadecimal keys) and patterns."""

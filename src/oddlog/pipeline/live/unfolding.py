@@ -46,6 +46,7 @@ QUIET_US = 3_600_000_000  # an incident is over after so much event time without
 ENTITIES = "entities"  # the view of those who do something
 GROWN = 2.0  # an incident is told again once it has so many times the windows or the weight
 MOST_NAMES = 20_000  # of what has told of incidents; beyond it, and beyond twice what is held, the others are forgotten
+_OWN = ("w:", "e:")  # names that no two incidents share: windows, episodes
 _LINE_BITS = 44  # of a place in one number: beside the source's 16
 FORGOTTEN = "odd window or line forgotten: too many are part of what goes on"
 
@@ -180,11 +181,11 @@ class Unfolding:
         if self._stirred:
             self._stirred = False
             let_go = self._bound()
-            found = self._grouped(overlay, words, recent)
             open_lines = set(self._pending.values())
-            here = set()
-            for incident in found:
-                id_ = self._id_of(incident)
+            here: set[str] = set()
+            # In order of time: what many share, a type, leads on to the last of them, as it does when looked at often.
+            for incident in sorted(self._grouped(overlay, words, recent), key=_start_s):
+                id_ = self._id_of(incident, here)
                 here.add(id_)
                 live = self._tell(id_, incident, open_lines, now_us)
                 told += [] if live is None else [live]
@@ -309,16 +310,25 @@ class Unfolding:
             return all(self._open_keys.get((view, key), True) for view in self._views() for key in incident.keys)
         return all(_line_name((one.source, one.line)) in open_lines for one in incident.lines)
 
-    def _id_of(self, incident: Incident) -> str:
+    def _id_of(self, incident: Incident, taken: set[str]) -> str:
+        """Return the id that an incident was told by, or is to be told by; `taken` are those of other ones."""
         names = [name for name in self._names(incident) if name in self._rank or name.startswith("e:")]
-        known = sorted({self._id[name] for name in names if name in self._id}, key=lambda i: (i not in self._told, i))
-        if known:
-            return known[0]
+        names = [name for name in names if self._id.get(name) not in taken]
+        known = {self._id[name] for name in names if name in self._id}
+        if known:  # by its own windows rather than by types, which others have too
+            own = {self._id.get(name) for name in names if name.startswith(_OWN)}
+            return min(known, key=lambda id_: (id_ not in own, id_ not in self._told, id_))
         names = [name for name in names if name in self._rank]
         if not names:
             return incident.id
-        source, line = self._first[min(names, key=self._rank.__getitem__)]
-        said = f"{self._of[0].id}\n{source}\n{line}"
+        first = min(names, key=lambda name: (self._rank[name], name))
+        source, line = self._first[first]
+        id_ = self._id_by(source, line)
+        return id_ if id_ not in taken else self._id_by(source, line, first)
+
+    def _id_by(self, *first: str | int) -> str:
+        """Return an id made of the model and the first thing that told of an incident."""
+        said = "\n".join(map(str, (self._of[0].id, *first)))
         return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
 
     def _names(self, incident: Incident) -> list[str]:
@@ -343,6 +353,7 @@ class Unfolding:
         names = {name for name, id_ in self._id.items() if id_ in over}
         keys = {name.removeprefix("w:") for name in names if name.startswith("w:")}
         for view in list(self._views()):
+            self._held.drop_lines_of(view, keys)  # their type may go on elsewhere
             self._drop(view, keys)
         types = {name.removeprefix("t:") for name in names if name.startswith("t:")}
         patterns = {name.removeprefix("p:") for name in names if name.startswith("p:")}
@@ -412,6 +423,10 @@ def _is_weightier(incident: Incident, weight: tuple[float, int]) -> bool:
 
 def _differs(one: LiveIncident, last: LiveIncident) -> bool:
     return (one.provisional, one.incident.answer) != (last.provisional, last.incident.answer)
+
+
+def _start_s(incident: Incident) -> float:
+    return float("-inf") if incident.start is None else incident.start.timestamp()
 
 
 def _since(incident: Incident, before: Incident) -> Incident:
