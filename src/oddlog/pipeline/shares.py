@@ -139,7 +139,6 @@ class _Flag:
     subject: int
     start_us: int
     end_us: int
-    score: float
     surprise: float
 
 
@@ -156,7 +155,7 @@ class ShareLines:
     def of(cls, shares: Shares, odd: Sequence[Odd], counted: pl.DataFrame, k: int) -> Self:
         """Look for the lines of what is `odd`, and of types `counted` too often, in a model of `k` types."""
         told = [
-            _Flag(one.kind, one.subject, one.start_us, one.end_us, one.score, one.surprise)
+            _Flag(one.kind, one.subject, one.start_us, one.end_us, one.surprise)
             for one in odd
             if one.excess >= MOST_EXCESS
         ]
@@ -165,7 +164,6 @@ class ShareLines:
             "subject": pl.Int64,
             "start_us": pl.Int64,
             "end_us": pl.Int64,
-            "score": pl.Float64,
             "surprise": pl.Float64,
         }
         many = counted.filter(
@@ -174,7 +172,6 @@ class ShareLines:
             pl.col("template").cast(pl.UInt32),
             (pl.col("minute") - pl.col("span") + 1).cast(pl.Int64).alias("first"),
             pl.col("minute").cast(pl.Int64).alias("last"),
-            "score",
             "surprise",
         )
         return cls(shares, k, pl.DataFrame(told, schema=schema), many)
@@ -183,7 +180,7 @@ class ShareLines:
         return bool(len(self.flags) or len(self.types))
 
     def lines(self, events: pl.DataFrame, windows: Windows | None) -> pl.DataFrame:
-        """Return ``source line window_score window_p window_reason`` of the lines of a partition that are told."""
+        """Return ``source line window_p window_reason`` of the lines of a partition that are told."""
         found = [pl.DataFrame(schema=_LINES)]
         if len(self.flags):
             found += self._of_events(events)
@@ -226,11 +223,10 @@ class ShareLines:
 
 
 def _told(lines: pl.DataFrame, reason: str) -> pl.DataFrame:
-    """Return what is told of lines with ``source line score surprise``."""
+    """Return what is told of lines with ``source line surprise``."""
     return lines.select(
         "source",
         "line",
-        window_score="score",
         window_p=10.0 ** -pl.col("surprise"),
         window_reason=pl.lit(f"{reason}, far more often than usual then"),
     ).cast(_LINES)
@@ -240,7 +236,6 @@ _LINES = pl.Schema(
     {
         "source": pl.UInt16(),
         "line": pl.UInt64(),
-        "window_score": pl.Float64(),
         "window_p": pl.Float64(),
         "window_reason": pl.String(),
     }

@@ -218,7 +218,7 @@ class _Detecting:
         self._find_deployments(overlay, stores[0])
         verdicts: list[pl.DataFrame] = []
         judged = self._rates()
-        with LineWriter(line_scores, self.sources, self.matcher) as writer:
+        with LineWriter(line_scores, self.sources, self.matcher, words) as writer:
             for i, (view, store) in enumerate(zip(self._views(), stores, strict=True)):
                 self.say(f"judging {view.cut.noun}", store.rows)
                 verdicts.append(self._view(view, store, overlay, merging, covered, words, writer, every_line=i == 0))

@@ -104,7 +104,7 @@ class OddWindows:
         ]
 
     def lines(self) -> pl.DataFrame:
-        """Return ``source line window_score window_p window_reason`` of the events that make a window odd."""
+        """Return ``source line window_p window_reason`` of the events that make a window odd."""
         at = np.flatnonzero(self.guilty)
         window = self.windows.window_of_event[at]
         kinds = [(w, o.template, o.kind) for w, lead in enumerate(self.lead) for o in lead if o.seen]
@@ -124,7 +124,6 @@ class OddWindows:
                 "template": self.windows.template[at],
                 "source": self.windows.source[at],
                 "line": self.windows.line[at],
-                "window_score": self.score[window],
                 "window_p": self.p_value[window],
                 "key": self.windows.key.gather(window),
             }
@@ -133,8 +132,8 @@ class OddWindows:
             frame.join(by_type, on=["window", "template"], how="left", maintain_order="left")
             .join(by_event, on="event", how="left", maintain_order="left")
             .with_columns(window_reason=pl.coalesce("kind", "remark") + " in " + pl.col("key"))
-            .select("source", "line", "window_score", "window_p", "window_reason")
-            .sort("window_score", descending=True)
+            .select("source", "line", "window_p", "window_reason")
+            .sort("window_p", maintain_order=True)
             .unique(["source", "line"], keep="first", maintain_order=True)
         )
 

@@ -13,10 +13,11 @@ import numpy as np
 import polars as pl
 
 from oddlog.errors import InputError
+from oddlog.incidents import MOST_NOVEL, pressing
 from oddlog.pipeline.events import Codes
 from oddlog.pipeline.judging.views import EventView
 from oddlog.templates import Matcher
-from oddlog.types import LINE_SCORES, NO_TIME, TIME, Bool
+from oddlog.types import F64, LINE_SCORES, NO_TIME, TIME, Bool
 
 if TYPE_CHECKING:
     from oddlog.pipeline.judging.odd import OddWindows
@@ -38,16 +39,23 @@ def line_verdicts(view: EventView, events: pl.DataFrame, words: Bool) -> pl.Data
     return events.hstack([pl.Series(name, values[of]) for name, values in scored.items()])
 
 
+_NOVELTY = -pl.col("window_p").clip(10.0**-MOST_NOVEL).log10()  # of a window, as in the order of incidents
+_PART = pl.Schema({**LINE_SCORES, "weight": pl.Float32()})
+
+
 class LineWriter:
     """Writes a verdict per line, part by part, and puts the parts in order at the end.
 
-    A line is odd if it is odd by itself, or if it is part of what makes its window odd.
+    A line is odd if it is odd by itself, or if it is part of what makes its window odd. Its score is the larger of its
+    own and of what the window says of it, both as pressing: the window's novelty, -log10 of its p-value and at most
+    `MOST_NOVEL`, times the line's own level and words. `words` [k + unseen] are those of the templates.
     """
 
-    def __init__(self, path: str | Path | None, sources: Codes, matcher: Matcher) -> None:
+    def __init__(self, path: str | Path | None, sources: Codes, matcher: Matcher, words: Bool) -> None:
         self._path = None if path is None else Path(path)
         self._sources = sources
         self._matcher = matcher
+        self._words = words
         self._folder: Path | None = None
         self._parts = 0
         self._further: list[pl.DataFrame] = []
@@ -72,6 +80,7 @@ class LineWriter:
         joined = once.join(guilty, on=["source", "line"], how="left", maintain_order="left")
         own = pl.when("is_anomaly").then(pl.lit("rare or never seen"))
         in_window = pl.col("window_p").is_not_null()
+        weight = pl.Series(self._weight(joined))
         frame = joined.select(
             pl.col("source").replace_strict(
                 range(len(self._sources.names)), self._sources.names, return_dtype=pl.String, default=None
@@ -79,12 +88,13 @@ class LineWriter:
             "line",
             pl.when(pl.col("time_us") != NO_TIME).then(pl.col("time_us")).cast(TIME).alias("time"),
             self._texts(joined["template"]),
-            pl.max_horizontal("score", "window_score").cast(pl.Float64).alias("score"),
+            pl.max_horizontal("score", _NOVELTY * pl.lit(weight)).cast(pl.Float64).alias("score"),
             pl.min_horizontal("p_value", "window_p").alias("p_value"),
             (pl.col("is_anomaly") | in_window).alias("is_anomaly"),
             pl.when(in_window).then(pl.col("window_reason")).otherwise(own).fill_null("").alias("reason"),
+            pl.lit(weight).alias("weight"),
         )
-        frame.cast(LINE_SCORES).write_parquet(self._folder / f"{self._parts:06d}.parquet", compression="lz4")
+        frame.cast(_PART).write_parquet(self._folder / f"{self._parts:06d}.parquet", compression="lz4")
         self._parts += 1
 
     def add_windows(self, odd: OddWindows) -> None:
@@ -93,26 +103,31 @@ class LineWriter:
             self._further.append(odd.lines())
 
     def add_lines(self, told: pl.DataFrame) -> None:
-        """Take in lines that are odd for another reason: ``source line window_score window_p window_reason``."""
+        """Take in lines that are odd for another reason: ``source line window_p window_reason``."""
         if self._folder is not None and len(told):
             self._further.append(told)
+
+    def _weight(self, lines: pl.DataFrame) -> F64:
+        """Return how much level and words make of the novelty of each line [e]."""
+        words = self._words[np.minimum(lines["template"].to_numpy(), len(self._words) - 1)]
+        return pressing(np.ones(len(lines)), lines["level"].to_numpy(), words)
 
     def _with_further(self, lines: pl.LazyFrame) -> pl.LazyFrame:
         """Return the verdicts of lines with what the further views say of them."""
         if not self._further:
             return lines
-        odd = pl.concat(self._further).sort("window_score", "window_reason", descending=[True, False])
+        odd = pl.concat(self._further).sort("window_p", "window_reason")
         odd = odd.unique(["source", "line"], keep="first", maintain_order=True)
         names = pl.col("source").replace_strict(
             range(len(self._sources.names)), self._sources.names, return_dtype=pl.String
         )
         joined = lines.join(odd.lazy().with_columns(names), on=["source", "line"], how="left")
         return joined.with_columns(
-            score=pl.max_horizontal("score", "window_score"),
+            score=pl.max_horizontal("score", _NOVELTY * pl.col("weight")),
             p_value=pl.min_horizontal("p_value", "window_p"),
             is_anomaly=pl.col("is_anomaly") | pl.col("window_p").is_not_null(),
             reason=pl.when(pl.col("reason") == "").then(pl.col("window_reason").fill_null("")).otherwise("reason"),
-        ).select(LINE_SCORES.names())
+        )
 
     def _texts(self, template: pl.Series) -> pl.Series:
         rows = template.unique().to_list()
@@ -127,8 +142,9 @@ class LineWriter:
         try:
             if kind is None:
                 parts = sorted(self._folder.glob("*.parquet"))
-                frame = pl.scan_parquet(parts) if parts else pl.LazyFrame(schema=LINE_SCORES)
-                write_parquet(self._with_further(frame).sort("source", "line"), self._path)
+                frame = pl.scan_parquet(parts) if parts else pl.LazyFrame(schema=_PART)
+                told = self._with_further(frame).select(LINE_SCORES.names())
+                write_parquet(told.sort("source", "line"), self._path)
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 
