@@ -46,6 +46,12 @@ TRAINTICKET = (
     ("host first", "host_top_1", 2),
     ("in 3", "host_top_3", 2),
 )
+LINES = (
+    ("ROC AUC of lines", "line_roc_auc", 3),
+    ("best F1 in hindsight", "pressing_oracle_f1", 3),
+    ("F1 of lines", "line_f1", 3),
+    ("odd per 1,000 usual lines", "false_lines_per_1000", 0),
+)
 SECOND_PAPER = (
     ("One-class SVM", "ocsvm"),
     ("LogCluster", "logcluster"),
@@ -66,6 +72,12 @@ DEEP = (
     ("Nova by time", "nova", "time-usual"),
     ("BGL by time, 20 %", "bgl-half2", "time:share=0.2"),
     ("BGL by time, 50 %", "bgl-half2", "time:share=0.5"),
+)
+LABELLED = (
+    ("HDFS by time, 20 %", "hdfs", "time:share=0.2"),
+    ("HDFS, half at random", "hdfs", "random-labelled"),
+    ("Nova by time", "nova", "time"),
+    ("BGL by time, 20 %", "bgl-half2", "time:share=0.2"),
 )
 REPORTED = {
     "goals": "Goals",
@@ -119,6 +131,7 @@ class Tables:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         found = [one for one in last_of([Store(folder) for folder in folders]) if one["ok"]]
+        self._ok = found
         self._all = [one for one in found if one["figures"].get("f1") is not None]
         self._of = [one for one in self._all if one["cell"]["recurring"] == "usual"]
         self._report = (folders[0] / "report.md").read_text(encoding="utf-8")
@@ -179,6 +192,18 @@ class Tables:
             rows.append([f"`{protocol}`", *map(cell, ways)])
         return table(["protocol", "as usual, the default", "`--recurring odd`"], rows)
 
+    def spent(self) -> str:
+        """Return what the cells have cost, by set: each as if it had read the lines for itself."""
+        cost = [(one["cell"]["set"], float(one["cost"]["cpu_s"])) for one in self._ok]
+        rows = [
+            [name, f"{len(some):,}", f"{sum(some):,.0f}", f"{sum(some) / 3600:.2f}"]
+            for name in sorted({name for name, _ in cost})
+            for some in [[s for of, s in cost if of == name]]
+        ]
+        every = sum(s for _, s in cost)
+        rows.append(["**all**", f"{len(cost):,}", f"{every:,.0f}", f"**{every / 3600:.2f}**"])
+        return table(["set", "cells", "CPU-seconds", "CPU-hours"], rows)
+
     def paper(self) -> str:
         """Return the rows of the second paper's table, ours under its protocol and by time."""
         rows = []
@@ -214,6 +239,15 @@ class Tables:
             rows.append([label, *map(short, each[name])])
         return table(["F1 (ROC AUC)", *(head for head, _, _ in DEEP)], rows)
 
+    def labelled(self) -> str:
+        """Return whatever learned from labels; a column for each split."""
+        of = [self.of(name, protocol) for _, name, protocol in LABELLED]
+        names = {name for found in of for name, each in found.items() if each[0].get("learned_from_labels")}
+        rows = [
+            [named(name.replace(":steps=300", "")), *(short(found.get(name, [])) for found in of)] for name in names
+        ]
+        return table(["F1 (ROC AUC)", *(head for head, _, _ in LABELLED)], sorted(rows))
+
     def reported(self, title: str) -> str:
         """Return what stands under a title in the report, without the title."""
         found = re.search(rf"^## {re.escape(title)}\n\n(.*?)(?=^## |\Z)", self._report, re.DOTALL | re.MULTILINE)
@@ -230,6 +264,8 @@ class Tables:
             "nova-incidents": lambda: self.figures("nova", "time-usual", NOVA),
             "bgl": lambda: self.matrix("bgl-half2", ("time:share=0.2", "time:share=0.5")),
             "bgl-lines": lambda: self.matrix("bgl-lines", ("given",)),
+            "bgl-single-lines": lambda: self.figures("bgl-lines", "given", LINES),
+            "spent": self.spent,
             "trainticket": lambda: self.matrix("trainticket", ("given",)),
             "trainticket-incidents": lambda: self.figures("trainticket", "given", TRAINTICKET),
             "systems": lambda: self.matrix("systems", SYSTEMS),
@@ -237,6 +273,7 @@ class Tables:
             "datacentre": lambda: self.matrix("datacentre", ("given",)),
             "second-paper": self.paper,
             "deep": self.deep,
+            "labelled": self.labelled,
             **{name: lambda title=title: self.reported(title) for name, title in REPORTED.items()},
         }
 

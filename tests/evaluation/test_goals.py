@@ -91,6 +91,15 @@ def test_the_best_is_that_of_those_that_saw_no_label():
     assert verdict(behind, result("snn", f1=0.9), result("dae", f1=0.75), seer)[2] == "not met"
 
 
+def test_nearness_to_the_best_can_be_asked_of_a_figure_without_an_interval():
+    goal = Goal("near", "jobs", "time", "snn", "line_roc_auc", within=0.01, why="because")
+    others = [result("dae", f1=0.1, line_roc_auc=0.975), result("pca", f1=1.0, line_roc_auc=0.5)]
+    table = goal_table([goal], [result("snn", f1=0.5, line_roc_auc=0.97), *others], cases)
+    assert table.rows[0][2:] == ("within 0.01 of the best, `dae`", "-0.005", "–", "met", "no interval")
+    far = goal_table([goal], [result("snn", f1=0.5, line_roc_auc=0.9), *others], cases)
+    assert far.rows[0][3:] == ("-0.075", "–", "not met", "no interval; because")
+
+
 def test_what_was_planned_and_not_run_is_listed_with_its_reason():
     plan = [Planned("jobs", ("time",), ("snn", "dae"), 2, "no time"), Planned("bgl", (), (), why="not here")]
     table = left_out_table(plan, [result("snn", f1=1.0)])

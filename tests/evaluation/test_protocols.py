@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from oddlog.errors import ConfigError, TooLittleDataError
 from oddlog.evaluation.catalogue import CASES, LINES, Catalogue
-from oddlog.evaluation.protocols import PROTOCOLS, Split, parse, split
+from oddlog.evaluation.protocols import PROTOCOLS, Split, parse, shows_labels, split
 
 
 def as_lines(frame: pl.DataFrame) -> pl.DataFrame:
@@ -136,6 +136,17 @@ def test_shares_are_what_the_protocols_say(protocol: str, usual: int, anomalous:
     labels = of.label[parts.train]
     assert ((labels == 0).sum(), (labels == 1).sum()) == (usual, anomalous)
     assert len(parts.train) + len(parts.test) == 1_100
+
+
+def test_a_labelled_random_split_draws_usual_and_anomalous_alike_and_shows_their_labels():
+    of = sessions(1_000, 100)
+    parts = split(of, "random-labelled:share=0.4")
+    assert len(parts.train) == 440
+    assert 25 <= (of.label[parts.train] == 1).sum() <= 55
+    assert parts.labels == "learning"
+    assert shows_labels("random-labelled")
+    assert not parts.weigh
+    assert split(of, "random-labelled", 0).train.tolist() != split(of, "random-labelled", 1).train.tolist()
 
 
 def test_one_per_cent_is_of_the_whole_data_where_the_set_is_a_sample():

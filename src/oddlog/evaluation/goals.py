@@ -8,7 +8,7 @@
     protocol = "landauer"
     detector = "snn+dae+ocsvm+new-event"
     figure = "f1"             # or roc_auc, control_roc_auc, incidents_within_1_s ...
-    at_least = 0.985          # or at_most = 0.5, or within = 0.01 of the best that saw no label
+    at_least = 0.985          # or at_most = 0.5, or within = 0.01 of the best that saw no label, by that figure
     answers = 0               # F1 after so many answers
     why = "..."               # shown where it is not met
 
@@ -134,10 +134,12 @@ def _measured(goal: Goal, results: Sequence[Result], cases_of: CasesOf) -> tuple
         and one["cell"]["protocol"] == goal.protocol
         and one["cell"]["recurring"] == goal.recurring
     ]
-    own = [one for one in of if one["cell"]["detector"] == goal.detector]
+    own = _of(of, goal.detector)
     if goal.within is not None:
-        best = _best(of)
+        best = _best(of, goal.figure)
         asked = f"within {goal.within:g} of the best" + (f", `{best}`" if best else "")
+        if goal.figure != "f1":
+            return _mean(own, goal.figure) - _mean(_of(of, best), goal.figure), math.nan, asked, True
         found = [_behind(one, best, of, cases_of) for one in own]
         known = [one for one in found if one is not None]
         if not known:
@@ -160,19 +162,28 @@ def _after(answers: Sequence[Mapping[str, Any]], n: int) -> Mapping[str, Any]:
     return answers[min(n, len(answers) - 1)]
 
 
-def _best(results: Sequence[Result]) -> str:
-    """Return the detector with the best mean F1 of those that saw no label."""
+def _of(results: Sequence[Result], detector: str) -> list[Result]:
+    return [one for one in results if one["cell"]["detector"] == detector]
+
+
+def _mean(results: Sequence[Result], figure: str) -> float:
+    values = [_float(one["figures"].get(figure)) for one in results]
+    return fmean(values) if values else math.nan
+
+
+def _best(results: Sequence[Result], figure: str) -> str:
+    """Return the detector with the best mean of a figure, of those that saw no label."""
     by_name: dict[str, list[float]] = {}
     for one in results:
-        f1 = _float(one["figures"].get("f1"))
-        if not one.get("learned_from_labels") and not math.isnan(f1):
-            by_name.setdefault(one["cell"]["detector"], []).append(f1)
+        value = _float(one["figures"].get(figure))
+        if not one.get("learned_from_labels") and not math.isnan(value):
+            by_name.setdefault(one["cell"]["detector"], []).append(value)
     return max(by_name, key=lambda name: (fmean(by_name[name]), name)) if by_name else ""
 
 
 def _behind(one: Result, best: str, results: Sequence[Result], cases_of: CasesOf) -> tuple[float, float] | None:
     """Return the difference in F1 to the best detector of the same seed (else of the first), and its lower end."""
-    others = [other for other in results if other["cell"]["detector"] == best]
+    others = _of(results, best)
     if not others:
         return None
     seed = one["cell"]["seed"]

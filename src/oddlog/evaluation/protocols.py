@@ -6,6 +6,7 @@ name                      learns from                                     judges
 `time`                    all lines before a time                         cases that begin after it, and after a gap
 `time-usual`              of these the usual cases, by label              the same
 `random`                  a random half of the usual cases                all others
+`random-labelled`         a random half of all cases, with their labels   all others
 `landauer`                1 % of the whole data's usual cases             all others
 `ganfl`, `ganfl-20`       30 % (20 %) of the usual cases                  all others
 `70-15-15`                85 % of the cases by time, the last 15 of them  the last 15 %
@@ -119,6 +120,20 @@ def random_cases(of: Catalogue, seed: int = 0, *, share: float = 0.5) -> Split:
     return _usual_at_random(of, seed, n, f"learned from {n:,} random usual cases, {share:.0%}")
 
 
+def random_labelled(of: Catalogue, seed: int = 0, *, share: float = 0.5) -> Split:
+    """Learn from a random share of all cases, labels seen where a detector needs them; judge all others.
+
+    For detectors that learn from labels what `random` is for the others, and as little of a headline.
+    """
+    _require_share(share)
+    known = np.flatnonzero(_known(of))
+    chosen = np.zeros(len(of.cases), np.bool_)
+    chosen[np.random.default_rng(seed).permutation(known)[: round(len(known) * share)]] = True
+    n, m = (int((chosen & (of.case_label == label)).sum()) for label in (0, 1))
+    says = f"learned from {n:,} usual and {m:,} anomalous random cases, {share:.0%}, with their labels"
+    return _split(of, _lines_of(of, chosen), _lines_of(of, _known(of) & ~chosen), "learning", says)
+
+
 def landauer(of: Catalogue, seed: int = 0, *, share: float = 0.01) -> Split:
     """Learn from 1 % of the usual cases of the whole data.
 
@@ -209,6 +224,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "time": by_time,
     "time-usual": by_time_usual,
     "random": random_cases,
+    "random-labelled": random_labelled,
     "landauer": landauer,
     "ganfl": ganfl,
     "ganfl-20": ganfl_20,
@@ -268,7 +284,7 @@ def shows_labels(protocol: str) -> bool:
     return name in _LEARNING and options.get("learn", "all") != "usual"
 
 
-_LEARNING = frozenset({"time", "70-15-15", "leave-one-system-out", "given"})
+_LEARNING = frozenset({"time", "random-labelled", "70-15-15", "leave-one-system-out", "given"})
 
 
 def _usual_at_random(of: Catalogue, seed: int, n: int, says: str) -> Split:
