@@ -217,7 +217,7 @@ class Tables:
         return table(head, rows)
 
     def deep(self) -> str:
-        """Return the default, the best single one without a network, and each network; a column for each split."""
+        """Return the default, the best single one that counts, and each network; a column for each split."""
         of = [self.of(name, protocol) for _, name, protocol in DEEP]
         simple = [
             {
@@ -230,7 +230,7 @@ class Tables:
         best = [max(found, key=lambda name: mean(found[name], "f1"), default="") for found in simple]
         rows = [["four", *(short(found.get(FOUR, [])) for found in of)]]
         singles = (f"{named(name)} {short(found[name])}" if name else "" for name, found in zip(best, of, strict=True))
-        rows.append(["best single one without a network", *singles])
+        rows.append(["best single one that counts", *singles])
         names = dict.fromkeys(name for found in of for name in found if is_deep(name))
         each = {name: [found.get(name, []) for found in of] for name in names}
         for name in sorted(names, key=lambda one: max(mean(some, "f1") for some in each[one] if some), reverse=True):

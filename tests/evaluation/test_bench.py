@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -128,6 +132,33 @@ def test_a_cell_that_takes_too_long_is_ended_and_the_others_go_on(made_set: LogS
     """No cell can be done in a millisecond; each is told as what it is."""
     told = run_bench(asked(tmp_path, made_set, detectors=["new-event", "snn"], most_s=0.001), lambda _: None)
     assert list(told.failed.values()) == ["it took longer than 0 s"] * 2
+
+
+@pytest.mark.parametrize(("number", "to_all"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_who_stops_a_bench_waits_for_no_cell_and_none_has_failed(
+    made_set: LogSet, tmp_path: Path, number: signal.Signals, *, to_all: bool
+):
+    """Ctrl-C of a terminal reaches the processes of the cells, too; `kill` does not."""
+    pytest.importorskip("torch", reason="a cell that takes long is a network's: install the extra 'train'")
+    words = ["bench", "run", "--sets", str(made_set.folder), "--protocols", "time-usual", "--folder", str(tmp_path)]
+    words += ["--detectors", "new-event,dae:steps=100000000,snn"]
+    bench = subprocess.Popen([sys.executable, "-m", "oddlog", *words], start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not list((tmp_path / "cells").glob("*.json")):
+            assert bench.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        (os.killpg if to_all else os.kill)(bench.pid, number)
+        assert bench.wait(60) != 0
+        with pytest.raises(ProcessLookupError):  # nothing of its group is left
+            os.killpg(bench.pid, 0)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(bench.pid, signal.SIGKILL)
+        bench.wait()
+    results = [json.loads(path.read_bytes()) for path in (tmp_path / "cells").glob("*.json")]
+    assert [(one["cell"]["detector"], one["ok"]) for one in results] == [("new-event", True)]
 
 
 def test_cells_of_one_split_are_dealt_out_to_several_processes(made_set: LogSet, tmp_path: Path, monkeypatch):

@@ -12,7 +12,7 @@ And the bench, which asks how well a detector does on a labelled set. One file a
     judging       verdicts, with the labels of their windows beside them
     scoring       the figures of a cell; `metrics`, `resampling` and `localising` know how
     prequential   what answers are worth
-    bench         all cells, each in a process of its own (`worker`)
+    bench         all cells, by their splits; `processes` has each split's in a process of their own (`worker`)
     results       what is left on disk
     wording       misses and false alarms in words
     report        tables (`tables`, `showing`, `versus`), figures (`plots`), one page (`page`)

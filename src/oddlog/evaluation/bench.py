@@ -1,24 +1,14 @@
-"""`oddlog bench run`: the cells of a split one after the other in a process of their own, several splits at a time.
-
-A cell that breaks its process is told as failed, and those behind it go on in another one.
-"""
+"""`oddlog bench run`: what is asked for → cells by their splits → `processes` → results; what is finished stays so."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import orjson
@@ -29,6 +19,7 @@ from oddlog.datasets import KNOWN, LogSet, find_set
 from oddlog.errors import ConfigError, did_you_mean
 from oddlog.evaluation.catalogue import Catalogue, catalogue
 from oddlog.evaluation.cells import DEFAULT, Cell, members, needs_labels
+from oddlog.evaluation.processes import LEFT, Job, run_jobs
 from oddlog.evaluation.protocols import parse, shows_labels
 from oddlog.evaluation.results import Store, name_of, versions
 from oddlog.windows import SessionChoice
@@ -109,18 +100,6 @@ class Asked:
 _EXAMPLES = {"set": "hdfs", "protocol": "time", "detector": "snn,new-event"}
 
 
-@dataclass(frozen=True)
-class Job:
-    """Cells of one split that are to be run, by name, with what their process needs."""
-
-    cells: dict[str, Cell]
-    content: dict[str, Any]
-
-    def without(self, names: Collection[str]) -> Job:
-        """Return the job without some of its cells."""
-        return replace(self, cells={name: cell for name, cell in self.cells.items() if name not in names})
-
-
 @dataclass
 class Told:
     """What came of a bench."""
@@ -187,15 +166,17 @@ def run_bench(asked: Asked, say: Say, clock: Callable[[], float] = time.monotoni
         say(f"left out: {name}: {why}")
     n = sum(len(job.cells) for job in jobs)
     say(f"{n + len(told.finished_before)} cells, {len(told.finished_before)} of them finished before")
-    for i, (name, cell, error) in enumerate(_run(jobs, asked, store, lambda: ends - clock()), 1):
-        if error == LEFT:
-            told.left.append(name)
-            continue
-        told.run.append(name)
-        if error:
-            told.failed[name] = error
-        what = " ".join((Path(cell.set).name, cell.protocol, cell.detector, f"seed {cell.seed}"))
-        say(f"{i}/{n} {what}: {f'failed: {error}' if error else _told(store.result(name) or {})}")
+    ended = run_jobs(jobs, store, processes=asked.jobs, threads=asked.threads, remaining=lambda: ends - clock())
+    with closing(ended):
+        for i, (name, cell, error) in enumerate(ended, 1):
+            if error == LEFT:
+                told.left.append(name)
+                continue
+            told.run.append(name)
+            if error:
+                told.failed[name] = error
+            what = " ".join((Path(cell.set).name, cell.protocol, cell.detector, f"seed {cell.seed}"))
+            say(f"{i}/{n} {what}: {f'failed: {error}' if error else _told(store.result(name) or {})}")
     if told.left:
         say(f"{len(told.left)} cells are left, the time is up: type the same again to go on")
     store.summarise()
@@ -292,116 +273,3 @@ def load_catalogue(folder: Path) -> Catalogue:
         SessionChoice(**told["choice"]),
         told["labelled_by"],
     )
-
-
-LEFT = "left"
-Ended = tuple[str, Cell, str]
-
-
-def _run(jobs: Sequence[Job], asked: Asked, store: Store, remaining: Callable[[], float]) -> Iterator[Ended]:
-    """Yield each cell as it ends, with what went wrong, if something did."""
-    ended: SimpleQueue[Ended | BaseException] = SimpleQueue()
-
-    def work(job: Job) -> None:
-        try:
-            for one in _in_processes(job, asked, store, remaining):
-                ended.put(one)
-        except BaseException as error:  # noqa: BLE001 - who waits for the cells is to be told
-            ended.put(error)
-
-    with ThreadPoolExecutor(max(asked.jobs, 1)) as pool:
-        waiting = [pool.submit(work, job) for job in jobs]
-        try:
-            for _ in range(sum(len(job.cells) for job in jobs)):
-                one = ended.get()
-                if isinstance(one, BaseException):
-                    raise one
-                yield one
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _in_processes(job: Job, asked: Asked, store: Store, remaining: Callable[[], float]) -> Iterator[Ended]:
-    """Run the cells of a job; after one that breaks its process those behind it go on in another."""
-    while job.cells:
-        left_s = remaining()
-        if left_s <= 0:
-            yield from ((name, cell, LEFT) for name, cell in job.cells.items())
-            return
-        done: set[str] = set()
-        why = ""
-        for told in _in_process(job, asked, store, left_s):
-            if told in job.cells:
-                done.add(told)
-                result = store.result(told) or {}
-                yield told, job.cells[told], "" if result.get("ok") else str(result.get("error", why))
-            else:
-                why = told
-        job = job.without(done)
-        if job.cells and why != LEFT:
-            name, cell = next(iter(job.cells.items()))
-            store.write(
-                name,
-                {"cell": cell.told(), "ok": False, "error": why, "versions": versions(), "command": asked.command},
-            )
-            yield name, cell, why
-            job = job.without([name])
-
-
-def _in_process(job: Job, asked: Asked, store: Store, left_s: float) -> Iterator[str]:
-    """Yield the name of each cell as a process of their own ends it, and last why that ended, if not well.
-
-    That is `LEFT` if it was ended since the time is up.
-    """
-    with tempfile.TemporaryDirectory(prefix="oddlog-bench-") as folder:
-        path, said = Path(folder, "job.json"), Path(folder, "said")
-        path.write_bytes(orjson.dumps(job.content | {"cells": {name: cell.told() for name, cell in job.cells.items()}}))
-        for name in job.cells:
-            (store.cells / f"{name}.json").unlink(missing_ok=True)
-        environment = _with_threads(dict(os.environ), asked.threads) | {"TMPDIR": folder}
-        up: list[bool] = []
-        with said.open("w", encoding="utf-8") as errors:
-            process = subprocess.Popen(  # noqa: S603 - our own module, arguments of our own
-                [sys.executable, "-m", "oddlog.evaluation.worker", str(path)],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
-
-            def end() -> None:
-                up.append(True)
-                process.kill()
-
-            timer = threading.Timer(min(left_s, threading.TIMEOUT_MAX), end)
-            timer.start()
-            try:
-                with process:
-                    assert process.stdout is not None
-                    yield from (line.rstrip("\n") for line in process.stdout if line.rstrip("\n") in job.cells)
-            finally:
-                timer.cancel()
-                process.kill()
-        if up:
-            yield LEFT
-        elif process.returncode:
-            last = said.read_text(encoding="utf-8").strip().splitlines()[-1:] or [""]
-            yield _why(process.returncode, last[0], asked.most_s)
-        else:
-            yield "its process ended before it"
-
-
-def _why(code: int, said: str, most_s: float) -> str:
-    if code < 0:
-        if -code == getattr(signal, "SIGALRM", None):
-            return f"it took longer than {most_s:,.0f} s"
-        name = signal.Signals(-code).name
-        return f"its process was ended by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
-    return f"its process ended with {code}: {said}"
-
-
-def _with_threads(environment: dict[str, str], threads: int) -> dict[str, str]:
-    """Return the environment of a worker: libraries read how many threads they may have when they are imported."""
-    names = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    return environment | dict.fromkeys(names, str(threads))

@@ -32,6 +32,7 @@ from oddlog.evaluation.sharing import Shared
 
 def main(path: str) -> None:
     """Run the cells that a file describes, all of one split; write a result each, and say its name when it is there."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal it is meant for `bench`, which ends this process
     job: dict[str, Any] = orjson.loads(Path(path).read_bytes())
     of = LogSet(Path(job["set_folder"]), About(**job["about"]))
     catalogue = load_catalogue(Path(job["catalogue"]))
