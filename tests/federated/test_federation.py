@@ -10,6 +10,7 @@ pytest.importorskip("flwr", reason="extra 'federated'")
 from flwr.app import Error, Message
 
 from oddlog.errors import ConfigError, ModelError
+from oddlog.federated import server
 from oddlog.federated.checkpoint import NAME
 from oddlog.federated.flower import FlowerLink, note_of, packed
 from oddlog.federated.server import Federation, FederationError, Plan
@@ -236,6 +237,60 @@ def test_a_bad_update_is_refused_by_name_and_the_round_goes_on(sites, update, re
 
 def federation_weights(sites):
     return sites.sites["site1"].local.vector
+
+
+def saying(facts):
+    def fate(name, kind, answer):
+        if name == "site0" and kind == "train.learn":
+            note = note_of(answer)
+            answer.content = packed(Note({**note.facts, **facts}, note.arrays), answer).content
+        return answer
+
+    return fate
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"utility": "inf"}, {"utility": "0.5"}, {"utility": -5.0}, {"utility": 1e9}, {"utility": True}, {"loss": "1.0"}],
+    ids=str,
+)
+def test_a_utility_that_is_none_is_refused_and_the_network_stays_one(sites, said):
+    sites.fate = saying(said)
+    made = federation(sites, rounds=1)
+    history = made.run()
+    assert history[1].dropped == {"site0": "learn: an answer that is none"}
+    assert np.isfinite(made.weights).all()
+
+
+@pytest.mark.parametrize("weigh", ["data", "quality"])
+def test_what_a_site_says_of_its_share_changes_nothing_the_server_has_counted_it(sites, weigh):
+    lying = federation(sites, weigh=weigh)
+    honest = federation(Sites(), weigh=weigh)
+    sites.fate = saying({"share": 1e9, "closeness": 50.0, "divergence": "inf"})
+    assert [one.counted for one in lying.run()[1:4]] == [one.counted for one in honest.run()[1:4]]
+    np.testing.assert_array_equal(lying.weights, honest.weights)
+
+
+def test_a_histogram_without_end_is_none(sites):
+    def fate(name, kind, answer):
+        if name != "site0" or kind != "query.begin":
+            return answer
+        return packed(Note({"round": 0}, {"sums": np.full(64, 1e300)}), answer_to(sites))
+
+    sites.fate = fate
+    made = federation(sites, rounds=1)
+    history = made.run()
+    assert history[0].dropped == history[1].dropped == {"site0": "sums that are none"}
+    assert set(history[1].counted) == {"site1", "site2"}
+    assert made.everyone.sum() < 1e6
+
+
+def test_updates_that_come_to_no_network_teach_nothing(sites, monkeypatch):
+    monkeypatch.setattr(server, "combined", lambda *_args: np.full(90, 1e300))
+    made = federation(sites, rounds=1)
+    history = made.run()
+    assert history[1].failed == "what the updates came to is no network"
+    np.testing.assert_array_equal(made.weights, made.initial)
 
 
 def test_an_answer_of_an_earlier_round_is_refused(sites):

@@ -7,7 +7,7 @@ no optimiser at the server. So weights, the shared context and the rounds so far
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from oddlog.federated.plan import Plan
 
 NAME = "federation.safetensors"
+OF_SITE = "histogram/"
 FREE = frozenset({"rounds", "target", "patience", "patterns", "deadline_s", "tune_steps", "local_steps"})
 """What of a plan may differ from that of the checkpoint: more rounds can be taken."""
 
@@ -45,6 +46,8 @@ class Checkpoint:
         Of the untrained network: sites with another one do not take part.
     id : str
         Of the federation.
+    histograms : dict of F64 [64]
+        What each site has said of its message types, in mode visible.
 
     """
 
@@ -53,6 +56,7 @@ class Checkpoint:
     history: list[Round]
     digest: str
     id: str
+    histograms: dict[str, F64] = field(default_factory=dict)
 
     @staticmethod
     def digest_of(initial: F32) -> str:
@@ -68,7 +72,9 @@ class Checkpoint:
             "digest": self.digest,
             "id": self.id,
         }
-        content = save({"weights": self.weights, "everyone": self.everyone}, {"meta": orjson.dumps(meta).decode()})
+        arrays = {"weights": self.weights, "everyone": self.everyone}
+        arrays |= {f"{OF_SITE}{site}": one for site, one in self.histograms.items()}
+        content = save(arrays, {"meta": orjson.dumps(meta).decode()})
         aside = folder / f"{NAME}.aside"
         with aside.open("wb") as file:
             file.write(content)
@@ -95,6 +101,8 @@ class Checkpoint:
             with safe_open(str(path), framework="numpy") as file:
                 meta = orjson.loads((file.metadata() or {})["meta"])
                 weights, everyone = (np.asarray(file.get_tensor(name)) for name in ("weights", "everyone"))
+                of_site = {name.removeprefix(OF_SITE): name for name in file.keys() if name.startswith(OF_SITE)}  # noqa: SIM118 - no mapping
+                histograms = {site: np.asarray(file.get_tensor(name)) for site, name in of_site.items()}
             history = [Round.of(facts) for facts in meta["history"]]
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ModelError(f"The checkpoint {path} is damaged.", "Remove it to begin anew.") from error
@@ -105,7 +113,7 @@ class Checkpoint:
                 "Give another folder, or remove it to begin anew.",
             )
         ended = next((i for i, one in enumerate(history) if one.kept), len(history))
-        return cls(weights, everyone, history[:ended], meta["digest"], meta["id"])
+        return cls(weights, everyone, history[:ended], meta["digest"], meta["id"], histograms)
 
 
 def _kept(plan: Plan) -> dict[str, Any]:

@@ -5,6 +5,7 @@ A registered site may send what it likes; whatever is not as drawn here is refus
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -65,8 +66,17 @@ def _is(name: str, kind: type) -> Check:
     return lambda note: type(note.facts[name]) is kind
 
 
-def _number(name: str) -> Check:
-    return lambda note: name not in note.facts or float(note.facts[name]) == float(note.facts[name])
+def _real(value: Any) -> bool:
+    """Return whether it is a real number; a word that reads as one is none, nor is infinity."""
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _share(value: Any) -> bool:
+    return _real(value) and 0 <= value <= 1
+
+
+def _told(name: str, right: Callable[[Any], bool]) -> Check:
+    return lambda note: name not in note.facts or right(note.facts[name])
 
 
 def _array(name: str, kinds: str) -> Check:
@@ -94,7 +104,8 @@ _SUMMED: Final[dict[Kind, list[Check]]] = {
     "begin": [_array("sums", "f")],
     "learn": [
         _is("round", int),
-        *map(_number, ("utility", "share", "closeness", "divergence", "loss")),
+        _told("utility", _share),
+        _told("loss", _real),
         lambda note: note.arrays["update"].ndim == 1,
     ],
     "calibrate": [_array("count", "f")],
@@ -113,6 +124,6 @@ _OF: Final[dict[Kind, list[Check]]] = {
     "patterns": [_bytes_only, lambda note: "box" in note.arrays],
     "finish": [
         _is("kept", str),
-        lambda note: all(type(one) is float for one in note.facts.get("utility", {}).values()),
+        lambda note: all(map(_share, note.facts.get("utility", {}).values())),
     ],
 }

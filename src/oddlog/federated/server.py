@@ -34,12 +34,12 @@ from oddlog.federated.secagg import Ring
 from oddlog.federated.secagg.server import TooFewSitesError
 from oddlog.federated.site import BOX, EXTRAS, Kind
 from oddlog.federated.summing import BOUND, secure_sum
-from oddlog.federated.visible import FEWEST, combined
+from oddlog.federated.visible import FEWEST, combined, weighed
 from oddlog.federated.wire import PROTOCOL, Note
 from oddlog.types import F32, F64
 
 MOST_SUMMED = 1e12
-"""Largest sum of a site before learning (windows, squares of features) that a secure sum holds."""
+"""Largest sum of a site before learning (windows, squares of features) that a secure sum holds, or that is believed."""
 FINISHING = 10.0
 """In the end sites fit all members of their models: so many times the deadline of a round."""
 MOST_FAILED = 3  # rounds in a row without an update, after which a federation ends
@@ -73,6 +73,8 @@ class Federation:
         Of the common network.
     everyone : F64 [s]
         Sums over all sites before learning: the histogram of message types [64], and moments.
+    histograms : dict of F64 [64]
+        Of each site, in mode visible: by them the server knows a site's share, whatever it says.
     history : list of Round
         What happened, round 0 first.
     names : mapping of str to str
@@ -95,6 +97,7 @@ class Federation:
     weights: F32 = field(default_factory=lambda: np.zeros(0, np.float32))
     initial: F32 = field(default_factory=lambda: np.zeros(0, np.float32))
     everyone: F64 = field(default_factory=lambda: np.zeros(BUCKETS))
+    histograms: dict[str, F64] = field(default_factory=dict)
     history: list[Round] = field(default_factory=list)
     id: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
@@ -117,6 +120,7 @@ class Federation:
             self._begin()
         else:
             self.weights, self.everyone, self.history = kept.weights, kept.everyone, kept.history
+            self.histograms = dict(kept.histograms)
         while len(self.history) <= self.plan.rounds and not self._enough():
             number = len(self.history)
             self.say(f"round {number} of {self.plan.rounds}", number)
@@ -174,19 +178,26 @@ class Federation:
             total, came = self._secure_sum("begin", Note({**self.plan.facts(), "round": 0}), ring, size, first)
             self.everyone = np.append(np.maximum(total[:BUCKETS], 0.0), total[BUCKETS:])
         else:
-            asked = self._ask("begin", dict.fromkeys(self.address, Note({**self.plan.facts(), "round": 0})), first)
-            came = tuple(sorted(asked))
-            for site in came:
-                sums = asked[site].arrays["sums"]
-                right = sums.shape == self.everyone.shape and np.isfinite(sums).all()
-                if right and (sums[:BUCKETS] >= 0).all():
-                    self.everyone = self.everyone + sums
-                else:
-                    first.dropped[site] = "sums that are none"
-            came = tuple(site for site in came if site not in first.dropped)
+            found = self._counted(first)
+            came = tuple(found)
+            for sums in found.values():
+                self.everyone = self.everyone + sums
         first.counted = dict.fromkeys(came, 1.0)
         self.history = [first]
         self._keep()
+
+    def _counted(self, this: Round) -> dict[str, F64]:
+        """Return what each site says before learning [s], of those that have not said it; mode visible."""
+        unknown = [site for site in self.address if site not in self.histograms]
+        said = Note({**self.plan.facts(), "round": 0})
+        found: dict[str, F64] = {}
+        for site, note in sorted((self._ask("begin", dict.fromkeys(unknown, said), this) if unknown else {}).items()):
+            sums = note.arrays["sums"]
+            if sums.shape == self.everyone.shape and (sums[:BUCKETS] >= 0).all() and (abs(sums) <= MOST_SUMMED).all():
+                found[site], self.histograms[site] = sums, sums[:BUCKETS]
+            else:
+                this.dropped[site] = "sums that are none"
+        return found
 
     def _round(self, number: int) -> Round:
         this = Round(number)
@@ -199,12 +210,24 @@ class Federation:
             this.failed = error.message
             return this
         if update is not None:
-            self.weights = (self.weights + update).astype(np.float32)
+            self._take(update, this)
         return this
+
+    def _take(self, update: F64, this: Round) -> None:
+        """Take over an update [p], unless the network would be none any more."""
+        with np.errstate(over="ignore"):  # what does not fit into float32 is infinite, and so refused
+            weights = (self.weights + update).astype(np.float32)
+        if np.isfinite(weights).all():
+            self.weights = weights
+        else:
+            this.counted, this.failed = {}, "what the updates came to is no network"
 
     def _seen(self, facts: dict[str, Any], arrays: dict[str, Any], this: Round) -> F64 | None:
         """Return the update [p] of those that are let in."""
-        answers = self._ask("learn", {site: Note(facts, arrays) for site in self.address}, this)
+        self._counted(this)
+        known = [site for site in self.address if site in self.histograms]
+        answers = self._ask("learn", {site: Note(facts, arrays) for site in known}, this)
+        answers = weighed(answers, self.histograms, self.everyone[:BUCKETS], self.history[0].counted)
         return combined(answers, self.plan, self.layout.size, this, self.address.keys())
 
     def _summed(self, facts: dict[str, Any], arrays: dict[str, Any], this: Round) -> F64:
@@ -292,5 +315,6 @@ class Federation:
     def _keep(self) -> None:
         if self.folder is not None:
             digest = Checkpoint.digest_of(self.initial)
-            Checkpoint(self.weights, self.everyone, self.history, digest, self.id).write(self.folder, self.plan)
+            kept = Checkpoint(self.weights, self.everyone, self.history, digest, self.id, self.histograms)
+            kept.write(self.folder, self.plan)
         self.after(self)

@@ -190,10 +190,7 @@ class Site:
             **f1,
             "round": number,
             "utility": quality.utility,
-            "share": quality.share,
-            "loss": self.local.loss(begun + update),
-            "closeness": quality.closeness,
-            "divergence": quality.divergence,
+            **self._loss(begun + update),
         }
         return Note(said, {"update": self._written(update, number, facts["bits"])})
 
@@ -210,6 +207,11 @@ class Site:
         """Return F1 by some weights [p]: a site that was given labels tells that one number, in clear."""
         f1 = self.local.f1(vector)
         return {} if f1 is None else {"f1": f1}
+
+    def _loss(self, vector: F32) -> dict[str, float]:
+        """Return the loss by some weights [p], where there are windows to tell it by."""
+        loss = self.local.loss(vector)
+        return {"loss": loss} if np.isfinite(loss) else {}
 
     def _weight(self, quality: Quality, facts: Mapping[str, Any]) -> float:
         """Return what the update is multiplied by before it is masked; at most 1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,31 @@ def combined(answers: Mapping[str, Note], plan: Plan, size: int, this: Round, si
         squares = float(weight @ (every.astype(np.float64) ** 2).sum(1) / weight.sum())
         this.lengthened = lengthened(squares, update, len(updates))
     return update * this.lengthened
+
+
+def weighed(
+    answers: Mapping[str, Note], histograms: Mapping[str, F64], everyone: F64, within: Collection[str]
+) -> dict[str, Note]:
+    """Return the answers with share and closeness by what the server knows, whatever they say of these themselves.
+
+    Parameters
+    ----------
+    answers : mapping of Note
+        By site.
+    histograms : mapping of F64 [64]
+        Of message types, of each site.
+    everyone : F64 [64]
+        Their sum in round 0.
+    within : collection of str
+        The sites that are in that sum; who came later is added to it.
+
+    """
+    found = {}
+    for site, note in answers.items():
+        own = histograms[site]
+        quality = Quality.of(float(note.facts.get("utility", 0.0)), own, everyone if site in within else everyone + own)
+        found[site] = Note({**note.facts, **asdict(quality)}, note.arrays)
+    return found
 
 
 def weights(quality: list[Quality], plan: Plan) -> F64:
