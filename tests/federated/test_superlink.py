@@ -16,6 +16,7 @@ pytest.importorskip("flwr", reason="extra 'federated'")
 
 import httpx
 from flwr.app import Context, RecordDict
+from flwr.supercore.primitives.asymmetric import sign_message
 
 from oddlog.errors import ConfigError, OddlogError
 from oddlog.federated import site, supernode
@@ -216,12 +217,7 @@ def test_a_known_key_without_its_signature_gets_nothing(wire):
 
 
 def test_what_is_too_large_is_refused_before_it_is_read(wire):
-    public = base64.b64encode(wire.roster["site0"].connection).decode()
-    context = ssl.create_default_context(cafile=str(wire.folder / "tls" / "ca.pem"))
-    host, port = wire.link.address.split(":")
-    with context.wrap_socket(socket.create_connection((host, int(port))), server_hostname=host) as line:
-        head = f"POST /v1/fleet/push-object HTTP/1.1\r\nhost: x\r\nflwr-public-key: {public}\r\n"
-        line.sendall(f"{head}content-length: {MOST_BYTES + 1}\r\n\r\n".encode())
+    with began(wire, "site0", MOST_BYTES + 1, signed="site0") as line:
         assert line.recv(100).startswith(b"HTTP/1.1 413")
     assert list(wire.link.turned_away) == ["site0: sent more than 64 MiB at once"]
 
@@ -244,6 +240,74 @@ def test_a_site_may_leave_no_more_at_the_server_than_an_answer_holds(wire):
     assert set(history[2].counted) == {"site0", "site2"}
     assert wire.link.turned_away["site1: sent more than the answer may hold"]
     assert "takes no answer as large" in str(wire.ended["site1"])
+
+
+def began(wire, name, length, *, signed):
+    """Begin to leave so many bytes in a site's name, and return the connection; nothing of them is sent."""
+    context = ssl.create_default_context(cafile=str(wire.folder / "tls" / "ca.pem"))
+    host, port = wire.link.address.split(":")
+    line = context.wrap_socket(socket.create_connection((host, int(port))), server_hostname=host)
+    said = dt.datetime.now(dt.UTC).isoformat()
+    headers = {
+        "host": "x",
+        "content-type": "application/protobuf",
+        "content-length": length,
+        "flwr-public-key": base64.b64encode(wire.roster[name].connection).decode(),
+        "flwr-timestamp": said,
+        "flwr-signature": base64.b64encode(sign_message(wire.keys[signed].connection, said.encode())).decode(),
+    }
+    head = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
+    line.sendall(f"POST /v1/fleet/push-object HTTP/1.1\r\n{head}\r\n".encode())
+    return line
+
+
+@pytest.mark.parametrize("length", [100, 50_000_000])
+def test_who_has_no_more_than_the_roster_takes_nothing_from_another_site(wire, length):
+    app = client_app(lambda _context: wire.sites.sites["site0"])
+    answers = []
+
+    def answers_late(message, context):
+        with began(wire, "site0", length, signed="stranger") as line:  # the roster has the key that it shows
+            answers.append(line.recv(100))
+        return app(message, context)
+
+    for name in NAMES:
+        wire.join(name, app=answers_late if name == "site0" else None)
+    history = wire.federation(rounds=1, mode="visible").run()
+    assert [one.dropped for one in history] == [{}] * 3
+    assert set(history[1].counted) == set(NAMES)
+    assert {one[:12] for one in answers} == {b"HTTP/1.1 401"}
+
+
+def test_a_length_that_is_said_and_never_sent_holds_nothing_back(wire):
+    app = client_app(lambda _context: wire.sites.sites["site0"])
+    lines = []
+
+    def stalls(message, context):
+        left = wire.link._left[wire.roster["site0"].connection]
+        lines.append(began(wire, "site0", left, signed="site0"))
+        with began(wire, "site0", left + 1, signed="site0") as line:  # refused, and nothing is taken for it either
+            assert line.recv(100).startswith(b"HTTP/1.1 413")
+        assert wire.link._left[wire.roster["site0"].connection] == left
+        return app(message, context)
+
+    for name in NAMES:
+        wire.join(name, app=stalls if name == "site0" else None)
+    history = wire.federation(rounds=1, mode="visible").run()
+    for line in lines:
+        line.close()
+    assert [one.dropped for one in history] == [{}] * 3
+
+
+def test_several_requests_at_once_leave_no_more_together_than_one_may(wire):
+    known = wire.roster["site0"].connection
+    wire.link._left[known] = 1_000
+    with began(wire, "site0", 800, signed="site0") as one, began(wire, "site0", 800, signed="site0") as other:
+        one.sendall(b"x" * 800)
+        until(lambda: wire.link._left[known] == 200)
+        other.sendall(b"x" * 800)
+        until(lambda: wire.link.turned_away["site0: sent more than the answer may hold"])
+    assert wire.link._left[known] == 200
 
 
 def test_what_nobody_waits_for_any_more_is_not_kept(wire):

@@ -13,6 +13,7 @@ What a site runs is what is installed there; no program is ever sent.
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import logging
 import os
 import socket
@@ -33,7 +34,14 @@ try:
     from fastapi import FastAPI
     from flwr.app import Message
     from flwr.app.message import remove_content_from_message
-    from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, SUPERLINK_NODE_ID
+    from flwr.common.constant import (
+        NOOP_ACCOUNT_NAME,
+        NOOP_FLWR_AID,
+        SUPERLINK_NODE_ID,
+        SYSTEM_TIME_TOLERANCE,
+        TIMESTAMP_HEADER,
+        TIMESTAMP_TOLERANCE,
+    )
     from flwr.server.superlink.linkstate import LinkStateFactory
     from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME, NOOP_FEDERATION_ID, TaskType
     from flwr.supercore.error import http_error_translator
@@ -45,6 +53,7 @@ try:
     )
     from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
     from flwr.supercore.object_store import NoObjectInStoreError, ObjectStoreFactory
+    from flwr.supercore.primitives.asymmetric import bytes_to_public_key, verify_signature
     from flwr.supercore.protobuf.translation import ProtobufTranslationMiddleware
     from flwr.supercore.task_identity import TaskIdentity
     from flwr.superlink.federation import NoOpFederationManager
@@ -58,6 +67,8 @@ except ImportError as error:
 
 PUBLIC_KEY = "flwr-public-key"
 """The header that Flower's nodes send their key in."""
+SIGNATURE = "flwr-signature"
+"""The header with their signature of the time."""
 REASON = "x-oddlog-reason"
 """The header that says why a site was turned away; Flower's own answer is the same for every reason."""
 UNREGISTERED, CONNECTED, UNSIGNED = "unregistered", "connected", "unsigned"
@@ -135,7 +146,7 @@ class SuperLink:
         self._socket = _listening(host, port)
         self.address = f"{host}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
-            Guard(api, self._turned_away, self.is_known, self._spend),
+            Guard(api, self._turned_away, self.is_known, self._left),
             log_config=None,
             log_level=logging.CRITICAL,
             lifespan="off",
@@ -179,12 +190,6 @@ class SuperLink:
         for node in nodes:
             if node in self._key_of:
                 self._left[self._key_of[node]] = TRIES * most_bytes
-
-    def _spend(self, public: bytes, length: int) -> bool:
-        """Return whether a site may send so many bytes more; they are taken from what is left to it."""
-        left = self._left.get(public, 0)
-        self._left[public] = max(left - length, 0)
-        return length <= left
 
     def _turned_away(self, public: bytes, reason: str) -> None:
         who = self._site.get(public) or fingerprint(public)
@@ -308,8 +313,9 @@ class Guard:
         Told (public key, reason).
     is_known : callable
         Whether a public key is that of a site.
-    spend : callable
-        Told (public key, bytes) of what a site wants to leave here; returns whether it may.
+    left : dict of int
+        By public key, the bytes that a site may still leave here. Only bytes that have come, in a request that the site
+        has signed, are taken from it: who lacks its key, or says a length and sends nothing, takes nothing from it.
 
     """
 
@@ -318,9 +324,9 @@ class Guard:
         app: App,
         turned_away: Callable[[bytes, str], None],
         is_known: Callable[[bytes], bool],
-        spend: Callable[[bytes, int], bool],
+        left: dict[bytes, int],
     ) -> None:
-        self.app, self.turned_away, self.is_known, self.spend = app, turned_away, is_known, spend
+        self.app, self.turned_away, self.is_known, self.left = app, turned_away, is_known, left
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -329,19 +335,26 @@ class Guard:
         reason = self._reason(scope, headers, public)
         if reason:
             self.turned_away(public, reason)
-            await _refused(send, 413 if reason in {TOO_LARGE, TOO_MUCH} else 403, reason)
+            await _refused(send, _STATUS.get(reason, 403), reason)
             return
 
+        async def counted() -> MutableMapping[str, Any]:
+            message = await receive()
+            size = len(message.get("body", b""))
+            if size > self.left.get(public, 0):  # of several requests at once, each within bounds
+                self.turned_away(public, TOO_MUCH)
+                return {"type": "http.disconnect"}
+            self.left[public] -= size
+            return message
+
         async def told(message: MutableMapping[str, Any]) -> None:
-            if message.get("status") == 401 and scope["path"] in PUSHING:  # noqa: PLR2004 - it was not this site
-                self.spend(public, -int(headers[LENGTH]))
             why = _TURNED_AWAY.get(message.get("status", 200)) if scope["path"] == ACTIVATE else None
             if why:
                 self.turned_away(public, why)
                 message = {**message, "headers": [*message["headers"], (REASON.encode(), why.encode())]}
             await send(message)
 
-        await self.app(scope, receive, told)
+        await self.app(scope, counted if scope["path"] in PUSHING else receive, told)
 
     def _reason(self, scope: Scope, headers: Mapping[str, bytes], public: bytes) -> str:
         if scope["type"] != "http" or scope["path"] not in SERVED:
@@ -351,11 +364,23 @@ class Guard:
         length = headers.get(LENGTH, b"")
         if not (length.isdigit() and int(length) <= MOST_BYTES):
             return TOO_LARGE
-        if scope["path"] in PUSHING and not self.spend(public, int(length)):
-            return TOO_MUCH
-        return ""
+        if not is_signed(headers, public, dt.datetime.now(dt.UTC)):
+            return UNSIGNED
+        return TOO_MUCH if scope["path"] in PUSHING and int(length) > self.left.get(public, 0) else ""
 
 
+def is_signed(headers: Mapping[str, bytes], public: bytes, now: dt.datetime) -> bool:
+    """Return whether a request comes from who has this key: as Flower looks, but before anything of it is read."""
+    try:
+        said, signature = headers[TIMESTAMP_HEADER], base64.b64decode(headers[SIGNATURE], validate=True)
+        age = (now - dt.datetime.fromisoformat(said.decode("ascii"))).total_seconds()
+        recent = -SYSTEM_TIME_TOLERANCE < age < TIMESTAMP_TOLERANCE + SYSTEM_TIME_TOLERANCE
+        return recent and verify_signature(bytes_to_public_key(public), said, signature)
+    except (KeyError, ValueError, TypeError):
+        return False
+
+
+_STATUS = {TOO_LARGE: 413, TOO_MUCH: 413, UNSIGNED: 401}
 _TURNED_AWAY = {401: UNSIGNED, 412: CONNECTED}  # Flower's answers to one that wants to connect
 
 
