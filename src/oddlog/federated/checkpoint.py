@@ -72,7 +72,7 @@ class Checkpoint:
             "digest": self.digest,
             "id": self.id,
         }
-        arrays = {"weights": self.weights, "everyone": self.everyone}
+        arrays: dict[str, F32 | F64] = {"weights": self.weights, "everyone": self.everyone}
         arrays |= {f"{OF_SITE}{site}": one for site, one in self.histograms.items()}
         content = save(arrays, {"meta": orjson.dumps(meta).decode()})
         aside = folder / f"{NAME}.aside"
