@@ -459,7 +459,9 @@ class Sink(Protocol):
     def send(self, live: LiveIncident) -> None:
         """Hand over what has happened to an incident; return once it is there.
 
-        The same may be sent twice, after a crash: `incident.id` tells.
+        The same may be sent twice, after a crash: `incident.id` tells. Of an incident that it has not taken as new, as
+        it refused that or was away for too long, a sink is never told that it has grown (it is told as new then) or
+        is over.
 
         Raises
         ------

@@ -21,7 +21,7 @@ from small_shop import shop_lines
 
 pytest.importorskip("uvicorn")
 pytest.importorskip("sqlalchemy")
-from oddlog.errors import SinkUnavailableError
+from oddlog.errors import SinkRefusedError, SinkUnavailableError
 from oddlog.pipeline.live.held import MOST_LINES
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.service.dispatching import Dispatcher
@@ -207,6 +207,64 @@ def test_a_letter_is_not_sent_twice_where_the_store_goes_in_between(tmp_path: Pa
                 dispatcher.turn()
     assert dispatcher.turn() == 1
     assert (len(sink.told), store.count_letters("sent"), dispatcher.turn()) == (1, 1, 0)
+    store.close()
+
+
+class Choosy:
+    """A sink that refuses whatever it is told while it is wrongly set up."""
+
+    name = "choosy"
+
+    def __init__(self) -> None:
+        self.wrong, self.told = True, []
+
+    def send(self, live: LiveIncident) -> None:
+        if self.wrong:
+            raise SinkRefusedError("choosy answered 401.", "Look at its token.")
+        self.told.append((live.incident.id, live.change))
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["both letters wait", "one after the other"])
+def test_what_was_refused_as_new_is_not_told_as_over(at_once: bool, tmp_path: Path):
+    store, sink = Store(tmp_path / "oddlog.db"), Choosy()
+    dispatcher = Dispatcher(store, [sink])
+    store.save("m", [live(1)], None, [sink.name])
+    if not at_once:
+        assert dispatcher.turn() == 1
+    store.save("m", [live(1, "over")], None, [sink.name])
+    while dispatcher.turn():
+        sink.wrong = store.count_letters("dead") == 0  # mended after the first letter
+    assert sink.told == []
+    assert [store.count_letters(state) for state in ("dead", "needless", "waiting")] == [1, 1, 0]
+    store.save("m", [live(1)], None, [sink.name])  # it goes on after all
+    store.save("m", [live(1, "over")], None, [sink.name])
+    while dispatcher.turn():
+        pass
+    assert sink.told == [(live(1).incident.id, "new"), (live(1).incident.id, "over")]
+    store.close()
+
+
+def test_what_was_refused_as_new_is_new_to_the_sink_when_it_grows(tmp_path: Path):
+    store, sink = Store(tmp_path / "oddlog.db"), Choosy()
+    dispatcher = Dispatcher(store, [sink])
+    store.save("m", [live(1)], None, [sink.name])
+    assert dispatcher.turn() == 1
+    sink.wrong = False
+    for n, change in ((3, "grown"), (9, "grown"), (9, "over")):
+        store.save("m", [live(1, change, n_windows=n)], None, [sink.name])
+        assert dispatcher.turn() == 1
+    assert [change for _, change in sink.told] == ["new", "grown", "over"]
+    store.close()
+
+
+def test_what_was_taken_as_new_is_told_as_over_though_its_growth_was_refused(tmp_path: Path):
+    store, sink = Store(tmp_path / "oddlog.db"), Choosy()
+    dispatcher = Dispatcher(store, [sink])
+    for wrong, change, n in ((False, "new", 1), (True, "grown", 4), (False, "over", 4)):
+        sink.wrong = wrong
+        store.save("m", [live(1, change, n_windows=n)], None, [sink.name])
+        assert dispatcher.turn() == 1
+    assert [change for _, change in sink.told] == ["new", "over"]
     store.close()
 
 

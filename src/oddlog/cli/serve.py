@@ -92,7 +92,7 @@ def serve(
         typer.Option("--allow-host", help="A further name it is called by while no token is needed; may be repeated."),
     ] = None,
     allow_internal: Annotated[
-        bool, typer.Option("--allow-internal", help="Let webhooks be at addresses inside, such as 127.0.0.1.")
+        bool, typer.Option("--allow-internal", help="Let sinks be at addresses inside, such as 127.0.0.1.")
     ] = False,
     without_tokens: Annotated[
         bool, typer.Option("--without-tokens", help="Listen beyond loopback with no token: whoever comes may do all.")

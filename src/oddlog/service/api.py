@@ -325,7 +325,7 @@ class _Endpoints:
 
     async def letters(
         self,
-        state: Literal["dead", "waiting", "sent"] = "dead",
+        state: Literal["dead", "waiting", "sent", "needless"] = "dead",
         limit: Annotated[int, Query(ge=1, le=MOST_SHOWN)] = 100,
     ) -> Response:
         """Return what sinks were or are to be told."""

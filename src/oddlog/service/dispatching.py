@@ -84,9 +84,12 @@ class Dispatcher:
         if letter.number in self._unnoted:
             self._note(letter.number, now)
             return
-        told = letter.told
+        told, change = letter.told, letter.change
+        if not change:
+            self._store.spare(letter.number)
+            return
         try:
-            live = LiveIncident(incident_of(told["incident"]), told["change"], told["provisional"])
+            live = LiveIncident(incident_of(told["incident"]), change, told["provisional"])
             self._sinks[letter.sink].send(live)
         except SinkUnavailableError as error:
             wait = max(error.retry_after_s, min(2.0**letter.tries, LONGEST_WAIT_S))

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from oddlog.errors import ConfigError, SinkRefusedError, SinkUnavailableError, did_you_mean
+from oddlog.sinks import guard
 from oddlog.sinks.told import details, summary
 from oddlog.types import LiveIncident
 
@@ -38,6 +39,8 @@ class MailSink:
         ``smtp`` speaks STARTTLS, ``smtps`` TLS from the start; ``tls=none`` neither, to loopback only.
     clock : callable
         Returns the time.
+    internal : bool
+        Whether the server may be at an address inside, that only this machine or network reaches; see `guard`.
 
     Raises
     ------
@@ -46,7 +49,10 @@ class MailSink:
 
     """
 
-    def __init__(self, url: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, url: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC), *, internal: bool = True
+    ) -> None:
+        self._internal = internal
         parts = urlsplit(url)
         asked = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         odd = sorted(set(asked) - set(_OPTIONS))
@@ -60,6 +66,10 @@ class MailSink:
         if self._tls not in ("starttls", "none") or (self._tls == "none" and self._host not in _LOOPBACK):
             raise ConfigError(
                 f"Incidents would be sent to {self._host} without TLS.", "Leave tls= out; none is for loopback only."
+            )
+        if self._host in _LOOPBACK and not internal:
+            raise ConfigError(
+                f"The mail server {self._host} is inside.", "Serve with --allow-internal if that is meant."
             )
         self._to = [_address(one) for one in asked.get("to", "").split(",") if one.strip()]
         if not self._to:
@@ -95,7 +105,8 @@ class MailSink:
         """Send it; see `types.Sink`."""
         message = self.message(live)
         try:
-            refused = self._send(message)
+            with guard.watched(None if self._internal else guard.is_outside):
+                refused = self._send(message)
         except (smtplib.SMTPSenderRefused, smtplib.SMTPRecipientsRefused, smtplib.SMTPResponseException) as error:
             raise self._answered(error) from error
         except (OSError, smtplib.SMTPException) as error:  # ssl.SSLError is an OSError

@@ -6,6 +6,7 @@ import hashlib
 from urllib.parse import urlsplit
 
 from oddlog.errors import ConfigError, MissingExtraError, SinkUnavailableError
+from oddlog.sinks import guard
 from oddlog.sinks.told import ENDED, details, summary
 from oddlog.types import LiveIncident
 
@@ -25,6 +26,8 @@ class AppriseSink:
     ----------
     url : str
         As Apprise's documentation has it for the service.
+    internal : bool
+        Whether it may be at an address inside, that only this machine or network reaches; see `guard`.
 
     Raises
     ------
@@ -33,7 +36,8 @@ class AppriseSink:
 
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, internal: bool = True) -> None:
+        self._internal = internal
         scheme = urlsplit(url).scheme
         self._apprise = apprise.Apprise()
         if not self._apprise.add(url):
@@ -43,6 +47,10 @@ class AppriseSink:
 
     def send(self, live: LiveIncident) -> None:
         """Send it; see `types.Sink`."""
+        with guard.watched(None if self._internal else guard.is_outside):
+            self._send(live)
+
+    def _send(self, live: LiveIncident) -> None:
         kind = apprise.NotifyType.SUCCESS if live.change in ENDED else apprise.NotifyType.WARNING
         rows = [*details(live), *live.incident.notes, live.incident.id]
         sent = self._apprise.notify(

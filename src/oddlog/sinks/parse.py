@@ -18,7 +18,7 @@ _BY_URL: dict[str, type[WebhookSink]] = {
 
 
 def parse(text: str, *, internal: bool = True) -> Sink:
-    """Return the sink that a text names; webhooks at addresses inside are refused unless `internal` allows them.
+    """Return the sink that a text names; targets at addresses inside are refused unless `internal` allows them.
 
     >>> parse("alertmanager+http://127.0.0.1:9093").name
     'alertmanager+http://127.0.0.1:9093'
@@ -33,11 +33,11 @@ def parse(text: str, *, internal: bool = True) -> Sink:
         return FileSink(Path(text.removeprefix("file:").removeprefix("//")))
     kind, plus, url = text.partition("+")
     if kind == "mail" and plus:
-        return MailSink(url)
+        return MailSink(url, internal=internal)
     if kind == "apprise" and plus:
         from oddlog.sinks.others import AppriseSink  # noqa: PLC0415 - of an extra
 
-        return AppriseSink(url)
+        return AppriseSink(url, internal=internal)
     if not plus or not url.startswith(("http://", "https://")):
         raise ConfigError(
             f"'{text}' is no sink.",

@@ -5,14 +5,16 @@ What a sink is told of an incident follows from what it was told last, whatever 
     nothing, or that it ended ──new──► goes on ──over, withdrawn──► ended        as often as it goes on again
                                        goes on ──grown──► goes on                only if it is more than it was
 
-So nothing is told as over that was never told as new, and nothing twice.
+So nothing is told as over that was never told as new, and nothing twice. What the sink has *taken* of it decides once
+more when a letter is to be sent (`Letter.change`): where the beginning became a dead letter, what has grown is sent as
+new, and that it is over is not sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import orjson
 import sqlalchemy as sa
@@ -23,6 +25,7 @@ from oddlog.store.tables import incidents as _incidents
 from oddlog.store.tables import letters as _letters
 from oddlog.types import LiveIncident
 
+Change = Literal["new", "grown", "over", "withdrawn"]
 ENDED = ("over", "withdrawn")
 FARTHEST_S = 3_600.0  # nothing is put off for longer
 KEPT_S = 30 * 86_400.0  # letters that were sent, so that none is sent twice
@@ -31,7 +34,10 @@ _AT_ONCE = 500  # incidents, of a statement
 
 @dataclass(frozen=True)
 class Letter:
-    """What a sink is to be told: `told` has ``incident``, ``change`` and ``provisional``."""
+    """What a sink is to be told: `told` has ``incident``, ``change`` and ``provisional``.
+
+    `taken` is the last change of the incident that the sink took before, empty if none.
+    """
 
     number: int
     sink: str
@@ -40,6 +46,15 @@ class Letter:
     written: float
     said: str
     told: Mapping[str, Any]
+    taken: str = ""
+
+    @property
+    def change(self) -> Change | None:
+        """What the sink is told by it, None if it is not to be sent: see `types.Sink`."""
+        change: Change = self.told["change"]
+        if self.taken in GOING or change == "new":
+            return change
+        return None if change in ENDED else "new"
 
 
 class Letters(Database):
@@ -52,10 +67,26 @@ class Letters(Database):
         # Nothing is ever put off for so long: the clock was set back.
         is_due = (_letters.c.due <= now) | (_letters.c.due > now + FARTHEST_S)
         asked = sa.select(_letters).where(_letters.c.number.in_(firsts), is_due)
-        return self._read_letters(asked.order_by(_letters.c.number).limit(limit))
+        found = self._read_letters(asked.order_by(_letters.c.number).limit(limit))
+        taken = self._taken([one.number for one in found if one.told["change"] != "new"])
+        return [replace(one, taken=taken.get(one.number, "")) for one in found]
+
+    def _taken(self, numbers: Sequence[int]) -> dict[int, str]:
+        """Return, for letters by their numbers, the last change that their sink took of their incident before."""
+        if not numbers:
+            return {}
+        own, before = _letters.alias(), _letters.alias()
+        same = (before.c.sink == own.c.sink) & (before.c.incident == own.c.incident) & (before.c.number < own.c.number)
+        lasts = sa.select(own.c.number.label("own"), sa.func.max(before.c.number).label("last")).where(
+            own.c.number.in_(numbers), same, before.c.state == "sent"
+        )
+        last = lasts.group_by(own.c.number).subquery()
+        asked = sa.select(last.c.own, _letters.c.what).join(_letters, _letters.c.number == last.c.last)
+        with self.reading() as connection:
+            return {row.own: row.what.partition(" ")[0] for row in connection.execute(asked)}
 
     def letters(self, state: str, limit: int = 100) -> list[Letter]:
-        """Return the last letters in a state: "waiting", "sent" or "dead"."""
+        """Return the last letters in a state: "waiting", "sent", "dead" or "needless"."""
         asked = sa.select(_letters).where(_letters.c.state == state).order_by(_letters.c.number.desc()).limit(limit)
         return self._read_letters(asked)
 
@@ -66,9 +97,11 @@ class Letters(Database):
             return int(connection.execute(asked).scalar() or 0)
 
     def sent(self, number: int, now: float) -> None:
-        """Note that a letter was sent; those sent long ago are forgotten, but for incidents that go on."""
+        """Note that a letter was sent; those sent long ago are forgotten, but for incidents that go on or wait."""
         going = sa.select(_incidents.c.id).where(_incidents.c.change.in_(GOING))
-        old = (_letters.c.state == "sent") & (_letters.c.written < now - KEPT_S) & _letters.c.incident.not_in(going)
+        waiting = sa.select(_letters.c.incident).where(_letters.c.state == "waiting")
+        old = _letters.c.state.in_(("sent", "needless")) & (_letters.c.written < now - KEPT_S)
+        old &= _letters.c.incident.not_in(going) & _letters.c.incident.not_in(waiting)
         with self.writing() as connection:
             connection.execute(sa.delete(_letters).where(old))
         self._change_letter(number, state="sent", said="")
@@ -80,6 +113,10 @@ class Letters(Database):
     def bury(self, number: int, said: str) -> None:
         """Put a letter to the dead ones: it is not tried again."""
         self._change_letter(number, state="dead", said=said)
+
+    def spare(self, number: int) -> None:
+        """Note that a letter is not to be sent: it says that something is over that the sink never took as new."""
+        self._change_letter(number, state="needless", said="what it ends was never taken")
 
     def write_letters(
         self, connection: sa.Connection, told: Sequence[LiveIncident], sinks: Sequence[str], now: float
