@@ -532,7 +532,9 @@ class Detector(Protocol):
 class Federable(Detector, Protocol):
     """A detector that sites can train together: its weights are alike in shape at all of them.
 
-    No weight is sized by what a site has of its own (its templates, services, numbers).
+    No weight is sized by what a site has of its own (its templates, services, numbers). One made of linear layers may
+    have ``layers``, the name of the bias by that of the weights [i, o] of each, and ``get_inputs(windows, seed)``,
+    second moments of what goes into each of them and a 1 [i + 1, i + 1]: then sites' networks are merged by them.
     """
 
     def get_weights(self) -> dict[str, F32]:

@@ -154,7 +154,7 @@ def test_a_site_whose_version_is_another_is_named(wire, monkeypatch):
         try:
             return answer(self, kind, asked)
         finally:
-            monkeypatch.setattr(site, "PROTOCOL", 1)
+            monkeypatch.setattr(site, "PROTOCOL", PROTOCOL)
 
     monkeypatch.setattr(site.Site, "answer", older)
     for name in NAMES:

@@ -27,7 +27,7 @@ def simulate(
     detector: Annotated[str, typer.Option(help="What the sites train together.")] = "spoken",
     detectors: Annotated[str, typer.Option(help="Members of each site's verdict; the default ones if not given.")] = "",
     mode: Annotated[str, typer.Option(help="secagg: the server sees sums only; visible: each update.")] = "secagg",
-    rule: Annotated[str, typer.Option(help="What becomes of visible updates: mean, median, trimmed.")] = "mean",
+    rule: Annotated[str, typer.Option(help="What becomes of updates: layers, mean, median, trimmed.")] = "layers",
     weigh: Annotated[str, typer.Option(help="What a site counts by: quality, data, equal.")] = "quality",
     fidelity: Annotated[str, typer.Option(help="Quality corrected, or as in the paper (visible only).")] = "corrected",
     temperature: Annotated[float, typer.Option(help="Of the softmax; low trusts the best site.")] = 1.0,
@@ -168,7 +168,10 @@ _KEPT = {
 
 
 def _rule(plan: dict[str, Any]) -> str:
-    return plan["rule"] if plan["rule"] != "mean" else f"mean by {plan['weigh']} ({plan['fidelity']})"
+    if plan["rule"] in {"median", "trimmed"}:
+        return str(plan["rule"])
+    merged = "mean" if plan["rule"] == "mean" or plan.get("epsilon") else "layers"
+    return f"{merged} by {plan['weigh']} ({plan['fidelity']})"
 
 
 def rows_of(rounds: list[dict[str, Any]], *, sites: bool) -> list[dict[str, Any]]:

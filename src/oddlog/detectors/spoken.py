@@ -79,6 +79,8 @@ class SpokenAutoencoder:
     needs: Literal["usual", "labels"] = "usual"
     calibrates: Literal["folds", "holdout"] = "holdout"
     requires: tuple[str, ...] = ("torch", "onnx")
+    layers: Mapping[str, str] = {f"w{i}": f"b{i}" for i in range(len(HIDDEN) + 1)}
+    """Weights and bias of each linear layer, for `get_inputs`."""
 
     _columns: Columns
     _known: int  # types of the model; those behind are told by `with_texts`
@@ -142,9 +144,7 @@ class SpokenAutoencoder:
         all steps, however many there will be; without, from the first to the final one within these steps.
         """
         denoising = _denoising()
-        if self._of != id(windows):
-            self._rows, self._of = self._distinct(windows), id(windows)
-        rows, weight = self._rows
+        rows, weight = self._learned_from(windows)
         x = self._standardised(rows)
         recipe = self._recipe(steps, seed)
         if taken is not None:
@@ -153,6 +153,13 @@ class SpokenAutoencoder:
             recipe = replace(recipe, rate=first, final_rate=last, epsilon=ADAPTIVITY)
         self.set_weights(denoising.train(x, np.sqrt(weight), recipe, begin=self._weights))
         return steps
+
+    def get_inputs(self, windows: Windows, seed: int) -> list[F64]:
+        """Return second moments of what goes into each of `layers`, a 1 behind it [i + 1, i + 1]; as in training."""
+        rows, weight = self._learned_from(windows)
+        x = self._standardised(rows)
+        found: list[F64] = _denoising().inputs(x, np.sqrt(weight), self._weights, self.noise, seed)
+        return found
 
     def train_privately(self, windows: Windows, steps: int, hidden: Mapping[str, Any]) -> int:
         """Learn on from the weights that are set so that no window can be told from them; `hidden`: see `Guard`.
@@ -250,6 +257,11 @@ class SpokenAutoencoder:
     def _recipe(self, steps: int, seed: int) -> Any:
         denoising = _denoising()
         return denoising.Recipe(HIDDEN, steps, self.rate, self.final_rate, self.noise, batch=256, seed=seed)
+
+    def _learned_from(self, windows: Windows) -> tuple[F64, F64]:
+        if self._of != id(windows):
+            self._rows, self._of = self._distinct(windows), id(windows)
+        return self._rows
 
     def _distinct(self, windows: Windows) -> tuple[F64, F64]:
         """Return the distinct rows of features [r, f], at most `MAX_ROWS` of the heaviest, and their weights [r]."""

@@ -13,10 +13,12 @@
     wire          what is sent, as bytes
     site          what a site answers
     local         what a site does by itself: windows, training, utility, the network it keeps
+    choosing      which of two networks a site keeps
 
     layout        weights by name ⇄ one vector [p], the form in which they travel
     quality       how good a site's update is: utility, share of the data, closeness; who counts how much
     aggregation   updates [c, p] → one: weighted mean, median, trimmed mean; FedProx's pull
+    layers        networks merged layer by layer, by least squares on what goes into each
     pooling       usual scores of all sites, counted; whose tail a site's threshold comes from
     patterns      usual windows of all sites at each of them, opt-in; sealed from the server
     privacy       differential privacy: how much noise, and that no answer goes out without it

@@ -2,6 +2,7 @@
 
 ::
 
+    layers     see `layers`             each layer as each site's does to that site's inputs; w_k as below
     mean       Σ_k w_k · Δ_k            w_k by data (FedAvg) or by quality; one bad site moves it as far as it likes
     median     of each coordinate       nobody's weight counts; just under half of the sites may lie
     trimmed    mean of each coordinate  without the `trim` highest and lowest values
@@ -21,7 +22,7 @@ import numpy as np
 from oddlog.errors import ConfigError, did_you_mean
 from oddlog.types import F32, F64
 
-Rule = Literal["mean", "median", "trimmed"]
+Rule = Literal["layers", "mean", "median", "trimmed"]
 TRIM = 0.2
 """Share of the sites cut off at each end by the trimmed mean; with five sites one."""
 
@@ -36,7 +37,7 @@ def aggregate(updates: F32, weight: F64, rule: Rule = "mean", trim: float = TRIM
     weight : F64 [c]
         Only the mean looks at them.
     rule : "mean", "median" or "trimmed"
-        See the module.
+        See the module; "layers" need more than updates.
     trim : float
         Of the trimmed mean: which share of the sites is cut off at each end, at least one site where there are three.
 
@@ -61,7 +62,7 @@ def aggregate(updates: F32, weight: F64, rule: Rule = "mean", trim: float = TRIM
         return np.asarray(np.median(updates.astype(np.float64), axis=0), np.float64)
     if rule == "trimmed":
         return trimmed_mean(updates, trim)
-    raise ConfigError(f"There is no rule called '{rule}'.", did_you_mean(rule, get_args(Rule)))
+    raise ConfigError(f"There is no rule called '{rule}'.", did_you_mean(rule, get_args(Rule)[1:]))
 
 
 def weighted_mean(updates: F32, weight: F64) -> F64:

@@ -95,6 +95,11 @@ def _network(note: Note) -> bool:
     return named and size == len(note.arrays["weights"]) and 0 < note.facts["sums"] <= MOST_SUMS
 
 
+def _layers(note: Note) -> bool:
+    layers: Any = note.facts["layers"]
+    return type(layers) is list and all(len(one) == 2 and type(one[0]) is type(one[1]) is str for one in layers)  # noqa: PLR2004
+
+
 def _bytes_only(note: Note) -> bool:
     return all(one.dtype.kind == "u" and one.dtype.itemsize == 1 and one.ndim == 1 for one in note.arrays.values())
 
@@ -117,6 +122,7 @@ _OF: Final[dict[Kind, list[Check]]] = {
         _array("weights", "f"),
         lambda note: note.arrays["weights"].dtype.itemsize == 4,  # noqa: PLR2004 - float32
         _network,
+        _layers,
     ],
     "advertise": [_bytes_only, lambda note: set(note.arrays) == {"seal", "mask", "signature"}],
     "share": [_bytes_only],

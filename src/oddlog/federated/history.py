@@ -65,6 +65,8 @@ class Round:
         Updates that were refused, by reason.
     lengthened : float
         What the mean of the updates was multiplied by.
+    length : float
+        Of the updates: root of the weighted mean of squares; 0 where nothing was learned.
     joined : list of str
         Sites that came late, and are in it for the first time.
     kept : mapping of str
@@ -86,6 +88,7 @@ class Round:
     dropped: dict[str, str] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     lengthened: float = 1.0
+    length: float = 0.0
     joined: list[str] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
     up: int = 0

@@ -21,6 +21,8 @@ from oddlog import detectors
 from oddlog.calibration import Tail, lowest_rate
 from oddlog.errors import ConfigError
 from oddlog.federated.aggregation import pulled_back
+from oddlog.federated.choosing import Judged, clearly_better
+from oddlog.federated.layers import Layers, names_of
 from oddlog.federated.layout import Layout
 from oddlog.federated.pooling import ALIKE, COARSE, RATE, Pool, blurred, closeness, counted
 from oddlog.federated.privacy import Veil
@@ -119,6 +121,15 @@ class Local:
         return Layout.of(self.detector.get_weights())
 
     @property
+    def layers(self) -> Layers | None:
+        """The layers of the network, None if it cannot tell what goes into them."""
+        return Layers.of(self.layout, names_of(self.detector))
+
+    def inputs(self, layers: Layers, seed: int) -> F32:
+        """Return second moments of what goes into each layer by the network that is set, packed."""
+        return layers.packed(cast("Any", self.detector).get_inputs(self.learned, seed))
+
+    @property
     def vector(self) -> F32:
         """The weights [p]."""
         weights = self.detector.get_weights()
@@ -166,19 +177,16 @@ class Local:
 
         .5 is as good as chance; a site without enough windows to judge by says .5, and so does one behind a veil.
         """
-        if self.veil is not None:
-            return 0.5
+        return 0.5 if self.veil is not None else self.judging(vector, seed).utility()
+
+    def judging(self, vector: F32, seed: int = 0) -> Judged:
+        """Return how weights [p] score the validation share and its corrupted twins."""
         self.set_vector(vector)
         every = max(1, len(self.judged) // MOST_JUDGED)
         usual = self.judged.take(np.arange(0, len(self.judged), every))
         twins = corrupted(usual, self.learned, seed, len(self.context.templates))
-        score = self.detector.score(usual).window
-        found = [
-            auc(score, self.detector.score(spoiled).window, usual.weight, usual.weight[of])
-            for spoiled, of in twins.values()
-            if len(spoiled)
-        ]
-        return float(np.mean(found)) if found else 0.5
+        scored = [(self.detector.score(spoiled).window, of) for spoiled, of in twins.values() if len(spoiled)]
+        return Judged(self.detector.score(usual).window, usual.weight, scored)
 
     def loss(self, vector: F32) -> float:
         """Return the mean score of usual validation windows by weights [p]; NaN without any."""
@@ -297,17 +305,22 @@ class Local:
         return closeness(self.histogram(), sums[:BUCKETS]) >= ALIKE
 
     def chosen(self, found: Mapping[str, tuple[F32, F64]], gain: float = GAIN) -> tuple[str, dict[str, float]]:
-        """Return whose weights and moments to keep, and the utility of each: the first, unless one is `gain` better.
+        """Return whose weights and moments to keep, and the utility of each: the first, unless one is clearly better.
 
         Utility is of this site's own windows. Where sites are of one system that is a poor guide (what is usual to the
-        others will come here, too), so little is left to it; where this site is of another, the best one is.
+        others will come here, too), so a `gain` is asked for beyond what chance makes; where this site is of another,
+        none. And whoever goes by the thresholds of all sites keeps the network that these are of: his own windows are
+        too few to know how high another's scores go.
         """
-        utility = {}
+        judged = {}
         for name, (vector, moments) in found.items():
             self.put(vector, moments)
-            utility[name] = self.utility(vector)
+            judged[name] = self.judging(vector)
+        utility = {name: one.utility() for name, one in judged.items()}
         first, best = next(iter(utility)), max(utility, key=lambda name: utility[name])
-        return (best if utility[best] > utility[first] + gain else first), utility
+        bound = self.pool is not None and self.pool.decides()
+        other = best != first and not bound and clearly_better(judged[best], judged[first], gain)
+        return (best if other else first), utility
 
     def fine_tuned(self, vector: F32, steps: int, seed: int) -> F32:
         """Return weights [p] of which only those of head and normalisation have learned on here."""
@@ -332,18 +345,3 @@ def buckets(embedding: F32) -> np.ndarray[Any, np.dtype[np.int64]]:
         return np.zeros(len(embedding), np.int64)
     signs = embedding[:, : BUCKETS.bit_length() - 1] > 0
     return np.asarray(signs @ (1 << np.arange(signs.shape[1])), np.int64)
-
-
-def auc(usual: F64, spoiled: F64, weight: F64, weight_spoiled: F64) -> float:
-    """Return the weighted ROC AUC of scores [x] of usual windows against those of spoiled ones [y].
-
-    >>> one = np.ones
-    >>> auc(np.array([1.0, 2.0]), np.array([2.0, 3.0]), one(2), one(2))
-    0.875
-    """
-    usual, spoiled = np.nan_to_num(usual, nan=0.0), np.nan_to_num(spoiled, nan=0.0)
-    order = np.argsort(usual, kind="stable")
-    running = np.concatenate([[0.0], np.cumsum(weight[order])])
-    below = running[np.searchsorted(usual[order], spoiled, "left")]
-    up_to = running[np.searchsorted(usual[order], spoiled, "right")]
-    return float(((below + up_to) / 2 * weight_spoiled).sum() / (running[-1] * weight_spoiled.sum()))

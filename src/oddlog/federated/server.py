@@ -26,6 +26,8 @@ from oddlog.federated.checkpoint import Checkpoint
 from oddlog.federated.entry import Entry
 from oddlog.federated.expected import MOST_JOINING, malformed, most_bytes
 from oddlog.federated.history import Asked, Round, enough
+from oddlog.federated.layers import BOUND as LAYERS_BOUND
+from oddlog.federated.layers import Layers
 from oddlog.federated.layout import Layout
 from oddlog.federated.local import BUCKETS
 from oddlog.federated.plan import Plan
@@ -34,7 +36,7 @@ from oddlog.federated.secagg import Ring
 from oddlog.federated.secagg.server import TooFewSitesError
 from oddlog.federated.site import BOX, EXTRAS, Kind
 from oddlog.federated.summing import BOUND, secure_sum
-from oddlog.federated.visible import FEWEST, combined, weighed
+from oddlog.federated.visible import FEWEST, Expected, combined, weighed
 from oddlog.federated.wire import PROTOCOL, Note
 from oddlog.types import F32, F64
 
@@ -71,6 +73,8 @@ class Federation:
         Of each site that takes part, by name.
     weights : F32 [p]
         Of the common network.
+    layers : Layers, optional
+        Of the network, where it is merged by them.
     everyone : F64 [s]
         Sums over all sites before learning: the histogram of message types [64], and moments.
     histograms : dict of F64 [64]
@@ -95,6 +99,7 @@ class Federation:
     address: dict[str, str] = field(default_factory=dict)
     layout: Layout = field(default_factory=lambda: Layout((), ()))
     weights: F32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    layers: Layers | None = None
     initial: F32 = field(default_factory=lambda: np.zeros(0, np.float32))
     everyone: F64 = field(default_factory=lambda: np.zeros(BUCKETS))
     histograms: dict[str, F64] = field(default_factory=dict)
@@ -163,6 +168,8 @@ class Federation:
         said = next(iter(come.values()))
         shapes = tuple(tuple(shape) for shape in said.facts["shapes"])
         self.layout, self.initial = Layout(tuple(said.facts["names"]), shapes), said.arrays["weights"]
+        layered = self.plan.rule == "layers" and not self.plan.epsilon
+        self.layers = Layers.of(self.layout, said.facts["layers"]) if layered else None
         self.everyone = np.zeros(int(said.facts["sums"]))
 
     def _late(self, this: Round) -> None:
@@ -202,7 +209,8 @@ class Federation:
     def _round(self, number: int) -> Round:
         this = Round(number)
         self._late(this)
-        facts = {**self.plan.facts(), "round": number}
+        norm = self.plan.allowed(self.layout.size, self.history)
+        facts = {**self.plan.facts(), "round": number, "norm": norm, "layers": self.layers is not None}
         arrays = {"weights": self.weights, "everyone": self.everyone}
         try:
             update = self._summed(facts, arrays, this) if facts["secure"] else self._seen(facts, arrays, this)
@@ -228,20 +236,30 @@ class Federation:
         known = [site for site in self.address if site in self.histograms]
         answers = self._ask("learn", {site: Note(facts, arrays) for site in known}, this)
         answers = weighed(answers, self.histograms, self.everyone[:BUCKETS], self.history[0].counted)
-        return combined(answers, self.plan, self.layout.size, this, self.address.keys())
+        expected = Expected(self.layout.size, self.layers, float(facts["norm"]), self.address.keys())
+        return combined(answers, self.plan, expected, this)
 
     def _summed(self, facts: dict[str, Any], arrays: dict[str, Any], this: Round) -> F64:
-        """Return the update [p] as the quotient of two secure sums: Σ e_k·Δ_k / Σ e_k."""
-        ring = Ring(len(self.address), BOUND)
-        total, came = self._secure_sum("learn", Note(facts, arrays), ring, EXTRAS + self.layout.size, this)
+        """Return the update [p] of secure sums: Σ e_k·Δ_k / Σ e_k, or layer by layer."""
+        layers = self.layers
+        ring = Ring(len(self.address), BOUND if layers is None else LAYERS_BOUND)
+        total, came = self._secure_sum("learn", Note(facts, arrays), ring, EXTRAS + self._learned, this)
         this.counted = dict.fromkeys(came, float("nan"))  # nobody but the site knows
         weight = max(float(total[0]), 1e-6)
         this.utility = {"all": float(total[1] / weight)}
+        squares = max(float(total[2] / weight), 0.0) * float(facts["norm"]) ** 2
+        this.length = float(np.sqrt(squares))
+        if layers is not None:
+            return layers.merged(total[EXTRAS : EXTRAS + layers.size], total[EXTRAS + layers.size :], weight)
         update = total[EXTRAS:] / weight
         if self.plan.lengthens:
-            squares = float(total[2] / weight) * self.plan.norm**2
             this.lengthened = lengthened(squares, update, len(came))
         return update * this.lengthened
+
+    @property
+    def _learned(self) -> int:
+        """Numbers that a site sends of what it has learned."""
+        return self.layout.size + (0 if self.layers is None else self.layers.size)
 
     def _secure_sum(self, kind: Kind, said: Note, ring: Ring, size: int, this: Round) -> tuple[F64, tuple[str, ...]]:
         asked = partial(self._ask, this=this)
@@ -297,7 +315,7 @@ class Federation:
     def _ask(self, kind: Kind, notes: Mapping[str, Note], this: Round) -> dict[str, Note]:
         """Return the answers by site; bytes and who did not answer go into the round."""
         deadline_s = self.plan.deadline_s * (FINISHING if kind == "finish" else 1)
-        most = most_bytes(kind, self.layout.size, len(self.everyone), len(self.address))
+        most = most_bytes(kind, self._learned, len(self.everyone), len(self.address))
         asked = self.link.ask(kind, {self.address[site]: note for site, note in notes.items()}, deadline_s, most)
         name = {address: site for site, address in self.address.items()}
         this.add(asked, name)

@@ -21,8 +21,10 @@ from hashlib import sha256
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oddlog.federated.aggregation import clipped
+from oddlog.federated.layers import names_of
 from oddlog.federated.local import BUCKETS, GAIN, Local
 from oddlog.federated.patterns import Patterns, fitted_together
 from oddlog.federated.privacy import Privacy, Veil
@@ -156,6 +158,7 @@ class Site:
             "detector": self.local.detector.name,
             "names": layout.names,
             "shapes": layout.shapes,
+            "layers": names_of(self.local.detector),
             "sums": len(sums),
             "digest": sha256(self.initial.tobytes()).hexdigest(),
             "key": "" if self.identity is None else self.identity.public.hex(),
@@ -177,14 +180,19 @@ class Site:
         number = int(facts["round"])
         seed = int(facts["seed"]) * 100_003 + number
         after = self.local.trained(begun, int(facts["steps"]), seed, float(facts["prox"]), self._taken(facts))
-        update = clipped((after - begun).astype(np.float32), self._longest(facts))
+        layers = self.local.layers if facts.get("layers") else None
+        inputs = None if layers is None else self.local.inputs(layers, seed)
+        update = clipped((after - begun).astype(np.float32), float(facts["norm"]))
         quality = Quality.of(self.local.utility(begun + update), self.local.histogram(), everyone[:BUCKETS])
         f1 = self._f1(begun + update)
         if facts["secure"]:
             weight = self._weight(quality, facts)
             square = float((update.astype(np.float64) ** 2).sum()) / float(facts["norm"]) ** 2
             extras = [weight, weight * quality.utility, weight * square]
-            masked = self._masked(asked, np.concatenate([extras, weight * update]))
+            parts: list[NDArray[Any]] = [update]
+            if layers is not None and inputs is not None:
+                parts = [inputs, layers.product(inputs, update)]
+            masked = self._masked(asked, np.concatenate([extras, *(weight * part for part in parts)]))
             return Note({**masked.facts, **f1}, masked.arrays)
         said = {
             **f1,
@@ -192,12 +200,10 @@ class Site:
             "utility": quality.utility,
             **self._loss(begun + update),
         }
-        return Note(said, {"update": self._written(update, number, facts["bits"])})
-
-    def _longest(self, facts: Mapping[str, Any]) -> float:
-        """Return how long an update may be: where rates fall honest ones become shorter, and so must a liar's."""
-        before, half = self._taken(facts) or (0, 1)
-        return float(facts["norm"]) / (1 + before / half)
+        arrays = {"update": self._written(update, number, facts["bits"])}
+        if inputs is not None:
+            arrays["inputs"] = inputs.astype(np.float16) if facts["bits"] else inputs
+        return Note(said, arrays)
 
     def _taken(self, facts: Mapping[str, Any]) -> tuple[int, int] | None:
         """Return the steps that were taken in earlier rounds, and after how many the learning rate is half."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from oddlog.federated.aggregation import aggregate, lengthened
 from oddlog.federated.gate import Gate, oversized
 from oddlog.federated.history import Round
+from oddlog.federated.layers import Layers
 from oddlog.federated.plan import Plan
 from oddlog.federated.quality import Quality, capped, softmax_weights
 from oddlog.federated.quantise import DamagedError, restored
@@ -19,10 +20,35 @@ from oddlog.types import F32, F64
 
 FEWEST = 2
 """Sites that a federation, and a round of it, needs."""
+ROUNDED = 1.5
+"""By so much an update in few bits may be longer than allowed: rounding, and what it owed from longer rounds, adds."""
 PARTS = ("utility", "share", "closeness", "divergence")
 
 
-def combined(answers: Mapping[str, Note], plan: Plan, size: int, this: Round, sites: Collection[str]) -> F64 | None:
+@dataclass(frozen=True)
+class Expected:
+    """What an update must be.
+
+    Attributes
+    ----------
+    size : int
+        Numbers in it (p).
+    layers : Layers, optional
+        With whose second moments it comes.
+    norm : float
+        No longer than this.
+    sites : collection of str
+        Who takes part.
+
+    """
+
+    size: int
+    layers: Layers | None
+    norm: float
+    sites: Collection[str]
+
+
+def combined(answers: Mapping[str, Note], plan: Plan, expected: Expected, this: Round) -> F64 | None:
     """Return the update [p] of those that are let in, None if they are too few; what happened goes into the round.
 
     Parameters
@@ -31,17 +57,17 @@ def combined(answers: Mapping[str, Note], plan: Plan, size: int, this: Round, si
         By site.
     plan : Plan
         Rule and weights.
-    size : int
-        Numbers in an update (p).
+    expected : Expected
+        What is let in.
     this : Round
         The round that is asked about.
-    sites : collection of str
-        Who takes part.
 
     """
-    gate = Gate(size, sites, plan.norm * 1.001)
+    layers = expected.layers
+    gate = Gate(expected.size, expected.sites, expected.norm * (ROUNDED if plan.bits else 1.001))
     gate.begin(this.number)
     updates, quality = _let_in(gate, answers, plan)
+    inputs = {} if layers is None else _with_inputs(gate, layers, answers, updates)
     for reason, site in gate.refused.examples.items():
         this.dropped.setdefault(site, reason)
     this.refused = dict(gate.refused.counts)
@@ -55,9 +81,15 @@ def combined(answers: Mapping[str, Note], plan: Plan, size: int, this: Round, si
     this.loss = {site: float(loss) for site, loss in told.items() if loss is not None}
     this.utility = {site: quality[site].utility for site in updates}
     every = np.stack(list(updates.values()))
-    update = aggregate(every, weight, plan.rule, plan.trim)
+    squares = float(weight @ (every.astype(np.float64) ** 2).sum(1) / weight.sum())
+    this.length = float(np.sqrt(squares))
+    if layers is not None:
+        each = [(of, inputs[site], updates[site]) for site, of in this.counted.items()]
+        product = sum((of * layers.product(moments, update) for of, moments, update in each), np.zeros(expected.size))
+        moments = sum((of * moments.astype(np.float64) for of, moments, _ in each), np.zeros(layers.size))
+        return layers.merged(moments, product, float(weight.sum()))
+    update = aggregate(every, weight, "mean" if plan.rule == "layers" else plan.rule, plan.trim)
     if plan.lengthens:
-        squares = float(weight @ (every.astype(np.float64) ** 2).sum(1) / weight.sum())
         this.lengthened = lengthened(squares, update, len(updates))
     return update * this.lengthened
 
@@ -87,9 +119,22 @@ def weighed(
     return found
 
 
+def _with_inputs(gate: Gate, layers: Layers, answers: Mapping[str, Note], updates: dict[str, F32]) -> dict[str, F32]:
+    """Return the second moments of those that sent some; the updates of others are refused."""
+    found = {}
+    for site in list(updates):
+        moments = layers.believed(answers[site].arrays.get("inputs", np.zeros(0)))
+        if moments is None:
+            gate.refuse(site, "second moments that are none")
+            del updates[site]
+        else:
+            found[site] = moments
+    return found
+
+
 def weights(quality: list[Quality], plan: Plan) -> F64:
     """Return how much each site counts [c]; they sum to 1."""
-    if plan.rule != "mean" or plan.weigh == "equal":
+    if plan.rule in {"median", "trimmed"} or plan.weigh == "equal":
         return np.full(len(quality), 1 / len(quality))
     if plan.weigh == "data":
         share = np.array([one.share for one in quality]) + 1e-12

@@ -28,7 +28,7 @@ from typing import Literal
 import numpy as np
 
 from oddlog.errors import MissingExtraError, TooLittleDataError
-from oddlog.federated.local import auc
+from oddlog.federated.choosing import auc
 from oddlog.federated.quality import Fidelity
 from oddlog.types import F32, I64, Bool
 

@@ -121,6 +121,33 @@ def _named(model: nn.Sequential) -> list[tuple[str, Tensor]]:
     return [pair for i, layer in enumerate(linear) for pair in ((f"w{i}", layer.weight.T), (f"b{i}", layer.bias))]
 
 
+def inputs(x: F32, weight: F64, weights: dict[str, F32], noise: float, seed: int) -> list[F64]:
+    """Return second moments of what goes into each layer and a 1 for its bias [i + 1, i + 1], as the network learns.
+
+    Parameters
+    ----------
+    x : F32 [r, f]
+        Standardised features of the distinct rows.
+    weight : F64 [r]
+        How much each row's error counts.
+    weights : dict of F32
+        Of the network.
+    noise, seed : float, int
+        Of the noise that the rows have in training.
+
+    """
+    draw = np.random.default_rng(seed)
+    value = torch.from_numpy(x + (noise * draw.normal(size=x.shape)).astype(np.float32))
+    share, found, last = torch.from_numpy(weight / weight.sum()), [], len(weights) // 2 - 1
+    with one_thread(), torch.no_grad():
+        for i in range(last + 1):
+            both = torch.cat([value, torch.ones(len(value), 1)], 1).double()
+            found.append(((both * share[:, None]).T @ both).numpy())
+            value = value @ torch.from_numpy(weights[f"w{i}"]) + torch.from_numpy(weights[f"b{i}"])
+            value = nn.functional.gelu(value) if i < last else value
+    return found
+
+
 def to_onnx(weights: dict[str, F32]) -> bytes:
     """Return the graph ``x [b, f] -> error [b, f]``, the reconstruction less the input.
 
