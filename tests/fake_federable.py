@@ -87,3 +87,14 @@ class Transitions:
             windows.weight[np.concatenate([window, window[last]])],
             np.concatenate([window, window[last]]),
         )
+
+
+class Layer(Transitions):
+    """The same, which is one linear layer of what came before, and tells what goes into it."""
+
+    layers: ClassVar[dict[str, str]] = {"head": "bias"}
+
+    def get_inputs(self, windows: Windows, _seed: int) -> list[Any]:
+        before, _, weight, _ = self._pairs(windows)
+        rows = np.column_stack([np.eye(N)[before], np.ones(len(before))])
+        return [(rows * (weight / weight.sum())[:, None]).T @ rows]

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fake_federable import Transitions
+from fake_federable import Layer, Transitions
 from oddlog import testing
 from oddlog.features.text import embed
 from oddlog.federated.flower import InProcessGrid, client_app
@@ -30,12 +30,12 @@ TEXTS = (
 )
 
 
-def local_of(i, n=200, seed=0):
+def local_of(i, n=200, seed=0, *, layered=False):
     context = testing.context(seed=seed)
     texts = TEXTS[i % len(TEXTS)]
     context = replace(context, templates=replace(context.templates, text=texts, embedding=embed(texts)))
     local = object.__new__(Local)
-    detector = Transitions(seed=seed)
+    detector = (Layer if layered else Transitions)(seed=seed)
     windows = testing.usual_windows(n, seed=10 + i)
     cut = [int(n * 0.7), int(n * 0.85)]
     detector.prepare(windows, context)
@@ -47,12 +47,12 @@ def local_of(i, n=200, seed=0):
 class Sites:
     """Sites by name, the grid they are reached by, and everything that was sent."""
 
-    def __init__(self, n=3, *, signed=False):
+    def __init__(self, n=3, *, signed=False, layered=False):
         names = [f"site{i}" for i in range(n)]
         identities = {name: Identity.new() for name in names}
         roster = {name: one.public for name, one in identities.items()} if signed else {}
         self.sites = {
-            name: Site(name, partial(local_of, i), identities[name] if signed else None, roster)
+            name: Site(name, partial(local_of, i, layered=layered), identities[name] if signed else None, roster)
             for i, name in enumerate(names)
         }
         self.sent, self.now, self.fate = [], 0.0, lambda _name, _kind, answer: answer

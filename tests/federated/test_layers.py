@@ -9,8 +9,13 @@ from hypothesis import strategies as st
 
 pytest.importorskip("flwr", reason="extra 'federated'")
 
+from oddlog.federated.flower import FlowerLink, note_of, packed
 from oddlog.federated.layers import KEPT, LARGEST, RIDGE, Layers, names_of
 from oddlog.federated.layout import Layout
+from oddlog.federated.plan import FIRST_LENGTH, TIMES_LAST, Plan
+from oddlog.federated.server import Federation
+from oddlog.federated.wire import Note
+from small_federation import Sites
 
 LAYOUT = Layout.of({"w0": np.zeros((3, 4)), "b0": np.zeros(4), "w1": np.zeros((4, 2)), "b1": np.zeros(2)})
 LAYERS = Layers(LAYOUT, (("w0", "b0"), ("w1", "b1")))
@@ -37,8 +42,8 @@ def slowly(sites, weight):
     found = {}
     for at, (name, bias) in enumerate(LAYERS.names):
         left = right = 0
-        for w, (packed, update) in zip(weight, sites, strict=True):
-            moments = LAYERS._whole(packed)[at]
+        for w, (second, update) in zip(weight, sites, strict=True):
+            moments = LAYERS._whole(second)[at]
             moments = KEPT * moments + (1 - KEPT) * np.diag(np.diag(moments)) + RIDGE * np.eye(len(moments))
             delta = LAYOUT.weights(update)
             left = left + w * moments
@@ -123,3 +128,72 @@ def test_what_goes_into_the_layers_of_spoken_is_what_its_windows_are():
     for rows, moments in ((x, found[0]), (hidden, found[1])):
         both = np.c_[rows, np.ones(30)]
         np.testing.assert_allclose(moments, (both * (weight / weight.sum())[:, None]).T @ both, atol=1e-5)
+
+
+def federation(sites, folder=None, **plan):
+    link = FlowerLink(sites.grid, clock=lambda: sites.now, sleep=lambda _s: None)
+    return Federation(link, Plan(**{"rounds": 3, "steps": 30, **plan}), folder)
+
+
+def test_secure_sums_merge_layers_as_visible_ones_do_also_with_a_site_gone():
+    gone = Sites(5, layered=True), Sites(5, layered=True)
+    for sites in gone:
+        sites.fate = lambda name, kind, answer: None if (name, kind) == ("site3", "train.learn") else answer
+    visible, secure = federation(gone[0]), federation(gone[1], mode="secagg")
+    seen, summed = visible.run(), secure.run()
+    assert visible.layers.widths == (10,)
+    np.testing.assert_allclose(secure.weights, visible.weights, atol=1e-4)
+    assert seen[1].length == pytest.approx(summed[1].length, rel=1e-4)
+    assert list(summed[1].dropped) == ["site3"]
+
+
+def test_merged_layers_are_another_network_than_the_mean_and_a_better_one():
+    layers, mean = federation(Sites(layered=True)), federation(Sites(layered=True), rule="mean", extrapolate=False)
+    utility = [np.mean(list(made.run()[3].utility.values())) for made in (layers, mean)]
+    assert not np.allclose(layers.weights, mean.weights)
+    assert utility[0] > utility[1] - 0.01
+
+
+def test_a_network_that_cannot_tell_its_inputs_and_one_with_noise_are_merged_by_the_mean():
+    for sites, plan in ((Sites(), {}), (Sites(layered=True), {"rule": "mean"})):
+        made = federation(sites, **plan)
+        made.run()
+        assert made.layers is None
+
+
+def test_an_update_without_second_moments_is_refused_by_name_and_the_round_goes_on():
+    sites = Sites(layered=True)
+
+    def fate(name, kind, answer):
+        if (name, kind) != ("site1", "train.learn"):
+            return answer
+        note = note_of(answer)
+        answer.content = packed(Note(note.facts, {"update": note.arrays["update"]}), answer).content
+        return answer
+
+    sites.fate = fate
+    history = federation(sites).run()
+    assert history[1].dropped == {"site1": "second moments that are none"}
+    assert set(history[1].counted) == {"site0", "site2"}
+
+
+@pytest.mark.parametrize("plan", [{}, {"mode": "secagg"}, {"bits": 8}])
+def test_a_server_that_goes_on_merges_to_the_same_bits(tmp_path, plan):
+    whole = federation(Sites(layered=True), **plan)
+    whole.run()
+    sites = Sites(layered=True)
+    federation(sites, tmp_path, **{**plan, "rounds": 2}).run()
+    later = federation(sites, tmp_path, **plan)
+    later.run()
+    np.testing.assert_array_equal(later.weights, whole.weights)
+
+
+def test_how_long_an_update_may_be_is_told_before_each_round_and_follows_what_updates_were():
+    sites = Sites(layered=True)
+    history = federation(sites).run()
+    told = [note_of(asked).facts["norm"] for _, asked, _ in sites.sent if asked.metadata.message_type == "train.learn"]
+    assert told[::3] == pytest.approx(
+        [FIRST_LENGTH * np.sqrt(90), TIMES_LAST * history[1].length, TIMES_LAST * history[2].length]
+    )
+    fixed = Plan(norm=4.0, decay=300)
+    assert [fixed.allowed(90, history[:n]) for n in (1, 2, 4)] == pytest.approx([4.0, 3.0, 2.0])

@@ -27,7 +27,7 @@ from oddlog.federated.plan import Plan
 from oddlog.federated.server import Federation
 from oddlog.federated.superlink import MOST_BYTES, SERVED, SuperLink
 from oddlog.federated.supernode import NotTrustedError, SuperNode, TurnedAwayError
-from oddlog.federated.wire import Note
+from oddlog.federated.wire import PROTOCOL, Note
 from small_federation import Sites
 
 NAMES = ("site0", "site1", "site2")

@@ -44,6 +44,9 @@ MOST_SUMMED = 1e12
 """Largest sum of a site before learning (windows, squares of features) that a secure sum holds, or that is believed."""
 FINISHING = 10.0
 """In the end sites fit all members of their models: so many times the deadline of a round."""
+MOST_TIMES_ALLOWED = 10.0
+"""By so many times one site's longest update the network may move: least squares can lengthen what a liar says of his
+inputs, where only sums are seen."""
 MOST_FAILED = 3  # rounds in a row without an update, after which a federation ends
 
 
@@ -218,13 +221,15 @@ class Federation:
             this.failed = error.message
             return this
         if update is not None:
-            self._take(update, this)
+            self._take(update, MOST_TIMES_ALLOWED * norm, this)
         return this
 
-    def _take(self, update: F64, this: Round) -> None:
-        """Take over an update [p], unless the network would be none any more."""
+    def _take(self, update: F64, longest: float, this: Round) -> None:
+        """Take over an update [p], no longer than `longest`, unless the network would be none any more."""
         with np.errstate(over="ignore"):  # what does not fit into float32 is infinite, and so refused
-            weights = (self.weights + update).astype(np.float32)
+            length = float(np.linalg.norm(update))
+            short = update if length <= longest or not np.isfinite(length) else update * (longest / length)
+            weights = (self.weights + short).astype(np.float32)
         if np.isfinite(weights).all():
             self.weights = weights
         else:
