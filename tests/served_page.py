@@ -20,6 +20,7 @@ import oddlog
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.service import reading
 from oddlog.service.api import make_app
+from oddlog.service.gate import Gate
 from oddlog.service.watching import Watching
 from oddlog.service.worker import Worker
 from oddlog.sources.spool import Spool
@@ -36,9 +37,8 @@ class Page:
         self.store = Store(data / "oddlog.db", self.clock)
         self.worker = Worker(self.spool, Streaming(oddlog.load(model)), self.store)
         self.watching = Watching(self.worker, model, clock=self.clock)
-        self.app = make_app(
-            self.worker, parts=[partial(one.install, watching=self.watching) for one in (reading, pages)]
-        )
+        app = make_app(self.worker, parts=[partial(one.install, watching=self.watching) for one in (reading, pages)])
+        self.app = Gate({"": app}, self.store, pages.sign_in)
         self.client = TestClient(self.app, headers={"Accept": "text/html"}, raise_server_exceptions=False)
         self._server: threading.Thread | None = None
 

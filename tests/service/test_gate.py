@@ -53,7 +53,7 @@ class Served:
             apps[name] = make_app(
                 worker, rate=rate, parts=[partial(one.install, watching=watching) for one in (reading, pages)]
             )
-        self.store = self.stores[""]
+        self.store, self.routes = self.stores[""], apps[""].routes
         self.gate = Gate(apps, self.store, pages.sign_in, clock=lambda: self.now, **options)
         self.client = TestClient(self.gate, follow_redirects=False)
 
@@ -160,11 +160,61 @@ def test_rules_and_marks_are_set_and_taken_back_by_admins_from_their_own_pages(s
     assert "told a day" not in reader.get("/rules").text  # who may not set it is shown no form
 
 
+ASKED_BY_SHIPPERS = {"/", "/_bulk", "/{index}/_bulk", "/_refresh", "/{index}/_refresh", "/_license", "/_cluster/health"}
+PUSHED_TO = {
+    "/v1/lines", "/v1/logs", "/loki/api/v1/push", "/services/collector", "/services/collector/event",
+    "/services/collector/event/1.0", "/services/collector/raw",
+} | (ASKED_BY_SHIPPERS - {"/"})  # fmt: skip
+OPEN = {"/healthz", "/readyz", "/services/collector/health", "/static/{name}"}
+
+
+@pytest.mark.parametrize("accept", ["text/html,*/*;q=0.8", "*/*"])
+@pytest.mark.parametrize("scope", ["ingest", "read", "admin"])
+def test_each_address_opens_to_the_scopes_it_is_for_whoever_asks(
+    served: Callable[..., Served], scope: str, accept: str
+):
+    one = served()
+    one.store.save("m", [live(1)])
+    header = one.token(scope) | {"Accept": accept}
+    may_read = {"ingest": ASKED_BY_SHIPPERS - ({"/"} if "html" in accept else set())}
+    told = {}
+    for route in one.routes:  # all there are, so that a new page is not forgotten
+        path = route.path.replace("{id_}", f"{1:016x}").replace("{id}", f"{1:016x}").replace("{number}", "1")
+        for method in sorted(route.methods):
+            answer = one.client.request(method, path.replace("{name}", "page.css"), headers=header)
+            if route.path in OPEN:
+                continue
+            if method in ("GET", "HEAD", "OPTIONS"):
+                is_let_in = (
+                    scope != "ingest" or route.path in may_read["ingest"] or (route.path, method) == ("/", "HEAD")
+                )
+            else:
+                is_let_in = scope == ("ingest" if route.path in PUSHED_TO else "admin")
+            told[method, route.path] = (answer.status_code != 403, is_let_in)
+            if scope == "ingest":
+                assert live(1).incident.id not in answer.text
+                assert "Odd now" not in answer.text
+    assert {asked: both for asked, both in told.items() if both[0] != both[1]} == {}
+    assert ("GET", "/") in told
+    assert ("GET", "/model") in told
+
+
+def test_a_client_of_elasticsearch_pushes_and_refreshes_with_a_token_that_may_only_push(served: Callable[..., Served]):
+    one = served()
+    ingest = one.token("ingest")
+    assert one.client.get("/", headers=ingest).json()["name"] == "oddlog"
+    for path in ("/logs/_bulk", "/logs/_refresh", "/_refresh"):
+        answer = one.client.post(path, content=b'{"index":{}}\n{"message":"x"}\n', headers=ingest)
+        assert (answer.status_code, answer.headers["X-Elastic-Product"]) == (200, "Elasticsearch")
+
+
 def test_what_no_rule_names_needs_the_scope_admin():
     assert scopes_for("/v1/anything-new", "POST") == {"admin"}
     assert scopes_for("/v1/lines/../answers", "POST") == {"admin"}
     assert scopes_for("/v1/answers/1", "DELETE") == {"admin"}
     assert scopes_for("/web/_bulk", "PUT") == {"ingest"}
+    for path in ("/v1/rules/_bulk", "/v1/rules/_refresh", "/v1/_bulk/answers"):  # of no index
+        assert scopes_for(path, "DELETE") == {"admin"}
 
 
 def test_a_token_ends_and_is_revoked(served: Callable[..., Served]):
@@ -260,7 +310,7 @@ def test_a_session_is_needed_to_answer_on_the_page_and_its_forms_prove_it(served
     assert browser.post("/answers", data=form | {"csrf": csrf}).status_code == 303
     assert "anna" in browser.get("/answers").text
     assert browser.post("/logout", data={"csrf": csrf}).status_code == 303
-    assert browser.get("/").headers["location"] == "/login?next=%2F"
+    assert browser.get("/").headers["location"] == "/login?next=%2Fnow"
     assert other.get("/").status_code == 200
 
 

@@ -6,7 +6,8 @@
                  400          403                     │               401, sign in      403      application
                                                       └──► health, static files
 
-``ingest`` pushes, ``read`` sees, ``admin`` answers and marks. What no rule names needs ``admin``. While the store
+``ingest`` pushes, ``read`` sees, ``admin`` answers and marks. What no rule names needs ``admin``. At ``/`` shippers
+ask who this is and browsers get the page: it is decided here which of them asks, before what they may. While the store
 cannot be asked, tokens that it knew last push on, and open nothing else: lines are kept, nobody revoked sees any.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -47,8 +49,10 @@ MOST_FORM = 16_384
 _HEALTH = ("/healthz", "/readyz", "/services/collector/health")
 _OPEN = (*_HEALTH, "/login")
 _SAFE = ("GET", "HEAD", "OPTIONS")
+FRONT = "/now"  # what browsers get at `/`
 _PUSH = ("/v1/lines", "/v1/logs")
 _FORM = b"application/x-www-form-urlencoded"
+_OF_AN_INDEX = re.compile(r"/[^/]+/_(bulk|refresh)")
 _PUSHES = frozenset({"ingest"})
 EVERYTHING = frozenset({"ingest", "read", "admin"})
 Found = TypeVar("Found")
@@ -110,6 +114,7 @@ class Gate:
             if scope["type"] == "lifespan":
                 await next(iter(self._apps.values()))(scope, receive, send)
             return
+        scope = _meant(scope)
         try:
             await self._handle(scope, receive, send)
         except StoreUnavailableError as error:
@@ -326,12 +331,19 @@ def scopes_for(path: str, method: str) -> frozenset[str]:
     >>> sorted(scopes_for("/v1/lines", "POST")), sorted(scopes_for("/v1/incidents", "GET"))
     (['ingest'], ['admin', 'read'])
     """
+    is_elastic = path.startswith("/_") or _OF_AN_INDEX.fullmatch(path) is not None
     if method in _SAFE:
-        # Elasticsearch's clients ask who this is before they push.
-        asks = path == "/" or path.startswith("/_")
-        return EVERYTHING if asks else frozenset({"read", "admin"})
-    pushes = path in _PUSH or path.startswith(("/loki/", "/services/collector", "/_")) or path.endswith("/_bulk")
-    return frozenset({"ingest"}) if pushes else frozenset({"admin"})
+        # Elasticsearch's clients ask who this is before they push; of pages `/` is none: see `_meant`.
+        return EVERYTHING if path == "/" or is_elastic else frozenset({"read", "admin"})
+    pushes = path in _PUSH or path.startswith(("/loki/", "/services/collector")) or is_elastic
+    return _PUSHES if pushes else frozenset({"admin"})
+
+
+def _meant(scope: Scope) -> Scope:
+    """Return a request with the address of the page where a browser asks for it at ``/``."""
+    if scope["path"] == "/" and scope["method"] == "GET" and _wants_page(Headers(scope=scope), "GET"):
+        return {**scope, "path": FRONT, "raw_path": FRONT.encode()}
+    return scope
 
 
 def _wants_page(headers: Headers, method: str) -> bool:

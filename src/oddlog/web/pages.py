@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from oddlog import __version__
 from oddlog.errors import ConfigError, MissingExtraError, ModelError
+from oddlog.service.gate import FRONT
 from oddlog.service.watching import Watching, Who
 from oddlog.store import Asked, Stored, StoreUnavailableError
 from oddlog.types import LEVELS
@@ -22,7 +23,6 @@ try:
     from fastapi import FastAPI, Request
     from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import RedirectResponse, Response
-    from starlette.types import ASGIApp, Receive, Scope, Send
 except ImportError as error:
     raise MissingExtraError("The page", "service") from error
 
@@ -57,7 +57,7 @@ def install(app: FastAPI, watching: Watching) -> None:
     """Add the page to an application."""
     pages = _Pages(watching)
     for address, show in (
-        ("/now", pages.now),
+        (FRONT, pages.now),
         ("/incidents", pages.incidents),
         ("/incidents/{id_}", pages.incident),
         ("/timeline", pages.timeline),
@@ -83,24 +83,8 @@ def install(app: FastAPI, watching: Watching) -> None:
     async def file(name: str) -> Response:
         return static(name)
 
-    app.add_middleware(_ToPage)
-
 
 _NOTHING_NEAR: dict[str, Any] = {"key": "", "noun": "", "differences": [], "lines": []}
-
-
-class _ToPage:
-    """Shows the page at ``/`` to browsers; shippers ask there who this is."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == "/" and scope["method"] in ("GET", "HEAD"):
-            accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
-            if b"text/html" in accept:
-                scope = {**scope, "path": "/now", "raw_path": b"/now"}
-        await self._app(scope, receive, send)
 
 
 def _shown(show: Shown, watching: Watching) -> Any:
@@ -164,7 +148,7 @@ def _around(request: Request, watching: Watching | None) -> dict[str, Any]:
     """Return what every page has around what it shows."""
     return {
         "tabs": TABS,
-        "here": request.url.path if request.url.path != "/now" else "/",
+        "here": request.url.path if request.url.path != FRONT else "/",
         "who": who(request),
         "version": __version__,
         "tenant": watching.name if watching is not None else "",
