@@ -16,7 +16,7 @@ from stored_incidents import AT, Clock, incident, live
 
 pytest.importorskip("sqlalchemy")
 from oddlog.errors import ConfigError, InputError
-from oddlog.store import Asked, Store, StoreUnavailableError
+from oddlog.store import Asked, Beside, Store, StoreUnavailableError
 from oddlog.types import TIME, LiveIncident, Passed
 
 Fill = Callable[..., None]
@@ -95,6 +95,18 @@ def test_an_incident_grows_under_its_id_and_keeps_what_is_known_from_near(store:
     assert store.closeup(one.id) == {"lines": [{"message": "a"}]}
     assert store.closeup("nope") == {}
     assert store.names("service") == ["web"]
+
+
+def test_a_checkpoint_of_another_model_is_the_only_one_but_for_that_of_a_challenger(store: Store):
+    store.save("one", [], (7, b"one"), beside=Beside("challenger", [live(1)], b"its"))
+    assert (store.checkpoint("one"), store.checkpoint("challenger")) == ((7, b"one"), (7, b"its"))
+    store.save("one", [], (8, b"one"), beside=Beside("other", [live(2)], b"its"))
+    assert store.checkpoint("challenger") is None
+    assert (store.challenged("challenger"), len(store.challenged("other"))) == ([], 1)
+    store.save("other", [], (9, b"judges now"), beside=Beside("other", [live(3)], b"beside"))
+    assert (store.checkpoint("one"), store.checkpoint("other")) == (None, (9, b"judges now"))
+    store.save("one", [], (9, b"again"))
+    assert (store.last_position(), store.checkpoint("other"), store.challenged("other")) == (9, None, [])
 
 
 def test_a_checkpoint_is_never_apart_from_what_was_found_up_to_it(store: Store, monkeypatch: pytest.MonkeyPatch):

@@ -122,7 +122,7 @@ class Worker:
 
     def _resume(self, stream: Streaming) -> None:
         found = self.store.checkpoint(stream.model.id)
-        if found is None:
+        if found is None or found[0] < self.store.last_position():  # another one has judged what came since
             # A new model goes on where the one before it was, or behind what it was learned from.
             learned = 0 if self.models is None else self.models.resume(self.spool)
             position = max(self.store.last_position(), learned)

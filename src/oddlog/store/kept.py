@@ -11,6 +11,7 @@ from oddlog.store.challenged import Beside, Challenged
 from oddlog.store.incidents import Incidents
 from oddlog.store.letters import Letters
 from oddlog.store.passed import Passing
+from oddlog.store.tables import challenged as _challenged
 from oddlog.store.tables import checkpoint as _checkpoint
 from oddlog.store.tokens import Tokens
 from oddlog.types import LiveIncident, Passed
@@ -18,6 +19,8 @@ from oddlog.types import LiveIncident, Passed
 
 class Store(Incidents, Letters, Passing, Tokens, Challenged):
     """Keeps incidents, letters, what went by, and checkpoints; see `engine.Database` for its parameters."""
+
+    _alone: frozenset[str] = frozenset()  # ids of the models whose checkpoints are the only ones there
 
     def save(
         self,
@@ -31,6 +34,9 @@ class Store(Incidents, Letters, Passing, Tokens, Challenged):
         beside: Beside | None = None,
     ) -> None:
         """Store what happened to incidents, letters to sinks, and a checkpoint (position, state), in one transaction.
+
+        With a checkpoint those of other models go: what they were behind of was judged since. So does what they found
+        beside another.
 
         Parameters
         ----------
@@ -56,6 +62,9 @@ class Store(Incidents, Letters, Passing, Tokens, Challenged):
 
         """
         told, now = list(told), self._clock()
+        if beside is not None and beside.model == model:
+            beside = None  # it was promoted just now
+        judging = frozenset({model} if beside is None else {model, beside.model})
         with self.writing() as connection:
             self.write_letters(connection, told, sinks, now.timestamp())
             self.write_incidents(connection, model, told, near or {}, now.isoformat())
@@ -67,6 +76,14 @@ class Store(Incidents, Letters, Passing, Tokens, Challenged):
                 self._write_checkpoint(connection, model, *checkpoint, now.isoformat())
                 if beside is not None and beside.state is not None:
                     self._write_checkpoint(connection, beside.model, checkpoint[0], beside.state, now.isoformat())
+                if judging != self._alone:
+                    self._forget_others(connection, judging)
+        if checkpoint is not None:
+            self._alone = judging
+
+    def _forget_others(self, connection: sa.Connection, judging: frozenset[str]) -> None:
+        connection.execute(sa.delete(_checkpoint).where(_checkpoint.c.model.not_in(judging)))
+        connection.execute(sa.delete(_challenged).where(_challenged.c.model.not_in(judging)))
 
     def _write_checkpoint(self, connection: sa.Connection, model: str, position: int, state: bytes, now: str) -> None:
         values = {"model": model, "position": position, "stored": now, "state": state}

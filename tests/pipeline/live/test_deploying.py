@@ -17,6 +17,7 @@ from deployed_shop import DAY, NOON, deployed_lines
 from oddlog.feedback import Answer, Answers, Mark, Marks
 from oddlog.model import Model
 from oddlog.pipeline.learning.checkpointing import packed, unpacked
+from oddlog.pipeline.live.deploying import FORGOTTEN
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.sources import read_blocks
 from oddlog.types import Incident, LiveIncident, Tally
@@ -217,3 +218,21 @@ def test_many_deployments_and_sessions_are_bounded(model: Model, today: Path):
     live.finish()
     assert any("beyond 200" in reason for reason in live.stream.tally.counts)
     assert sum(key.startswith("deploy") for key in live.standing) == 1
+
+
+def test_one_that_is_followed_no_more_is_excused_after_a_restart_too(
+    model: Model, today: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("oddlog.pipeline.live.deploying.MOST_FOLLOWED", 1)
+    live = Live(model, DEPLOY)
+    live.push(lines_of(today))
+    live.finish()
+    excused = live.stream._teller.deploying.since.excused
+    assert excused
+    other = Mark("shop.pay", "3.9.0", NOON + 2 * DAY)
+    live.mark(DEPLOY, other)
+    live.restart()
+    assert live.stream._teller.deploying.since.excused == excused
+    assert live.stream.tally.counts[FORGOTTEN] == 1
+    live.mark(other)  # that of the first one is taken back
+    assert not live.stream._teller.deploying.since.excused

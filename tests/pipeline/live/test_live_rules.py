@@ -210,6 +210,39 @@ def test_what_is_held_back_is_kept_with_the_reason_and_told_when_it_has_grown_en
     assert (gate.held, again.held) == (1, 2)
 
 
+def test_what_was_told_before_there_was_a_budget_is_told_to_its_end():
+    gate = Gate()
+    for id_ in ("a", "b", "c"):
+        assert gate.through(live(id_), START).notable
+    assert gate.through(live("b", "over"), START).notable
+    again = Gate()
+    again.restore(gate.state())
+    again.turn_to(1.0, ())
+    assert again.through(live("pressing", severity=99.0), START).notable
+    grown = again.through(live("a", "grown", severity=4.0), START)
+    assert (grown.change, grown.notable, grown.incident.notes) == ("grown", True, ())
+    assert again.through(live("a", "over", severity=4.0), START).notable
+    assert not again.through(live("b", severity=4.0), START).notable  # it had ended: it is another one now
+    again.turn_to(None, [Maintenance("night", "", START, START + timedelta(hours=1))])
+    assert again.through(live("c", "over", start=START), START).notable
+
+
+def test_what_was_held_back_is_listed_while_more_of_it_comes():
+    gate = Gate(Budget(1))
+
+    class Goes(dict[str, None]):
+        """What was told, while the worker goes on between two looks at it."""
+
+        def __contains__(self, id_: object) -> bool:
+            gate._held[f"{id_} and more"] = None
+            return False
+
+    for id_ in ("a", "b", "c"):
+        gate.through(live(id_, severity=5.0), START)
+    gate._told = Goes()
+    assert gate.held_ids == ["c", "b"]
+
+
 def test_a_maintenance_window_holds_back_what_begins_in_it():
     gate = Gate(maintenance=[Maintenance("night", "", START, START + timedelta(hours=1))])
     assert gate.through(live("a", start=START), START).incident.notes == ("not told: night",)

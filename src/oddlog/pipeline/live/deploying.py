@@ -31,7 +31,7 @@ from oddlog.pipeline.judging.deployments import (
     with_times,
 )
 from oddlog.pipeline.judging.since_deploy import MOST_LINES, SinceDeploy, Telling
-from oddlog.pipeline.live.followed import Followed, Place, place
+from oddlog.pipeline.live.followed import Followed, Place, deployed_from, deployed_state, place
 from oddlog.pipeline.live.lately import NEW, Lately
 from oddlog.pipeline.reading import LINE_COLUMNS
 from oddlog.templates import Matcher
@@ -58,7 +58,9 @@ class Deploying:
         self._of = (model, matcher, services, sources)
         self._tally = tally
         self._lately = Lately()
-        self._marks: tuple[Mark, ...] | None = None  # None: they were not said yet
+        self._every: tuple[Mark, ...] | None = None  # None: they were not said yet
+        self._marks: tuple[Mark, ...] = ()  # the last of them
+        self._beyond = 0  # of them that were counted as beyond
         self._followed: dict[Place, Followed] = {}
         self._retired: list[Deployed] = []  # followed no more, but still excused
         self._gone: list[LiveIncident] = []  # of deployments that are marked no more
@@ -73,8 +75,10 @@ class Deploying:
 
     def mark(self, marks: Sequence[Mark]) -> None:
         """Go by these deployments from now on; what has come since they were made is looked up."""
-        self._marks = tuple(marks)[-MOST_FOLLOWED:]
-        self._tally.add(FORGOTTEN, len(marks) - len(self._marks))
+        self._every, self._marks = tuple(marks), tuple(marks)[-MOST_FOLLOWED:]
+        beyond = len(self._every) - len(self._marks)
+        self._tally.add(FORGOTTEN, beyond - self._beyond)
+        self._beyond = max(beyond, self._beyond)
         known = {place(one): one for one in self._marks}
         held = set(map(place, marks))
         for gone in [one for one in self._followed if one not in known]:
@@ -84,6 +88,7 @@ class Deploying:
             if one.last is not None:
                 change: Literal["over", "withdrawn"] = "over" if gone in held else "withdrawn"
                 self._gone.append(replace(one.last, change=change, notable=True))
+        self._retired = [one for one in self._retired if place(one.mark) in held]
         for known_as, one in self._followed.items():
             if one.mark.end != known[known_as].end:
                 one.until(known[known_as], self._lately)
@@ -93,7 +98,7 @@ class Deploying:
     def _follow(self) -> bool:
         """Follow the marks whose services have written; return whether that is another one."""
         names = self._of[2].names
-        more = [one for one in self._marks or () if place(one) not in self._followed and one.service in names]
+        more = [one for one in self._marks if place(one) not in self._followed and one.service in names]
         for mark in more:
             one = Followed(mark, names.index(mark.service))
             since, until = us(mark.time), us(mark.end)
@@ -106,7 +111,7 @@ class Deploying:
 
     def add(self, events: pl.DataFrame) -> None:
         """Take in events with their sessions."""
-        if len(self._followed) < len(self._marks or ()):
+        if len(self._followed) < len(self._marks):
             self._stirred |= self._follow()
         timed = events.select(NEW.names())
         if (timed["time_us"] == NO_TIME).any():
@@ -232,6 +237,7 @@ class Deploying:
             "held": list(self._held.items()),
             "texts": self._texts.state(),
             "followed": [one.state() for one in self._followed.values()],
+            "retired": [deployed_state(one) for one in self._retired],
         }
         return State(lately.arrays, meta)
 
@@ -243,9 +249,10 @@ class Deploying:
         self._texts.restore(meta["texts"])
         followed = [Followed.from_state(one) for one in meta["followed"]]
         self._followed = {one.place: one for one in followed}
+        self._retired = [deployed_from(one) for one in meta["retired"]]
         self._find()
-        if self._marks is not None:
-            self.mark(self._marks)
+        if self._every is not None:
+            self.mark(self._every)
 
 
 class _Texts:

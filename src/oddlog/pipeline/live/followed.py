@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Self
 
@@ -121,15 +121,13 @@ class Followed:
 
     def state(self) -> dict[str, Any]:
         """Return what `from_state` needs."""
-        deployed = self.deployed
+        deployed = self.deployed or Deployed(self.mark, self.types, *self.rates)
         return {
-            "mark": {**self.mark.record(), "time": self.mark.time.isoformat()},
+            **deployed_state(replace(deployed, mark=self.mark, types=self.types)),
             "service": self.service,
-            "types": self.types.to_dict(as_series=False),
             "counts": [*self.before, *self.after],
             "through": list(self.through)[-SESSIONS_NOTED:],
             "waiting": self.waiting.to_dict(as_series=False),
-            "windows": [0, []] if deployed is None else [deployed.n_windows, deployed.keys],
             "last": None if self.last is None else [incident_json(self.last.incident), self.last.change],
             "weight": [*self.weight, self.noted],
         }
@@ -137,19 +135,18 @@ class Followed:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Go on where `state` was taken."""
-        mark = Mark.from_record(state["mark"])
+        deployed = deployed_from(state)
         before, after = tuple(state["counts"][:2]), tuple(state["counts"][2:])
         last = state["last"]
-        types = pl.DataFrame(state["types"], schema=TYPES)
         return cls(
-            mark,
+            deployed.mark,
             state["service"],
-            types,
+            deployed.types,
             (before[0], before[1]),
             (after[0], after[1]),
             dict.fromkeys(state["through"]),
             pl.DataFrame(state["waiting"], schema=NEW),
-            Deployed(mark, types, _rate((0, 0)), _rate((0, 0)), *state["windows"]),
+            deployed,
             None if last is None else LiveIncident(incident_of(last[0]), last[1], provisional=False),
             (state["weight"][0], state["weight"][1]),
             state["weight"][2],
@@ -159,6 +156,21 @@ class Followed:
 def place(mark: Mark) -> Place:
     """Return what tells a deployment from others."""
     return mark.service, mark.version, mark.time.isoformat()
+
+
+def deployed_state(one: Deployed) -> dict[str, Any]:
+    """Return what `deployed_from` needs: its rates are those of who follows it."""
+    return {
+        "mark": {**one.mark.record(), "time": one.mark.time.isoformat()},
+        "types": one.types.to_dict(as_series=False),
+        "windows": [one.n_windows, one.keys],
+    }
+
+
+def deployed_from(state: Mapping[str, Any]) -> Deployed:
+    """Return what `deployed_state` was taken of."""
+    types = pl.DataFrame(state["types"], schema=TYPES)
+    return Deployed(Mark.from_record(state["mark"]), types, _rate((0, 0)), _rate((0, 0)), *state["windows"])
 
 
 def _together(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from oddlog.pipeline.live.rulebook import Maintenance
 from oddlog.types import LiveIncident
 
 MOST_TOLD = 10_000
+ENDED = ("over", "withdrawn")
 
 
 @dataclass
@@ -51,7 +52,8 @@ class Gate:
     @property
     def held_ids(self) -> list[str]:
         """Ids of the last incidents that were held back and not told since, the latest first."""
-        return [id_ for id_ in reversed(self._held) if id_ not in self._told]
+        held = list(self._held)  # in one step: pages ask while the worker goes on
+        return [id_ for id_ in reversed(held) if id_ not in self._told]
 
     def __bool__(self) -> bool:
         return self.budget is not None or bool(self.maintenance)
@@ -63,10 +65,10 @@ class Gate:
         """
         incident = live.incident
         if not self:
-            return live
+            return self._noted(live)
         if incident.id in self._told:
             return live
-        if live.change in ("over", "withdrawn"):
+        if live.change in ENDED:
             return replace(live, notable=False)  # nobody was told that it began
         why = self._why_not(live, incident.start or now)
         if not why:
@@ -78,6 +80,16 @@ class Gate:
             _bound(self._held)
             self.held += 1
         return replace(live, notable=False, incident=replace(incident, notes=(*incident.notes, why)))
+
+    def _noted(self, live: LiveIncident) -> LiveIncident:
+        """Note what is told while nothing is held back: what goes on goes on being told once something is."""
+        id_ = live.incident.id
+        if live.change not in ENDED:
+            self._told[id_] = None
+            _bound(self._told)
+        elif id_ not in self._held:
+            self._told.pop(id_, None)
+        return live
 
     def _why_not(self, live: LiveIncident, at: datetime) -> str:
         incident = live.incident

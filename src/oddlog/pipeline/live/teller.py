@@ -22,7 +22,7 @@ from oddlog.pipeline.judging.newcomers import Newcomers
 from oddlog.pipeline.judging.since_deploy import after_deploy
 from oddlog.pipeline.learning.checkpointing import under, within
 from oddlog.pipeline.live.deploying import Deploying
-from oddlog.pipeline.live.gate import Gate
+from oddlog.pipeline.live.gate import ENDED, Gate
 from oddlog.pipeline.live.quiet import Quiet
 from oddlog.pipeline.live.recent import Recent
 from oddlog.pipeline.live.rulebook import RuleBook
@@ -30,8 +30,6 @@ from oddlog.pipeline.live.rules import Rules
 from oddlog.pipeline.live.unfolding import Unfolding
 from oddlog.templates import Matcher
 from oddlog.types import Bool, LiveIncident, State, Tally, to_datetime
-
-ENDED = ("over", "withdrawn")
 
 
 class Teller:
