@@ -61,6 +61,10 @@ def site(
     labels: Annotated[
         Path | None, typer.Option(help="CSV key,label: anomalies leave training; the server is told one F1 a round.")
     ] = None,
+    epsilon: Annotated[
+        float, typer.Option(help="Most that a window gives away, all federations of --work together; 0: any.", min=0)
+    ] = 0.0,
+    delta: Annotated[float, typer.Option(help="The same of delta; looked at with --epsilon.", min=0, max=1)] = 1e-5,
     seed: Annotated[int, typer.Option(help="The same at all sites.", min=0, max=2**32 - 1)] = 0,
 ) -> None:
     """Learn with the other sites of a server, from logs that stay here, and write this site's model.
@@ -71,6 +75,7 @@ def site(
 
     from oddlog.cli import prepare, show
     from oddlog.federated.identity import SiteKey, read_roster, read_shared
+    from oddlog.federated.privacy import Bound
     from oddlog.federated.running import Taking, take_part
 
     prepare()
@@ -85,6 +90,7 @@ def site(
         read_roster(roster) if roster is not None else {},
         read_shared(shared) if shared is not None else b"",
         seed,
+        Bound(epsilon, delta) if epsilon else None,
     )
     take_part(server, authority, key, taking, _lines(f"{key.name}: "))
     with show.until_nobody_reads():

@@ -55,6 +55,7 @@ UNREACHED: Final = {
 REFUSED: Final = {
     "NoSecretError": "it was given no shared secret",
     "OtherVersionError": "another version of oddlog",
+    "TooLittlePrivacyError": "it gives less away of a window than the plan asks for",
     "TooLittleDataError": "too few lines or windows to learn from",
     "InputError": "no logs that can be read",
     "FormatError": "logs in no format that can be read",
@@ -93,12 +94,14 @@ def _answer(
     keep: Callable[[Site, Context], None],
 ) -> Note:
     """Return the site's answer. Of an error only its kind is sent: what it says may quote a log."""
+    site = None
     try:
         site = site_of(context)
         answer = site.answer(kind, note_of(message))
         keep(site, context)  # before it is sent: a share that was given away must not be given twice
     except OddlogError as error:
-        log.warning("%s: %s", kind, error)
+        if site is None or error is not site.ends:  # that one is told where it ends
+            log.warning("%s: %s", kind, error)
         return Note({"refused": type(error).__name__})
     except Exception as error:
         log.exception("%s failed", kind)

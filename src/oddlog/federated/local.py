@@ -166,10 +166,13 @@ class Local:
     def _trained_behind(self, veil: Veil, vector: F32, steps: int, seed: int) -> F32:
         if not hasattr(self.detector, "train_privately"):
             raise ConfigError(f"'{self.detector.name}' cannot be trained with differential privacy.", "Take spoken.")
-        noise, rate = veil.privacy.of_training(len(self.learned))
-        hidden = {"rate": rate, "clip": veil.privacy.clip, "noise": noise}
-        secret = veil.seed(f"update {seed}", vector)
-        cast("Any", self.detector).train_privately(self.learned, steps, {**hidden, "seed": secret})
+        asked, of = f"update {seed}", self.learned
+        veil.steps(asked, steps)
+        draw = veil.noise(asked, vector, of.template, of.offsets, of.level)
+        windows = max(float(self._types_behind(veil).sum()), 1.0)  # how many there are is only known with noise
+        noise, rate = veil.privacy.of_training(round(windows))
+        hidden = {"rate": rate, "clip": veil.privacy.clip, "noise": noise, "expected": rate * windows, "draw": draw}
+        cast("Any", self.detector).train_privately(self.learned, steps, hidden)
         return self.vector
 
     def utility(self, vector: F32, seed: int = 0) -> float:
@@ -218,20 +221,21 @@ class Local:
         """Return how often each bucket of message types is met, scaled so that it sums to the windows [64]."""
         windows = self.learned
         if self.veil is not None:
-            return self._histogram_behind(self.veil)
+            return np.maximum(self._types_behind(self.veil), 0.0)
         counted = windows.template < len(self.context.templates)
         weight = windows.weight[windows.window_of_event][counted]
         of_type = buckets(self.context.templates.embedding)
         count = np.bincount(of_type[windows.template[counted]], weight, minlength=BUCKETS).astype(np.float64)
         return np.asarray(count * windows.weight.sum() / max(count.sum(), 1e-12), np.float64)
 
-    def _histogram_behind(self, veil: Veil) -> F64:
-        """Return the histogram of which each window is 1 in all, with noise."""
+    def _types_behind(self, veil: Veil) -> F64:
+        """Return the histogram of which each window is 1 in all, at most, with noise; some of it may be below 0."""
         windows = self.learned
+        counted = windows.template < len(self.context.templates)  # a table that is full leaves types without a row
         of_type = buckets(self.context.templates.embedding)
         share = 1 / np.maximum(windows.lengths, 1)[windows.window_of_event]
-        count = np.bincount(of_type[windows.template], share, minlength=BUCKETS).astype(np.float64)
-        return np.maximum(veil.hidden("histogram", count, veil.privacy.of_histogram), 0.0)
+        count = np.bincount(of_type[windows.template[counted]], share[counted], minlength=BUCKETS).astype(np.float64)
+        return veil.hidden("histogram", count, veil.privacy.of_histogram)
 
     def sums(self) -> F64:
         """Return what is summed over all sites before learning: the histogram, then the moments of the network [s].

@@ -7,27 +7,38 @@
     usual scores                 a window adds 1 in one step         Gaussian noise, once       of the other 30 %
     moments, utility, quality    not sent: features have a public scale, sites count by their (noisy) size or alike
 
-Two logs are neighbours if they differ in what *one window* of a site holds; its split by time stands. For all that the
-site ever sends, then, with ε and δ: P(sent | one) ≤ e^ε · P(sent | other) + δ. What templates there are and what is
-trimmed are taken as given. The noise is the site's own, so the promise holds against the server and all other sites,
-in both modes. Accounted by Rényi divergences with Opacus (Mironov, CSF 2017; Mironov, Talwar and Zhang, arXiv
-1908.10530, for steps that draw their windows).
+Two logs are neighbours if *one window* of a site is in one of them and not in the other; its split by time stands. For
+all that the site sends in a federation, then, with ε and δ: P(sent | one) ≤ e^ε · P(sent | other) + δ, both ways round.
+(A window that holds something else is one taken away and one added: up to twice ε.) How many windows there are is
+itself known with noise only: training goes by the sum of the noisy histogram. What templates there are and what is
+trimmed are taken as given. The noise is the site's own (`noise`), so the promise holds against the server and all other
+sites, in both modes. Accounted by Rényi divergences with Opacus, whose neighbours are the same (Mironov, CSF 2017;
+Mironov, Talwar and Zhang, arXiv 1908.10530, for steps that draw their windows).
+
+Nor need the server be honest: what it may ask is pinned by what it asked first (`Veil`), and what is answered is
+counted.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oddlog.errors import ConfigError, MissingExtraError
-from oddlog.types import F32, F64
+from oddlog.types import F64
+
+if TYPE_CHECKING:
+    from oddlog.federated.noise import Noise
+    from oddlog.federated.wire import Note
 
 Spent = Sequence[tuple[float, float, int]]  # (noise multiplier, chance of a window to take part, how often)
 
@@ -39,6 +50,25 @@ MOST_NOISE = 1e6
 CLIP = 0.1
 PROMISE = ("epsilon", "delta", "clip", "rounds", "steps")
 """What of a plan a promise is made of."""
+PINNED = (*PROMISE, "seed")
+"""What a server cannot ask otherwise once it has been promised something."""
+SAID: Mapping[str, frozenset[str]] = {
+    "begin": frozenset({"round", "sums", "masked", "commitment"}),
+    "learn": frozenset({"round", "utility", "update", "masked", "commitment"}),
+    "calibrate": frozenset({"round", "count", "masked", "commitment"}),
+    "finish": frozenset({"kept"}),
+}
+"""All that may stand in an answer behind a veil: sums and updates with noise, and what is the same at every site."""
+
+
+class TooLittlePrivacyError(ConfigError):
+    """A server asks for more than the site is willing to give away."""
+
+
+def require_hidden(kind: str, note: Note) -> None:
+    """Raise where an answer holds what nobody has shown to be hidden: a figure that is new here stays at the site."""
+    if told := sorted({*note.facts, *note.arrays} - SAID.get(kind, frozenset())):
+        raise ConfigError(f"Nothing hides single windows in {', '.join(told)}.", "Leave out epsilon, or that.")
 
 
 @dataclass(frozen=True)
@@ -85,6 +115,11 @@ class Privacy:
         """Return the noise of a step, in lengths of a clipped gradient, and the chance of a window to be in it."""
         return _of_training(self, windows)
 
+    @property
+    def says(self) -> str:
+        """It in words."""
+        return f"epsilon {self.epsilon:g} at delta {self.delta:g}"
+
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Privacy | None:
         """Return what the facts of a message promise; None if nothing."""
@@ -92,6 +127,35 @@ class Privacy:
             return None
         rounds, steps = int(facts["rounds"]), int(facts["steps"])
         return cls(float(facts["epsilon"]), float(facts["delta"]), rounds * steps, float(facts["clip"])).checked()
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The most that a site gives away in all federations that it remembers together; ε and δ add up.
+
+    Attributes
+    ----------
+    epsilon, delta : float
+        No more than these.
+
+    """
+
+    epsilon: float
+    delta: float = 1e-5
+
+    def require(self, asked: Privacy | None, before: Sequence[Sequence[float]]) -> None:
+        """Raise where a server asks for more, given what other federations were promised before."""
+        given = f"this site gives no more than epsilon {self.epsilon:g} at delta {self.delta:g}"
+        if asked is None:
+            raise TooLittlePrivacyError(f"The server asks without differential privacy, and {given}.", _LEAVE)
+        epsilon, delta = (sum(of) for of in zip((asked.epsilon, asked.delta), *before, strict=True))
+        if epsilon > self.epsilon * (1 + 1e-9) or delta > self.delta * (1 + 1e-9):
+            more = f", which makes {epsilon:g} and {delta:g} with earlier federations" if before else ""
+            hint = f"{_LEAVE} Or give more: --epsilon {epsilon:g} --delta {delta:g}"
+            raise TooLittlePrivacyError(f"The server asks for {asked.says}{more}, and {given}.", hint)
+
+
+_LEAVE = "Ask the server's administrator for another plan."
 
 
 @dataclass
@@ -107,7 +171,8 @@ class Veil:
     federation : str
         Which federation it is.
     given : dict of str
-        By what was asked (a round, or one of the sums), the digest of the weights it was asked for.
+        By what was asked (a round, or one of the sums), the digest of what it was asked for and answered from; and
+        by round how many steps of training were taken.
 
     """
 
@@ -116,25 +181,59 @@ class Veil:
     federation: str = ""
     given: dict[str, str] = field(default_factory=dict)
 
-    def seed(self, asked: str, weights: F32 | None = None) -> int:
-        """Return the seed of the noise of an answer.
+    def noise(self, asked: str, *of: NDArray[Any]) -> Noise:
+        """Return the noise of an answer that is made from these arrays.
 
         Raises
         ------
         ConfigError
-            If the same round was answered for other weights: the two answers would be worth more than was promised.
+            If the same was answered for other weights or from other windows: the two answers would be worth more than
+            was promised.
 
         """
-        digest = "" if weights is None else hashlib.sha256(weights.tobytes()).hexdigest()
-        if self.given.setdefault(asked, digest) != digest:
-            raise ConfigError(f"'{asked}' was answered before, for other weights.", "Begin a new federation.")
-        text = f"{self.federation}|{asked}|{digest}".encode()
-        return int.from_bytes(hashlib.blake2b(text, key=self.secret[:64], digest_size=8).digest(), "little") >> 1
+        from oddlog.federated.noise import KEY_BYTES, Noise  # noqa: PLC0415 - of the extra
 
-    def hidden(self, asked: str, values: F64, noise: float, weights: F32 | None = None) -> F64:
-        """Return values with noise of the standard deviation `noise`."""
-        draw = np.random.default_rng(self.seed(asked, weights))
-        return np.asarray(values + draw.normal(0.0, noise, values.shape), np.float64)
+        digest = _digest(of)
+        if self.given.setdefault(asked, digest) != digest:
+            raise ConfigError(
+                f"'{asked}' was answered before, for other weights or windows.", "Begin a new federation."
+            )
+        text = json.dumps([self.federation, asked, digest]).encode()
+        return Noise(
+            hashlib.blake2b(text, key=self.secret[:64], digest_size=KEY_BYTES, person=b"oddlog noise").digest()
+        )
+
+    def steps(self, asked: str, steps: int) -> None:
+        """Count steps of training; those of an answer that is given again count once.
+
+        Raises
+        ------
+        ConfigError
+            If they are more than was promised.
+
+        """
+        name = f"{_STEPS}{asked}"
+        taken = sum(int(of) for key, of in self.given.items() if key.startswith(_STEPS) and key != name)
+        if taken + steps > self.privacy.steps or self.given.setdefault(name, str(steps)) != str(steps):
+            raise ConfigError(
+                f"{taken + steps} steps of training were asked for, {self.privacy.steps} promised.",
+                "Begin a new federation.",
+            )
+
+    def hidden(self, asked: str, values: F64, noise: float, *of: NDArray[Any]) -> F64:
+        """Return values with noise of the standard deviation `noise`; `of` is what else they are answered for."""
+        return np.asarray(values + noise * self.noise(asked, values, *of).normal(values.shape), np.float64)
+
+
+_STEPS = "steps of "
+
+
+def _digest(arrays: Sequence[NDArray[Any]]) -> str:
+    found = hashlib.sha256()
+    for one in arrays:
+        found.update(f"{one.dtype.str}{one.shape}".encode())
+        found.update(np.ascontiguousarray(one).tobytes())
+    return found.hexdigest()
 
 
 @lru_cache(maxsize=64)  # asked again in every round

@@ -18,6 +18,7 @@ from oddlog.federated.flower import GONE, FlowerLink, client_app, packed
 from oddlog.federated.history import write_report
 from oddlog.federated.identity import Known, SiteKey, signing_keys, write_secret
 from oddlog.federated.local import Local
+from oddlog.federated.privacy import Bound
 from oddlog.federated.server import Federation
 from oddlog.federated.settings import Settings
 from oddlog.federated.site import Site
@@ -155,6 +156,8 @@ class Taking:
         The sites it sums with; if empty nobody's signature is asked for.
     shared : bytes
         Secret of all sites under which they show each other usual windows; if empty this one shows none.
+    bound : Bound, optional
+        The most that it gives away of any window.
 
     """
 
@@ -167,6 +170,7 @@ class Taking:
     roster: dict[str, Known]
     shared: bytes = b""
     seed: int = 0
+    bound: Bound | None = None
 
 
 def take_part(server: str, authority: Path | None, key: SiteKey, taking: Taking, say: Say) -> None:
@@ -176,7 +180,7 @@ def take_part(server: str, authority: Path | None, key: SiteKey, taking: Taking,
     ------
     UserError
         If there is too little to learn from (the server is told that the site does not take part), the server does not
-        let the site in, or is not who it should be.
+        let the site in, is not who it should be, or asks for more than the site is willing to give away.
 
     """
     check_destination(taking.model)
@@ -194,7 +198,7 @@ def take_part(server: str, authority: Path | None, key: SiteKey, taking: Taking,
     except UserError as error:
         failed.append(error)
     site = Site(key.name, make, key.signing, signing_keys(taking.roster), partial(_finished, taking, say))
-    site.shared = taking.shared
+    site.shared, site.bound = taking.shared, taking.bound
     recall(site, taking.work)
     app = client_app(lambda _context: site, lambda one, _context: keep(one, taking.work))
 
@@ -204,7 +208,9 @@ def take_part(server: str, authority: Path | None, key: SiteKey, taking: Taking,
         if failed:  # the server is told the kind of error only: what it says may quote a log
             return packed(Note({"refused": type(failed[0]).__name__}), message), True
         reply = app(message, Context(message.metadata.run_id, 0, {}, RecordDict(), run_config={}))
-        return reply, kind == LAST
+        if site.ends is not None:
+            failed.append(site.ends)
+        return reply, kind == LAST or bool(failed)
 
     say(f"{key.name}: connecting to {server}", 0)
     node.run(answer)

@@ -279,7 +279,9 @@ class Federation:
         arrays: dict[str, Any] = {"weights": self.weights, "initial": self.initial, "everyone": self.everyone}
         arrays["pool"] = self._pooled(last)
         if plan.patterns:
-            asked = self._ask("patterns", dict.fromkeys(self.address, Note({"round": last.number})), last)
+            asked = self._ask(
+                "patterns", dict.fromkeys(self.address, Note({**plan.facts(), "round": last.number})), last
+            )
             arrays |= {f"{BOX}{site}": note.arrays["box"] for site, note in asked.items() if "box" in note.arrays}
         notes = {one: Note(facts, arrays) for one in self.address}
         for site, note in sorted(self._ask("finish", notes, last).items()):

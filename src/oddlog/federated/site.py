@@ -27,7 +27,7 @@ from oddlog.federated.aggregation import clipped
 from oddlog.federated.layers import names_of
 from oddlog.federated.local import BUCKETS, GAIN, Local
 from oddlog.federated.patterns import Patterns, fitted_together
-from oddlog.federated.privacy import Privacy, Veil
+from oddlog.federated.privacy import PINNED, Bound, Privacy, TooLittlePrivacyError, Veil, require_hidden
 from oddlog.federated.quality import Q_MAX, SHARES, Fidelity, Quality, unscaled_weight
 from oddlog.federated.quantise import Bits, Feedback
 from oddlog.federated.secagg import Identity, Party, Ring
@@ -37,8 +37,8 @@ from oddlog.federated.wire import PROTOCOL, Note, as_array
 from oddlog.types import F32, F64
 
 Kind = Literal["join", "begin", "learn", "advertise", "share", "unmask", "calibrate", "patterns", "finish"]
-SENDING = frozenset({"begin", "learn", "calibrate", "finish"})
-"""Messages that are answered with what a site has counted or learned."""
+SENDING = frozenset({"begin", "learn", "calibrate", "patterns", "finish"})
+"""Messages that are answered with what a site has counted or learned; the plan's facts stand in each of them."""
 EXTRAS = 3
 """Numbers in front of a masked update: the weight, and the weight times the utility and times the squared length of the
 update, as a share of the longest one allowed."""
@@ -71,6 +71,8 @@ class Site:
         Public keys of the sites it sums with.
     finish : callable, optional
         Given the site with the network that was kept: makes the site's model.
+    bound : Bound, optional
+        The most that it gives away of any window; a server that asks for more ends it.
 
     """
 
@@ -79,6 +81,9 @@ class Site:
     identity: Identity | None = None
     roster: Mapping[str, bytes] = field(default_factory=dict)
     finish: Finish | None = None
+    bound: Bound | None = None
+    ends: TooLittlePrivacyError | None = None  # why it takes part no longer
+    spent: list[list[float]] = field(default_factory=list)  # epsilon and delta of each federation so far
     shared: bytes = b""  # secret of all sites, which the server lacks; with it they show each other usual windows
     federation: str = ""  # the one that `owed` and `summed` are of
     parties: dict[str, Party] = field(default_factory=dict)  # by session; the last one only
@@ -107,9 +112,14 @@ class Site:
             raise OtherVersionError(
                 f"The server speaks protocol {asked.facts['protocol']}, this site {PROTOCOL}: install one version."
             )
-        if kind in SENDING:
-            self._promise(asked.facts)
-        return {
+        hidden = kind in SENDING and self._promise(asked.facts)
+        note = self._answers(kind)(asked)
+        if hidden:
+            require_hidden(kind, note)
+        return note
+
+    def _answers(self, kind: Kind) -> Callable[[Note], Note]:
+        answers: dict[Kind, Callable[[Note], Note]] = {
             "join": self._join,
             "begin": self._begin,
             "learn": self._learn,
@@ -119,7 +129,8 @@ class Site:
             "calibrate": self._calibrate,
             "patterns": self._patterns,
             "finish": self._finish,
-        }[kind](asked)
+        }
+        return answers[kind]
 
     def state(self) -> Note:
         """Return what a site whose process ends between two messages must keep. Secret: it stays at the site."""
@@ -127,6 +138,7 @@ class Site:
             "federation": self.federation,
             "parties": {session: party.state().hex() for session, party in self.parties.items()},
             "given": self.given,
+            "spent": self.spent,
             "summed": {str(number): survivors for number, survivors in self.summed.items()},
         }
         return Note(facts, {str(number): owed for number, owed in self.owed.items()})
@@ -139,14 +151,33 @@ class Site:
         self.summed = {int(number): tuple(survivors) for number, survivors in state.facts["summed"].items()}
         self.owed = {int(number): owed for number, owed in state.arrays.items()}
         self.given = dict(state.facts.get("given", {}))
+        self.spent = [list(one) for one in state.facts.get("spent", [])]
 
-    def _promise(self, facts: Mapping[str, Any]) -> None:
-        """Hide single windows from now on, as the plan says; what was promised once in a federation stays so."""
+    def _promise(self, facts: Mapping[str, Any]) -> bool:
+        """Hide single windows from now on, as the plan says, and return whether that is so.
+
+        What was promised once in a federation stays so: rounds, steps and seed too, or a server could have a round
+        answered twice under two names.
+        """
         privacy = Privacy.of(facts)
-        if self.given.setdefault("promise", repr(privacy)) != repr(privacy):
-            raise RefusedError("Sites were promised another privacy when this federation began.")
+        said = "" if privacy is None else repr([facts[name] for name in PINNED])
+        if self.given.get("promise", said) != said:
+            raise RefusedError("Sites were promised another privacy, rounds, steps or seed when this federation began.")
+        if "promise" not in self.given:
+            self._require_bound(privacy)
+            self.spent += [] if privacy is None else [[privacy.epsilon, privacy.delta]]
+            self.given["promise"] = said
         secret = self.secret if self.identity is None else self.identity.private
         self.local.veil = None if privacy is None else Veil(privacy, secret, self.federation, self.given)
+        return privacy is not None
+
+    def _require_bound(self, privacy: Privacy | None) -> None:
+        if self.bound is not None:
+            try:
+                self.bound.require(privacy, self.spent)
+            except TooLittlePrivacyError as error:
+                self.ends = error
+                raise
 
     def _join(self, asked: Note) -> Note:
         if (federation := str(asked.facts.get("federation", ""))) != self.federation:
@@ -178,6 +209,8 @@ class Site:
         self.local.set_sums(everyone)
         begun = asked.arrays["weights"].astype(np.float32)
         number = int(facts["round"])
+        if not 1 <= number <= int(facts["rounds"]):
+            raise RefusedError(f"There is no round {number} of {facts['rounds']}.")
         seed = int(facts["seed"]) * 100_003 + number
         after = self.local.trained(begun, int(facts["steps"]), seed, float(facts["prox"]), self._taken(facts))
         layers = self.local.layers if facts.get("layers") else None
@@ -215,7 +248,9 @@ class Site:
         return {} if f1 is None else {"f1": f1}
 
     def _loss(self, vector: F32) -> dict[str, float]:
-        """Return the loss by some weights [p], where there are windows to tell it by."""
+        """Return the loss by some weights [p], where there are windows to tell it by; behind a veil nothing."""
+        if self.local.veil is not None:
+            return {}
         loss = self.local.loss(vector)
         return {"loss": loss} if np.isfinite(loss) else {}
 

@@ -11,14 +11,26 @@ costs what one without privacy costs; a test holds it against Opacus' gradients 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import gelu
 
 from oddlog.detectors.deep.denoising import Recipe, one_thread
-from oddlog.types import F32
+from oddlog.types import F32, F64
+
+
+class Draws(Protocol):
+    """A stream of numbers that nobody else can draw; a generator for simulations is none."""
+
+    def uniform(self, shape: int) -> F64:
+        """Return numbers in [0, 1)."""
+        ...
+
+    def normal(self, shape: tuple[int, ...]) -> F64:
+        """Return standard normal numbers."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,36 +45,46 @@ class Guard:
         Length that each window's gradient is cut to.
     noise : float
         Standard deviation of the noise, in `clip`.
-    seed : int
-        Of draws and noise; a secret of the site, or the noise could be taken off.
+    expected : float
+        Windows in a step, on average; public, as `rate` is.
+    draw : Draws
+        Of windows and noise; a secret of the site, or the noise could be taken off.
 
     """
 
     rate: float
     clip: float
     noise: float
-    seed: int
+    expected: float
+    draw: Draws
 
 
 def train(x: F32, recipe: Recipe, guard: Guard, begin: dict[str, F32]) -> dict[str, F32]:
     """Return weights after `recipe.steps` steps on windows [w, f], from `begin`; see `denoising.train` for both."""
-    draw = torch.Generator().manual_seed(guard.seed)
-    names = sorted(begin)
+    draw, names = guard.draw, sorted(begin)
     weights = {name: torch.from_numpy(begin[name].copy()).requires_grad_() for name in names}
     adam = torch.optim.Adam(list(weights.values()), lr=recipe.rate)
-    rows, expected = torch.from_numpy(x), max(guard.rate * len(x), 1.0)
+    rows = torch.from_numpy(x)
     with one_thread():
         for step in range(recipe.steps):
             done = step / max(1, recipe.steps - 1)
             adam.param_groups[0]["lr"] = recipe.rate + (recipe.final_rate - recipe.rate) * done
-            clean = rows[torch.rand(len(rows), generator=draw) < guard.rate]
-            noisy = clean + recipe.noise * torch.randn(clean.shape, generator=draw)
+            clean = rows[torch.from_numpy(draw.uniform(len(rows)) < guard.rate)]
+            noisy = clean + recipe.noise * torch.from_numpy(draw.normal(tuple(clean.shape))).float()
             summed, _ = clipped_sum(weights, noisy, clean, guard.clip)
-            for name in names:
-                hidden = guard.noise * guard.clip * torch.randn(summed[name].shape, generator=draw)
-                weights[name].grad = (summed[name] + hidden) / expected
+            for name, hidden in noised({name: summed[name] for name in names}, guard).items():
+                weights[name].grad = (hidden / max(guard.expected, 1.0)).float()
             adam.step()
     return {name: value.detach().numpy().copy() for name, value in weights.items()}
+
+
+def noised(summed: dict[str, Tensor], guard: Guard) -> dict[str, Tensor]:
+    """Return sums of cut gradients with noise, in float64."""
+    spread = guard.noise * guard.clip
+    return {
+        name: one.double() + spread * torch.from_numpy(guard.draw.normal(tuple(one.shape)))
+        for name, one in summed.items()
+    }
 
 
 def clipped_sum(
@@ -85,8 +107,3 @@ def clipped_sum(
     for i, (a, d) in enumerate(zip(into, slope, strict=True)):
         summed[f"w{i}"], summed[f"b{i}"] = a.detach().T @ (share * d), (share * d).sum(0)
     return summed, length
-
-
-def noise_like(count: np.ndarray, scale: float, seed: int) -> np.ndarray:
-    """Return Gaussian noise of the standard deviation `scale` in the shape of `count`."""
-    return np.random.default_rng(seed).normal(0.0, scale, count.shape)
