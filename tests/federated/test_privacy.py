@@ -288,7 +288,7 @@ def test_a_server_that_forgets_what_was_promised_is_refused():
 
 
 def asked(made, kind="learn", **facts):
-    said = {**made.plan.facts(), "round": 1, **facts}
+    said = {**made.plan.facts(), "round": 1, "norm": 8.0, **facts}
     return kind, Note(said, {"weights": made.weights, "everyone": made.everyone})
 
 
@@ -348,6 +348,16 @@ def test_an_answer_behind_a_veil_holds_nothing_but_what_is_hidden(mode):
     assert told["learn"] == {"round"} | (vectors or {"utility", "update"})
     assert told["calibrate"] == (vectors | {"round"} if vectors else {"count"})
     assert told["finish"] == {"kept"}
+
+
+def test_second_moments_stay_at_a_site_that_hides_windows_whatever_the_server_asks(monkeypatch):
+    def inputs(*_args):
+        raise AssertionError("second moments were counted")
+
+    site, made = begun()
+    monkeypatch.setattr(Local, "inputs", inputs)
+    note = site.answer(*asked(made, layers=True))
+    assert set(note.arrays) == {"update"}
 
 
 def test_a_figure_that_nobody_has_shown_to_be_hidden_stays_at_the_site():

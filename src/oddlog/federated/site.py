@@ -213,7 +213,7 @@ class Site:
             raise RefusedError(f"There is no round {number} of {facts['rounds']}.")
         seed = int(facts["seed"]) * 100_003 + number
         after = self.local.trained(begun, int(facts["steps"]), seed, float(facts["prox"]), self._taken(facts))
-        layers = self.local.layers if facts.get("layers") else None
+        layers = self.local.layers if facts.get("layers") and self.local.veil is None else None  # nothing hides them
         inputs = None if layers is None else self.local.inputs(layers, seed)
         update = clipped((after - begun).astype(np.float32), float(facts["norm"]))
         quality = Quality.of(self.local.utility(begun + update), self.local.histogram(), everyone[:BUCKETS])
