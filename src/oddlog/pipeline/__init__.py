@@ -48,7 +48,8 @@ No stage knows another; only this room knows their order. One file a leg of the 
     collecting    lines for a first model, and how far that is; `beginning` has it learned in the `background`
     versions      models beside each other, one of which judges
     quiet         sources that say nothing, or come late
-    rules         lines that must never, or always, come; limits; `rulebook` is what people write
+    rules         lines that must never, or always, come; limits, counted in `steps`; `rulebook` is what
+                  people write
     gate          what is told           no more than a `budget` holds, nothing in maintenance
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def book(tmp_path: Path) -> RuleBook:
 
 
 def of(rules: Rules, minute: float) -> list[tuple[str, str]]:
-    return [(one.change, one.incident.key) for one in rules.changed(us(minute), "m")]
+    return [(one.change, one.incident.key) for one in rules.changed(us(minute))]
 
 
 def test_a_file_says_what_rules_there_are(book: RuleBook):
@@ -122,9 +123,9 @@ def test_what_makes_no_sense_is_refused_with_what_to_write(text: str, said: str,
 
 
 def test_a_line_that_must_never_come_is_told_with_its_lines_and_is_over_after_an_hour(book: RuleBook):
-    rules = Rules(RuleBook(book.rules[:1]))
+    rules = Rules(RuleBook(book.rules[:1]), "m")
     rules.add(lines((0, "pay", "ok"), (1, "pay", "java.lang.OutOfMemoryError: heap")))
-    (new,) = rules.changed(us(1), "m")
+    (new,) = rules.changed(us(1))
     told = new.incident
     assert (new.change, told.services, told.severity) == ("new", ("pay",), 60.0)
     assert told.reasons[0].text == "must never come: “OutOfMemory(Error)?” (1 line)"
@@ -134,12 +135,12 @@ def test_a_line_that_must_never_come_is_told_with_its_lines_and_is_over_after_an
     assert of(rules, 5) == [("grown", "rule out of memory")]
     assert of(rules, 70) == [("over", "rule out of memory")]
     rules.add(lines((80, "pay", "OutOfMemory")))
-    (again,) = rules.changed(us(80), "m")
+    (again,) = rules.changed(us(80))
     assert again.incident.id != told.id
 
 
 def test_one_that_came_and_went_while_much_was_caught_up_with_is_told_all_the_same(book: RuleBook):
-    rules = Rules(RuleBook(book.rules[:3]))
+    rules = Rules(RuleBook(book.rules[:3]), "m")
     storm = [(100 + i / 10, "auth", "login failed for eve") for i in range(9)]
     rules.add(lines((0, "db", "backup finished"), (1, "pay", "OutOfMemory"), *storm, (200, "db", "backup finished")))
     assert of(rules, 300) == [("new", "rule out of memory"), ("new", "rule always 1"), ("new", "rule log-ins")]
@@ -147,10 +148,10 @@ def test_one_that_came_and_went_while_much_was_caught_up_with_is_told_all_the_sa
 
 
 def test_a_line_that_must_come_is_missed_in_time_and_the_rule_mended_when_it_comes(book: RuleBook):
-    rules = Rules(RuleBook(book.rules[1:2]))
+    rules = Rules(RuleBook(book.rules[1:2]), "m")
     rules.add(lines((0, "web", "hello")))
     assert of(rules, 119) == []
-    (new,) = rules.changed(us(130), "m")
+    (new,) = rules.changed(us(130))
     assert new.incident.reasons[0].text == "must come every 120 min: “backup finished”, not seen for 130 min"
     rules.add(lines((140, "db", "backup finished: 3 GB")))
     assert of(rules, 141) == [("over", "rule always 1")]
@@ -158,24 +159,69 @@ def test_a_line_that_must_come_is_missed_in_time_and_the_rule_mended_when_it_com
 
 
 def test_too_many_and_too_few_in_a_time_of_one_service_only(book: RuleBook):
-    rules = Rules(RuleBook(book.rules[2:]))
+    rules = Rules(RuleBook(book.rules[2:]), "m")
     tries = [(i, "auth", "login failed for bob") for i in range(3)]
     rules.add(lines((0, "web", "GET /"), *tries, (3, "web", "login failed")))
     assert of(rules, 4) == []
     rules.add(lines((4, "auth", "login failed for eve")))
-    (new,) = rules.changed(us(4), "m")
+    (new,) = rules.changed(us(4))
     assert new.incident.reasons[0].text == "4 of “login failed” of auth in 5 min, at most 3 are allowed"
     assert of(rules, 20) == [("over", "rule log-ins"), ("new", "rule alive")]
 
 
+def many(n: int, minute: float, per_minute: int) -> pl.DataFrame:
+    """Return so many lines from a minute on."""
+    first = us(minute)
+    return (
+        lines((minute, "web", "GET /"))
+        .join(pl.DataFrame({"at": [first + i * MINUTE_US // per_minute for i in range(n)]}), how="cross")
+        .with_columns(time=pl.col("at").cast(TIME))
+        .drop("at")
+    )
+
+
+@pytest.mark.parametrize(("least", "told"), [(110_000, []), (130_000, ["at least 130,000 are allowed"])])
+def test_a_limit_may_be_far_above_a_hundred_thousand(least: int, told: list[str]):
+    few = Rules(RuleBook((Rule("limit", "few", within_us=60 * MINUTE_US, least=least),)), "m")
+    much = Rules(RuleBook((Rule("limit", "much", within_us=60 * MINUTE_US, most=119_999),)), "m")
+    over = Rules(RuleBook((Rule("limit", "over", within_us=60 * MINUTE_US, most=122_100),)), "m")
+    said: dict[str, list[str]] = {"few": [], "much": [], "over": []}
+    for minute in range(0, 100, 5):
+        for one in (few, much, over):
+            one.add(many(10_000, minute, 2_000))  # 120,000 an hour
+            for live in one.changed(us(minute + 5)):
+                said[one.book.rules[0].name].append(f"{live.change} {live.incident.reasons[0].text}")
+    assert said["over"] == []
+    assert said["much"] == ["new 120,000 of lines in 60 min, at most 119,999 are allowed"]
+    assert [one.rsplit(", ", 1)[1] for one in said["few"]][:1] == told
+
+
+def test_a_rule_that_says_something_else_under_its_name_begins_anew(book: RuleBook):
+    one = Rules(RuleBook(book.rules[:1]), "m")
+    one.add(lines((1, "pay", "OutOfMemory")))
+    one.changed(us(1))
+    assert len(one.going) == 1
+    other = Rules(RuleBook((replace(book.rules[0], match="boom"),)), "m")
+    other.restore(unpacked(packed(one.state())))
+    assert (other.going, of(other, 70)) == (set(), [])
+
+
+def test_one_line_that_comes_late_makes_no_gap_before_the_last(book: RuleBook):
+    rules = Rules(RuleBook(book.rules[1:2]), "m")
+    rules.add(lines((600, "db", "backup finished")))
+    assert of(rules, 601) == []
+    rules.add(lines((0, "db", "backup finished")))
+    assert of(rules, 602) == []
+
+
 def test_rules_go_on_from_their_state_and_tell_nothing_twice(book: RuleBook):
-    one = Rules(book)
+    one = Rules(book, "m")
     one.add(lines((0, "web", "GET /"), (1, "pay", "OutOfMemory")))
-    told = one.changed(us(1), "m")
-    other = Rules(book)
+    told = one.changed(us(1))
+    other = Rules(book, "m")
     other.restore(unpacked(packed(one.state())))
     assert of(other, 2) == []
-    assert [(o.change, o.incident.id) for o in other.changed(us(62), "m") if "memory" in o.incident.key] == [
+    assert [(o.change, o.incident.id) for o in other.changed(us(62)) if "memory" in o.incident.key] == [
         ("over", told[0].incident.id)
     ]
 

@@ -10,7 +10,8 @@ What rules there are stands in `rulebook`.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,11 +19,11 @@ import polars as pl
 from oddlog.incidents import LEVEL_FACTOR, MOST_NOVEL
 from oddlog.pipeline.learning.checkpointing import incident_json, incident_of
 from oddlog.pipeline.live.rulebook import Rule, RuleBook
-from oddlog.types import LEVELS, NO_TIME, TIME, Incident, LineRef, LiveIncident, Reason, State, to_datetime
+from oddlog.pipeline.live.steps import Steps
+from oddlog.types import I64, LEVELS, NO_TIME, TIME, Incident, LineRef, LiveIncident, Reason, State, to_datetime
 
 QUIET_US = 3_600_000_000  # after so long without a match a `never` is over
 MOST_LINES = 20  # shown
-MOST_MATCHES = 100_000  # of a limit, that are remembered
 GROWN = 2  # told again at so many times the matches
 
 
@@ -31,23 +32,57 @@ class _Watched:
     """A rule and what it has seen."""
 
     rule: Rule
-    times: list[int] = field(default_factory=list)  # of matches, us; of a limit those within its time
     lines: list[LineRef] = field(default_factory=list)
     first_us: int = NO_TIME  # when the rule began to be broken
+    from_us: int = NO_TIME  # the first match since it was kept last
+    last_us: int = NO_TIME  # the last one
     seen: int = 0  # matches since then
     told: int = 0  # … when it was told last
     services: dict[str, int] = field(default_factory=dict)
     is_broken: bool = False
-    peak: int = 0  # of a limit: most matches in its time, since it was looked at last
+    peak: tuple[int, int] = (
+        0,
+        0,
+    )  # of a limit: most matches in its time, since it was looked at last, and from when on
     gap_us: int = 0  # of an `always`: the longest time between two, since then
     since_us: int = NO_TIME  # from when on it is watched, if that is later than the first line
+    steps: Steps = field(init=False)  # of a limit: matches within its time
+
+    def __post_init__(self) -> None:
+        self.steps = Steps(max(self.rule.within_us, 1), whole=self.rule.least is not None)
+
+    def begin(self) -> None:
+        """Begin anew, because the rule is kept."""
+        self.is_broken, self.from_us = False, NO_TIME
+        self.lines, self.seen, self.told, self.services = [], 0, 0, {}
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` needs."""
+        return {
+            "rule": asdict(self.rule),
+            "lines": [[r.source, r.line, r.text, r.score, r.message] for r in self.lines],
+            "times": [self.first_us, self.from_us, self.last_us, self.since_us],
+            "counts": [self.seen, self.told, self.is_broken],
+            "steps": self.steps.state(),
+            "services": self.services,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken of the same rule."""
+        self.lines, self.services = [LineRef(*line) for line in state["lines"]], dict(state["services"])
+        self.first_us, self.from_us, self.last_us, self.since_us = state["times"]
+        self.seen, self.told, self.is_broken = state["counts"]
+        self.steps.restore(state["steps"])
 
 
 class Rules:
-    """Holds lines against rules while they come. A rule that is broken is one incident until it is not any more."""
+    """Holds lines against rules while they come. A rule that is broken is one incident until it is not any more.
 
-    def __init__(self, book: RuleBook) -> None:
-        self.book = book
+    `begun` is the id of the model that it began with: ids of incidents are made of it, and stay with another one.
+    """
+
+    def __init__(self, book: RuleBook, begun: str) -> None:
+        self.book, self._begun = book, begun
         self._watched = [_Watched(rule) for rule in book.rules]
         self._since_us = NO_TIME  # from when on lines could have come
         self._last: dict[str, LiveIncident] = {}
@@ -77,16 +112,20 @@ class Rules:
             flag = flags[str(i)]
             if flag.any():
                 some = records.filter(flag).select("source", "line", "text", "message", "service")
-                self._match(one, some, time_us.filter(flag).drop_nulls().to_list())
+                self._match(one, some, np.sort(time_us.filter(flag).drop_nulls().to_numpy()))
 
-    def _match(self, one: _Watched, records: pl.DataFrame, times: list[int]) -> None:
-        one.times = sorted([*one.times, *times])[-MOST_MATCHES:]
-        at = np.array(one.times)
-        if one.rule.kind == "limit" and len(at):
-            counts = np.arange(1, len(at) + 1) - np.searchsorted(at, at - one.rule.within_us, side="right")
-            one.peak = max(one.peak, int(counts.max()))
-        if one.rule.kind == "always" and len(at) > 1:
-            one.gap_us = max(one.gap_us, int(np.diff(at).max()))
+    def _match(self, one: _Watched, records: pl.DataFrame, at: I64) -> None:
+        if len(at):
+            if one.rule.kind == "limit":
+                one.steps.add(at)
+            if one.rule.most is not None:
+                one.peak = max(one.peak, one.steps.peak(), key=lambda counted: counted[0])
+            if one.rule.kind == "always":
+                later = at[at > one.last_us]
+                known = later if one.last_us == NO_TIME else np.append(one.last_us, later)
+                one.gap_us = max(one.gap_us, int(np.diff(known).max(initial=0)))
+            one.from_us = int(at[0]) if one.from_us == NO_TIME else min(one.from_us, int(at[0]))
+            one.last_us = max(one.last_us, int(at[-1]))
         one.seen += len(records)
         for source, line, text, message, service in records.tail(MOST_LINES).iter_rows():
             one.lines.append(LineRef(source, line, text or "", 1.0, message or ""))
@@ -94,73 +133,77 @@ class Rules:
                 one.services[service] = one.services.get(service, 0) + 1
         one.lines = one.lines[-MOST_LINES:]
 
-    def changed(self, now_us: int, model_id: str) -> list[LiveIncident]:
+    def changed(self, now_us: int) -> list[LiveIncident]:
         """Return incidents of rules that are broken by now (event time), more than before, or not any more."""
         if now_us == NO_TIME:
             return []
-        found = (self._look(one, now_us, model_id) for one in self._watched)
+        found = (self._look(one, now_us) for one in self._watched)
         return [one for one in found if one is not None]
 
-    def _look(self, one: _Watched, now_us: int, model_id: str) -> LiveIncident | None:
-        broken = self._broken(one, now_us)
-        peak, gap_us, one.peak, one.gap_us = one.peak, one.gap_us, 0, 0
+    def _look(self, one: _Watched, now_us: int) -> LiveIncident | None:
+        counted = one.steps.count(now_us), one.steps.from_us
+        if one.peak[0] > counted[0]:
+            counted = one.peak
+        broken = self._broken(one, now_us, counted[0])
+        gap_us, one.peak, one.gap_us = one.gap_us, (0, 0), 0
         name = one.rule.name
         if not broken:
             if not one.is_broken:
                 return None
-            one.is_broken = False
-            last = self._last.pop(name)
-            one.lines, one.seen, one.told, one.services = [], 0, 0, {}
-            return replace(last, change="over", notable=True)
+            one.begin()
+            return replace(self._last.pop(name), change="over", notable=True)
         is_new, one.is_broken = not one.is_broken, True
         if is_new:
-            one.first_us = one.times[0] if one.times and one.rule.kind != "always" else self._last_match(one)
+            one.first_us = self._first(one, counted[1])
         elif one.seen < GROWN * max(one.told, 1):
             return None
         one.told = one.seen
-        incident = self._incident(one, now_us, model_id, (peak, gap_us))
+        incident = self._incident(one, now_us, counted[0], gap_us)
         live = LiveIncident(incident, "new" if is_new else "grown", provisional=False)
         self._last[name] = live
         return live
 
-    def _broken(self, one: _Watched, now_us: int) -> bool:
+    def _broken(self, one: _Watched, now_us: int, counted: int) -> bool:
         rule = one.rule
         if rule.kind == "never":
-            one.times = [at for at in one.times if at > now_us - QUIET_US]
-            return bool(one.times) or one.seen > one.told
+            return one.last_us > now_us - QUIET_US or one.seen > one.told
         if rule.kind == "always":
-            one.times = one.times[-1:]
             return max(now_us - self._last_match(one), one.gap_us) > rule.within_us
-        one.times = [at for at in one.times if at > now_us - rule.within_us]
         if rule.most is not None:
-            return max(len(one.times), one.peak) > rule.most
+            return counted > rule.most
         watched_us = now_us - max(self._since_us, one.since_us)
-        return watched_us >= rule.within_us and len(one.times) < (rule.least or 0)
+        return watched_us >= rule.within_us and counted < (rule.least or 0)
+
+    def _first(self, one: _Watched, counted_us: int) -> int:
+        """Return when a rule began to be broken; lines that are too many did from `counted_us` on."""
+        if one.rule.most is not None:
+            return counted_us
+        return one.from_us if one.rule.kind == "never" and one.from_us != NO_TIME else self._last_match(one)
 
     def _last_match(self, one: _Watched) -> int:
-        return one.times[-1] if one.times else max(self._since_us, one.since_us)
+        return max(self._since_us, one.since_us) if one.last_us == NO_TIME else one.last_us
 
-    def _incident(self, one: _Watched, now_us: int, model_id: str, most: tuple[int, int]) -> Incident:
+    def _incident(self, one: _Watched, now_us: int, counted: int, gap_us: int) -> Incident:
         rule = one.rule
         start = to_datetime(one.first_us)
         pattern = hashlib.blake2b(f"rule\n{rule.name}".encode(), digest_size=8).hexdigest()
-        said = f"{model_id}\nrule\n{rule.name}\n{one.first_us}"
+        said = f"{self._begun}\nrule\n{rule.name}\n{one.first_us}"
         ranked = sorted(one.services, key=lambda name: (-one.services[name], name))
-        end_us = one.times[-1] if one.times and rule.kind != "always" else now_us
+        is_missed = rule.kind == "always" or rule.least is not None or one.last_us == NO_TIME
         return Incident(
             id=hashlib.blake2b(said.encode(), digest_size=8).hexdigest(),
             key=f"rule {rule.name}",
             keys=(),
             n_windows=0,
             start=start,
-            end=to_datetime(end_us),
+            end=to_datetime(now_us if is_missed else one.last_us),
             severity=float(MOST_NOVEL * LEVEL_FACTOR[LEVELS.index(rule.level)]),
             score=MOST_NOVEL,
             p_value=0.0,
             pattern=pattern,
             services=tuple(ranked[:10]) or ((rule.service,) if rule.service else ()),
             hosts=(),
-            reasons=(_reason(one, now_us - self._last_match(one), most),),
+            reasons=(_reason(one, counted, max(now_us - self._last_match(one), gap_us)),),
             lines=tuple(one.lines),
             patterns=(pattern,),
         )
@@ -169,45 +212,40 @@ class Rules:
 
     def state(self) -> State:
         """Return what `restore` needs."""
-        watched = {
-            one.rule.name: {
-                "times": one.times,
-                "lines": [[r.source, r.line, r.text, r.score, r.message] for r in one.lines],
-                "counts": [one.first_us, one.seen, one.told, one.is_broken],
-                "since": one.since_us,
-                "services": one.services,
-            }
-            for one in self._watched
-        }
         last = {name: [incident_json(one.incident), one.change] for name, one in self._last.items()}
-        return State(meta={"watched": watched, "since": self._since_us, "last": last})
+        watched = {one.rule.name: one.state() for one in self._watched}
+        return State(meta={"watched": watched, "since": self._since_us, "last": last, "begun": self._begun})
 
     def restore(self, state: State) -> None:
-        """Go on where `state` was taken; rules that were not there then begin anew."""
-        self._since_us = state.meta["since"]
+        """Go on where `state` was taken; rules that were not there then, or said something else, begin anew."""
+        self._since_us, self._begun = state.meta["since"], state.meta["begun"]
+        last = state.meta["last"]
         for one in self._watched:
             kept = state.meta["watched"].get(one.rule.name)
-            if kept is not None:
-                one.times, one.services = list(kept["times"]), dict(kept["services"])
-                one.lines = [LineRef(*line) for line in kept["lines"]]
-                one.first_us, one.seen, one.told, one.is_broken = kept["counts"]
-                one.since_us = kept.get("since", NO_TIME)
-        for name, (incident, change) in state.meta["last"].items():
-            if any(one.rule.name == name and one.is_broken for one in self._watched):
-                self._last[name] = LiveIncident(incident_of(incident), change, provisional=False)
+            if kept is None or kept["rule"] != asdict(one.rule):
+                continue
+            one.restore(kept)
+            if one.is_broken:
+                incident, change = last[one.rule.name]
+                self._last[one.rule.name] = LiveIncident(incident_of(incident), change, provisional=False)
+
+    @property
+    def going(self) -> set[str]:
+        """Ids of incidents that were told and go on."""
+        return {one.incident.id for one in self._last.values()}
 
 
-def _reason(one: _Watched, since_us: int, most: tuple[int, int]) -> Reason:
-    """Return why a rule is broken, `since_us` after its last match; `most` are its peak and its longest gap."""
+def _reason(one: _Watched, counted: int, gap_us: int) -> Reason:
+    """Return why a rule is broken: so many matches in its time, or so long without one."""
     rule = one.rule
     what = f"“{rule.match}”" if rule.match else "lines"
     what += f" of {rule.service}" if rule.service else ""
-    n = max(len(one.times), most[0]) if rule.kind == "limit" else one.seen
+    n = counted if rule.kind == "limit" else one.seen
     numbers: dict[str, float | int | str] = {"rule": rule.name, "seen": n}
     if rule.kind == "never":
         return Reason("rule", f"must never come: {what} ({n:,} line{'' if n == 1 else 's'})", numbers)
     if rule.kind == "always":
-        minutes, usual = max(since_us, most[1]) / 60e6, rule.within_us / 60e6
+        minutes, usual = gap_us / 60e6, rule.within_us / 60e6
         said = f"must come every {usual:,.4g} min: {what}, not seen for {minutes:,.4g} min"
         return Reason("rule", said, numbers | {"minutes": minutes, "usual": usual})
     bound = f"at most {rule.most:,}" if rule.most is not None else f"at least {rule.least:,}"

@@ -71,12 +71,12 @@ class Teller:
         rules: RuleBook,
         gate: Gate,
     ) -> None:
-        self._model_id, self._matcher = model.id, matcher
+        self._matcher = matcher
         self.unfolding = Unfolding(model, matcher, services, sources, tally)
         self.deploying = Deploying(model, matcher, services, sources, tally)
         self.newcomers = Newcomers(model, services, tally)
         self.quiet = Quiet(model.id)
-        self.rules = Rules(rules)
+        self.rules = Rules(rules, model.id)
         self.gate = gate
         self._unruled: list[LiveIncident] = []  # of rules that are none any more
         self._marks: tuple[Mark, ...] = ()
@@ -142,7 +142,7 @@ class Teller:
         changed = self.unfolding.changed(self.overlay, words, recent, span_us[1])
         now = to_datetime(now_us) or datetime.now(UTC)
         ruled, self._unruled = self._unruled, []
-        ruled += [*self.rules.changed(now_us, self._model_id), *self.newcomers.changed()]
+        ruled += [*self.rules.changed(now_us), *self.newcomers.changed()]
         ruled += self.quiet.changed(clock_s, now)
         changed += self._unanswered(ruled)
         changed = [after_deploy(one, self._marks) for one in changed]
