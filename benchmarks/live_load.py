@@ -64,8 +64,16 @@ class Server:
     @property
     def rss_mb(self) -> float:
         """Memory now, in 10^6 bytes."""
+        return self._memory("VmRSS")
+
+    @property
+    def most_mb(self) -> float:
+        """Memory at the most, in 10^6 bytes."""
+        return self._memory("VmHWM")
+
+    def _memory(self, name: str) -> float:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) * 1024 / 1e6
+        return int(status.partition(f"{name}:")[2].split()[0]) * 1024 / 1e6
 
     def get(self, path: str) -> bytes:
         """Return a page."""

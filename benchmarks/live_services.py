@@ -3,12 +3,15 @@
     POLARS_MAX_THREADS=1 python benchmarks/live_services.py --services 2000 --lines 10000 --sources 20
 
 prints a JSON line at each tenth: lines, lines per CPU-second, resident memory, windows open, size of a checkpoint.
+With `--http` the same lines go to `oddlog serve` in a process of its own (`POST /v1/lines`, a body a source), by its
+spool and its store; what is printed then is that process': CPU-seconds of all threads, memory now and at the most.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -18,12 +21,14 @@ import numpy as np
 import polars as pl
 
 import oddlog
+from live_load import Pusher, Server, served
 from oddlog.pipeline.learning.checkpointing import packed
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.types import LINES
 
 START = 1_772_438_400.0
 RATE = 2_000.0  # lines a second of event time, of all services together
+MOST_BEHIND = 200_000  # lines that the server has taken and not judged; more would only fill its spool
 N, A, B = pl.col("i"), pl.col("i") % 250, pl.col("i") % 240
 MESSAGES = (
     pl.format("request {} from 10.0.{}.{} accepted", N, A, B),
@@ -78,6 +83,44 @@ def resident_mib() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
 
+def through_http(model: str, asked: argparse.Namespace, learned: int) -> None:
+    """Push all lines to a server, as fast as it judges them, and print what it costs."""
+    total, told, began = asked.services * asked.lines, 0, time.monotonic()
+    with served(model) as server:
+        pusher = Pusher(server.port)
+        for first in range(0, total, asked.batch):
+            n = min(asked.batch, total - first)
+            lines = batch(learned + first, n, asked.services, asked.sources)
+            for (source,), rows in lines.group_by("source", maintain_order=True):
+                pusher.push(str(source), "\n".join(rows["text"]).encode())
+            while server.metric("oddlog_lines_behind") > MOST_BEHIND:
+                time.sleep(0.1)
+            if (first + n) * 10 // total > told:
+                told = (first + n) * 10 // total
+                tell(server, first + n, began, pusher)
+        server.wait(lambda: server.metric("oddlog_lines_behind") == 0)
+        tell(server, total, began, pusher)
+
+
+def tell(server: Server, lines: int, began: float, pusher: Pusher) -> None:
+    """Print what the server has used until now."""
+    judged = lines - server.metric("oddlog_lines_behind")
+    found = {
+        "lines": lines,
+        "judged": round(judged),
+        "lines_per_cpu_s": round(judged / server.used_s),
+        "lines_per_s": round(judged / (time.monotonic() - began)),
+        "resident_mib": round(server.rss_mb * 1e6 / 2**20),
+        "most_mib": round(server.most_mb * 1e6 / 2**20),
+        "open": round(server.metric("oddlog_windows_open")),
+        "incidents": round(server.metric("oddlog_incidents")),
+        "told_to_wait": pusher.refused,
+        "load": round(os.getloadavg()[0], 1),
+    }
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -86,11 +129,16 @@ def main() -> None:
     parser.add_argument("--sources", type=int, default=20, help="that bring their lines")
     parser.add_argument("--learn", type=int, default=30, help="lines of each service that are learned from")
     parser.add_argument("--batch", type=int, default=20_000)
+    parser.add_argument("--http", action="store_true", help="through a server in a process of its own")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "app.log"
         log.write_text("\n".join(texts(np.arange(asked.services * asked.learn), asked.services).to_list()) + "\n")
         model = oddlog.fit(log, detectors=["snn", "new-event"], session="trace_id")
+        if asked.http:
+            model.save(Path(folder) / "model")
+            through_http(str(Path(folder) / "model"), asked, asked.services * asked.learn)
+            return
     stream, total = Streaming(model), asked.services * asked.lines
     learned, told, cpu_s = asked.services * asked.learn, 0, 0.0
     for first in range(0, total, asked.batch):

@@ -63,8 +63,9 @@ def main() -> None:
         today = entries(Path(shop.today))
         with alertmanager(folder) as alerts:
             sink: tuple[str, ...] = ("--sink", f"alertmanager+{alerts}") if alerts else ()
-            # Time goes faster than it did, and with it what lines wait for: half a second here is so much more there.
-            sink += ("--lateness", f"{max(options.speed / 2, 2):.0f}s")
+            # Time goes faster than it did, and with it what lines wait for: half a second here, in which the last line
+            # of each source is known to be whole, is so much more there; a second, where that is not too long.
+            sink += ("--lateness", f"{max(options.speed / 2, min(options.speed, 60)):.0f}s")
             with serving(folder, *sink) as (api, syslog):
                 send = {"otlp": otlp, "loki": loki, "rsyslog": rsyslog}[options.by](folder, api, syslog)
                 seen = Seen(api)

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 RUN = [sys.executable, "-c", "from oddlog.cli import main; main()", "serve"]
 PATIENCE_S = 90.0
 
@@ -21,14 +23,15 @@ PATIENCE_S = 90.0
 class Server:
     """`oddlog serve` in a process of its own, on one folder and one port.
 
-    `words` are further options; `before` is a command that runs it.
+    Without a `model` it is that in the folder; `words` are further options; `before` is a command that runs it.
     """
 
-    def __init__(self, model: Path, data: Path, *words: str, before: Sequence[str] = ()) -> None:
+    def __init__(self, model: Path | None, data: Path, *words: str, before: Sequence[str] = ()) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self._command = [*before, *RUN, "-m", str(model), "--data", str(data), "--port", str(self.port), *words]
+        named = [] if model is None else ["-m", str(model)]
+        self._command = [*before, *RUN, *named, "--data", str(data), "--port", str(self.port), *words]
         self.start()
 
     def start(self) -> None:
@@ -55,13 +58,22 @@ class Server:
 
     def push(self, texts: list[str]) -> bool:
         """Return whether lines were acknowledged."""
-        body = "".join(f"{text}\n" for text in texts).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/v1/lines?source=shop", body, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(self._pushed(texts), timeout=10) as answer:
                 return answer.status == 204
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
+
+    def refuses(self, texts: list[str]) -> tuple[int, str, str]:
+        """How lines are refused: the status, when to come again, and why."""
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(self._pushed(texts), timeout=10)
+        with refused.value as answer:
+            return answer.code, answer.headers.get("Retry-After", ""), json.loads(answer.read())["error"]
+
+    def _pushed(self, texts: list[str]) -> urllib.request.Request:
+        body = "".join(f"{text}\n" for text in texts).encode()
+        return urllib.request.Request(f"http://127.0.0.1:{self.port}/v1/lines?source=shop", body, method="POST")
 
     def metric(self, name: str) -> float:
         rows = self.get("/metrics").splitlines()

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import oddlog
+from oddlog import load
+from oddlog.pipeline.live.versions import SHORT, Versions
 from small_shop import shop_lines
 
 pytest.importorskip("uvicorn")
@@ -141,12 +143,36 @@ def test_lines_are_refused_while_the_folder_that_they_are_kept_in_is_gone(
     server.wait_for(lambda: server.metric("oddlog_lines_behind") == 0)
     kept.rename(away)
     assert not server.push(TEXTS[200:240])  # acknowledged, they would be lost
-    assert server.says("/readyz") == (503, "lines cannot be kept: No such file or directory")
+    assert server.says("/readyz") == (503, "lines cannot be kept: the folder of the spool is gone")
     assert server.metric("oddlog_spool_failing") == 1
     assert server.says("/healthz") == (200, "ok")
     away.rename(kept)
     push_all(server, TEXTS[200:])
     is_caught_up(server, odd)
+
+
+def test_the_whole_folder_is_deleted_and_made_anew(tmp_path: Path, quick_model: Path, odd: set[str]):
+    """Incidents, answers and tokens of before are gone with it; lines, the model and what comes are not."""
+    data = tmp_path / "data"
+    versions = Versions(data / "models")
+    shutil.copytree(quick_model, versions.place())
+    versions.add(versions.place(), "brought")
+    server = Server(None, data)
+    try:
+        push_all(server, TEXTS[:200])
+        server.wait_for(lambda: server.metric("oddlog_lines_behind") == 0)
+        shutil.rmtree(data)
+        said = "Nothing can be written: the folder of the spool is gone."
+        assert server.refuses(TEXTS[200:240]) == (503, "5", said)
+        assert server.says("/readyz") == (503, "lines cannot be kept: the folder of the spool is gone")
+        assert server.says("/healthz") == (200, "ok")
+        server.wait_for(lambda: server.push(TEXTS[200:240]))  # a minute later
+        push_all(server, TEXTS[240:])
+        is_caught_up(server, odd)
+    finally:
+        server.process.kill()
+        server.process.wait()
+    assert versions.name == load(quick_model).id[:SHORT]  # a restart judges on with it
 
 
 class Steady:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import threading
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from oddlog.sources import spool as spool_module
-from oddlog.sources.spool import TORN, Spool, SpoolFullError
+from oddlog.sources.spool import GONE, PUT_BACK_S, TORN, Spool, SpoolFullError
 from oddlog.types import Tally
 
 
@@ -178,3 +179,85 @@ def test_marks_survive_a_segment_that_was_begun_and_never_written_to(tmp_path: P
     last = Spool(tmp_path, Tally())
     assert last.marks("loki") == {"cursor": 2}
     last.close()
+
+
+class Steady:
+    """Seconds that pass when they are told to."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("is_pushed", [True, False], ids=["while lines come", "while none come"])
+def test_a_folder_that_is_deleted_is_made_anew_and_no_line_of_it_is_lost(
+    is_pushed: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    steady, folder = Steady(), tmp_path / "data" / "spool"
+    spool = Spool(folder, Tally(), clock=steady)
+    spool.append([("a", ["one", "two"])], {"tail": {"a.log": 7}})
+    shutil.rmtree(tmp_path / "data")
+    for _ in range(int(PUT_BACK_S) - 1):
+        steady.now += 1.0
+        if is_pushed:
+            with pytest.raises(FileNotFoundError, match="the folder of the spool is gone"):
+                spool.append([("a", ["refused"])])
+        elif steady.now == 101.0:
+            with pytest.raises(FileNotFoundError):
+                texts(spool)
+        else:
+            spool._look()
+        assert spool.failing == "the folder of the spool is gone"
+        assert not folder.exists()
+    steady.now += 2.0
+    if is_pushed:
+        assert spool.append([("a", ["three"])]) == 1
+    assert texts(spool) == ["one", "two", *(["three"] if is_pushed else [])]
+    assert spool.append([("a", ["four"])]) == 1
+    assert spool.failing == ""
+    assert [one.message.partition(": ")[2][:22] for one in caplog.records] == [
+        "lines are refused unti",
+        "lines are taken.",
+    ]
+    spool.close()
+    again = Spool(folder, Tally())
+    assert texts(again) == ["one", "two", *(["three"] if is_pushed else []), "four"]
+    assert again.marks("tail") == {"a.log": 7}
+    again.close()
+
+
+def test_lines_of_segments_that_nobody_holds_open_are_gone_with_the_folder_and_counted(tmp_path: Path):
+    steady, tally = Steady(), Tally()
+    spool = Spool(tmp_path / "spool", tally, segment_bytes=100, clock=steady)
+    for i in range(20):
+        spool.append([("a", [f"line {i:02d}"])])
+    assert texts(spool, 1) == ["line 00"]
+    shutil.rmtree(tmp_path / "spool")
+    with pytest.raises(FileNotFoundError):
+        spool.append([("a", ["refused"])])
+    steady.now += PUT_BACK_S
+    spool.append([("a", ["after"])])
+    found = texts(spool)
+    assert found[-1] == "after"
+    assert tally.counts[GONE] == 20 - len(found) > 0  # of 21 lines one was read before
+    spool.append([("a", ["further"])])
+    assert texts(spool) == ["further"]
+    spool.close()
+
+
+def test_where_the_folder_cannot_be_made_lines_are_refused_until_it_can(tmp_path: Path):
+    steady, data = Steady(), tmp_path / "data"
+    spool = Spool(data / "spool", Tally(), clock=steady)
+    spool.append([("a", ["one"])])
+    shutil.rmtree(data)
+    data.write_text("somebody's file")
+    for _ in range(3):
+        steady.now += PUT_BACK_S
+        with pytest.raises(OSError, match=r"gone|exists|directory"):
+            spool.append([("a", ["refused"])])
+    data.unlink()
+    steady.now += PUT_BACK_S
+    assert spool.append([("a", ["two"])]) == 1
+    assert texts(spool) == ["one", "two"]
+    spool.close()

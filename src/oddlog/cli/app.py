@@ -18,6 +18,7 @@ from oddlog.cli import (
     feedback,
     fit,
     look,
+    maintenance,
     mark,
     models,
     report,
@@ -49,6 +50,7 @@ app.add_typer(feedback.app, name="feedback")
 app.add_typer(federate_machines.app, name="federate")
 app.command("report")(report.report)
 app.add_typer(mark.app, name="mark")
+app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(models.app, name="models")
 app.add_typer(token.app, name="token")
 app.add_typer(bench.app, name="bench")

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import polars as pl
 
 from oddlog.errors import OddlogError
-from oddlog.sources.spool import Entries, Spool
+from oddlog.sources.spool import Spool
+from oddlog.sources.spooled import Entries
 from oddlog.types import Batch, Tally
 
 MAX_LINES = 20_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from oddlog.errors import ModelError
 from oddlog.model import Model
 from oddlog.pipeline.live.beginning import Beginning
 from oddlog.pipeline.live.following import MAX_LINES
@@ -13,6 +14,7 @@ from oddlog.pipeline.live.versions import SHORT, Versions
 from oddlog.service.challenging import Challenging
 from oddlog.sources.spool import Spool
 
+PUT_BACK_S = 60.0  # whoever moves the models away by mistake, or to look at them, has so long to put them back
 NOTE_S = 5.0  # between notes of how far collecting is
 _log = logging.getLogger("oddlog")
 
@@ -46,6 +48,7 @@ class Models:
         self.versions, self.beginning, self.challenging = versions, beginning, challenging
         self._opened = opened
         self._noted_s = float("-inf")
+        self._gone_s: float | None = None  # since when no model is there but the one that judges
         self.position = 0  # of the last line that was collected
 
     @property
@@ -60,6 +63,25 @@ class Models:
     def is_turned(self, model: Model) -> bool:
         """Return whether another model than this one is to judge; one that was named for all time stays."""
         return self.beginning is not None and self.versions.name not in ("", model.id[:SHORT])
+
+    def keep(self, model: Model, now_s: float) -> None:
+        """Write the model that judges to disk once more where all of them were deleted under it."""
+        if self.beginning is None or self.versions.name:
+            self._gone_s = None
+            return
+        if self._gone_s is None:
+            self._gone_s = now_s
+            said = "%s is gone: the model that judges is written there again in %.0f s, if it is not put back."
+            _log.error(said, self.versions.current, PUT_BACK_S)
+        if now_s - self._gone_s < PUT_BACK_S:
+            return
+        try:
+            place = self.versions.place()
+            model.save(place)
+            self.versions.add(place, "written again: it was deleted while it judged")
+        except (OSError, ModelError) as error:
+            self._gone_s = now_s  # for another minute
+            _log.error("The model that judges cannot be written again: %s", error)
 
     def resume(self, spool: Spool) -> int:
         """Go on collecting where another process stopped; return the number of the last line that is kept."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from oddlog.cleaning.redaction import redact_texts
-from oddlog.sources.spool import Entries
+from oddlog.sources.spooled import Entries
 
 GONE = "<redacted>"
 MOST_KEY_LINES = 500  # of a private key: one that never ends is none

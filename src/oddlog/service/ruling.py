@@ -16,7 +16,8 @@ from typing import Any, cast
 from oddlog.errors import ConfigError
 from oddlog.feedback import Setting, Settings, beside
 from oddlog.feedback.settings import KINDS, Kind, Value
-from oddlog.pipeline.live.rulebook import Maintenance, Rule, entry_of
+from oddlog.pipeline.live.maintenance import Maintenance, settled
+from oddlog.pipeline.live.rulebook import Rule, entry_of
 from oddlog.service.worker import Worker
 from oddlog.store import Store, Stored
 
@@ -139,9 +140,12 @@ class Ruling:
         """
         if kind not in KINDS:
             raise ConfigError(f"There is no rule of the kind '{kind[:40]}'.", f"There are: {', '.join(KINDS)}.")
+        now = self._clock()
+        if kind == "maintenance":
+            fields = settled(fields, now)
         self._check(kind, fields)
         with self._lock:
-            return self._settings().add(Setting(cast("Kind", kind), dict(fields), self._clock(), who))
+            return self._settings().add(Setting(cast("Kind", kind), dict(fields), now, who))
 
     def _check(self, kind: str, fields: Mapping[str, Value]) -> None:
         long = next((name for name, one in fields.items() if isinstance(one, str) and len(one) > MOST_TEXT), "")

@@ -125,6 +125,7 @@ class Watching:
         self.ruling = Ruling(worker, model, clock)
         self._types: tuple[str, tuple[KnownType, ...]] = ("", ())
         self._written: tuple[int, int, int] | None = None
+        self._is_behind = False  # whether that could not be written the last time
         self.choosing = Choosing(worker, lambda: self._answers().standing(self.now()))
         self.heed_answers()
 
@@ -278,9 +279,11 @@ class Watching:
         try:
             self.store.set_answers(holding)
         except StoreUnavailableError as error:
-            _log.warning("Which answers hold is not noted yet: %s", error)
+            if not self._is_behind:
+                _log.warning("Which answers hold is not noted yet: %s", error)
+            self._is_behind = True
             return
-        self._written = stand
+        self._written, self._is_behind = stand, False
 
     def marks(self) -> list[tuple[int, Mark]]:
         """Return the deployments that were marked, with their numbers, the latest first."""

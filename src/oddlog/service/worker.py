@@ -184,6 +184,8 @@ class Worker:
             self._heed()
             stream.tick(now)
             self.drift = stream.drift()
+            if self.models is not None:
+                self.models.keep(stream.model, now)
         if self._challenging is not None:
             self._challenging.take(batch.lines, now, self.behind)
             if is_due:

@@ -16,12 +16,11 @@ once, so that nothing is pulled twice. A segment begins with all marks there are
 from __future__ import annotations
 
 import errno
+import logging
 import os
-import struct
 import threading
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,19 +30,18 @@ import orjson
 import polars as pl
 
 from oddlog.errors import InputError, OddlogError
+from oddlog.sources.spooled import Entries, Marks, entries_in, frame, frames_in, marks_in, sync_folder, take_marks
 from oddlog.types import LINES, Batch, Tally
-
-Entries = Sequence[tuple[str, Sequence[str]]]
-"""Texts by source, in order of arrival."""
-Marks = Mapping[str, Mapping[str, Any]]
-"""How far those have come who pull: by name, JSON values by part; None for a part that is no more."""
 
 MOST_BYTES = 1 << 30
 SEGMENT_BYTES = 64 << 20
 READ_BYTES = 1 << 20
 TROUBLED_S = 10.0  # so long a failed write is told of: only another try can tell whether it is over
+PUT_BACK_S = 60.0  # whoever moves the folder away by mistake, or to look at it, has so long to put it back
+LOOK_S = 1.0  # between looks whether it is there, while nothing is written
+GONE = "line gone with the folder of the spool"
 TORN = "end of the spool torn off: it was never acknowledged"
-_HEAD = struct.Struct("<IIQI")
+_log = logging.getLogger("oddlog")
 
 
 class SpoolFullError(OddlogError):
@@ -90,6 +88,8 @@ class Spool:
         Beyond it `append` refuses.
     change : callable, optional
         Returns entries as they are to be kept: without secrets, for instance. As many lines as there were.
+    clock : callable
+        Seconds that never go back.
 
     """
 
@@ -101,7 +101,10 @@ class Spool:
         most_bytes: int = MOST_BYTES,
         segment_bytes: int = SEGMENT_BYTES,
         change: Callable[[Entries], Entries] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock, self._looked_s = clock, clock()
+        self._gone_s: float | None = None  # since when the file that is written to is not where it was
         self._change = change
         self._folder, self._tally = folder, tally
         self._most, self._segment_bytes = most_bytes, segment_bytes
@@ -118,7 +121,7 @@ class Spool:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._segments = self._found()
-            self._file = self._segments[-1].path.open("ab", buffering=0)
+            self._file = self._segments[-1].path.open("a+b", buffering=0)
         except OSError as error:
             raise InputError(f"The spool {folder} cannot be used: {error.strerror}.", "Give another --data.") from error
         self._reading = (self._segments[0].first, 0)  # first line of the segment read now, and the offset there
@@ -132,7 +135,7 @@ class Spool:
     @property
     def failing(self) -> str:
         """Why lines could not be kept lately; empty if they could."""
-        return self.trouble if time.monotonic() - self.troubled_s < TROUBLED_S else ""
+        return self.trouble if self._clock() - self.troubled_s < TROUBLED_S else ""
 
     @property
     def n_bytes(self) -> int:
@@ -186,35 +189,40 @@ class Spool:
         """Write what several appends have brought, as the one that leads them."""
         failed: OSError | None = None
         try:
+            self._tend()
             self._write(taken)
         except OSError as error:
             failed = error
         with self._changed:
-            self.trouble = "" if failed is None else failed.strerror or str(failed)
+            self._note(failed)
             if failed is not None:
-                self.troubled_s = time.monotonic()
                 self._failed |= {self._done + 1 + i: failed for i in range(len(taken))}
             self._done += len(taken)
             self._leads = False
             self._changed.notify_all()
 
+    def _note(self, failed: OSError | None) -> None:
+        self.trouble = "" if failed is None else failed.strerror or str(failed)
+        if failed is not None:
+            self.troubled_s = self._clock()
+
     def _write(self, taken: list[_Waiting]) -> None:
         last = self._segments[-1]
         if last.size > self._segment_bytes:
             last = self._begin_segment()
-        frames, number = [], self._next
+        pieces, number = [], self._next
         if not last.size and self._marks:
-            frames.append(_frame(orjson.dumps({"entries": [], "marks": self._marks}), number, 0))
+            pieces.append(frame(orjson.dumps({"entries": [], "marks": self._marks}), number, 0))
         for one in taken:
-            frames.append(_frame(one.content, number, one.n))
+            pieces.append(frame(one.content, number, one.n))
             number += one.n
-        data = b"".join(frames)
+        data = b"".join(pieces)
         try:
             written = 0
             while written < len(data):
                 written += self._file.write(memoryview(data)[written:])
             os.fsync(self._file.fileno())
-            self._require_there(last.path)
+            self._require_there()
         except OSError:
             self._file.truncate(last.size)  # nothing half-written stays before what comes later
             raise
@@ -222,18 +230,79 @@ class Spool:
             last.size += len(data)
             self._next = number
             for one in taken:
-                _take_marks(self._marks, one.marks)
+                take_marks(self._marks, one.marks)
 
-    def _require_there(self, path: Path) -> None:
+    # -- where it lies ---------------------------------------------------------------------------------------
+
+    def _require_there(self) -> None:
         """See that what was written can be read again: a file that was moved away is written to without an error."""
-        there = path.stat()
+        try:
+            there = self._segments[-1].path.stat()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileNotFoundError(errno.ENOENT, "the folder of the spool is gone") from error
         if not os.path.samestat(there, os.fstat(self._file.fileno())):
             raise OSError(errno.ESTALE, "another file is in the place of the spool's")
 
+    def _tend(self) -> None:
+        """See that the file that is written to is where it was; make it anew where it is gone for good."""
+        self._looked_s = self._clock()
+        try:
+            self._require_there()
+        except FileNotFoundError:
+            if self._gone_s is None:
+                self._gone_s = self._looked_s
+                said = "%s is gone: lines are refused until it is put back; in %.0f s it is made anew."
+                _log.error(said, self._folder, PUT_BACK_S)
+            if self._looked_s - self._gone_s < PUT_BACK_S:
+                raise
+            self._renew()
+        if self._gone_s is not None:
+            _log.warning("%s is there again: lines are taken.", self._folder)
+        self._gone_s = None
+
+    def _renew(self) -> None:
+        """Make the folder and the segment that is written to anew; lines of others that were not read are gone."""
+        last = self._segments[-1]
+        self._folder.mkdir(parents=True, exist_ok=True)
+        aside = last.path.with_suffix(".part")
+        with aside.open("wb") as file:
+            for at in range(0, last.size, READ_BYTES):
+                file.write(os.pread(self._file.fileno(), min(READ_BYTES, last.size - at), at))
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(last.path)
+        sync_folder(self._folder)
+        self._file.close()
+        self._file = last.path.open("a+b", buffering=0)
+        with self._changed:
+            self._segments = [one for one in self._segments if one is last or one.path.exists()]
+            first = self._segments[0].first
+            if self._reading[0] < first:
+                self._reading = (first, 0)
+                self._tally.add(GONE, first - 1 - self._skip, example=str(self._folder))
+                self._skip = max(self._skip, first - 1)
+
+    def _look(self) -> None:
+        """Do that now and then also while nothing is written."""
+        with self._changed:
+            if self._leads or self._clock() - self._looked_s < LOOK_S:
+                return
+            self._leads = True
+        failed, was_gone = None, self._gone_s is not None
+        try:
+            self._tend()
+        except OSError as error:
+            failed = error
+        with self._changed:
+            if failed is not None or was_gone:
+                self._note(failed)
+            self._leads = False
+            self._changed.notify_all()
+
     def _begin_segment(self) -> _Segment:
         segment = _Segment(self._folder / f"{self._next:016x}.spool", self._next)
-        file = segment.path.open("ab", buffering=0)
-        _sync_folder(self._folder)
+        file = segment.path.open("a+b", buffering=0)
+        sync_folder(self._folder)
         self._file.close()
         self._file = file
         with self._changed:
@@ -247,15 +316,15 @@ class Spool:
         if not segments:
             segments = [_Segment(self._folder / f"{1:016x}.spool", 1)]
             segments[0].path.touch()
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         last = segments[-1]
         self._next, good = last.first, 0
-        for first, n, content, end in _frames(last.path, 0):
+        for first, n, content, end in frames_in(last.path, 0):
             self._next, good = first + n, end
-            _take_marks(self._marks, _marks_in(content))
+            take_marks(self._marks, marks_in(content))
         if not good and len(segments) > 1:  # begun, and not written to: the marks are in the one before
-            for _, _, content, _ in _frames(segments[-2].path, 0):
-                _take_marks(self._marks, _marks_in(content))
+            for _, _, content, _ in frames_in(segments[-2].path, 0):
+                take_marks(self._marks, marks_in(content))
         if good < last.size:
             self._tally.add(TORN, example=f"{last.path.name} from byte {good}")
             os.truncate(last.path, good)
@@ -272,17 +341,18 @@ class Spool:
 
     def poll(self, max_lines: int, timeout_s: float) -> Batch:
         """Return lines that were appended; see `types.Source`."""
+        self._look()
         with self._changed:
             self._changed.wait_for(lambda: self._skip < self.appended, timeout_s)
         sources: list[str] = []
         texts: list[str] = []
         numbers: list[np.ndarray[Any, Any]] = []
         while len(texts) < max_lines and self._skip < self.appended:
-            frame = self._next_frame()
-            if frame is None:
+            next_ = self._next_frame()
+            if next_ is None:
                 break
-            first, n, content = frame
-            here = [(source, text) for source, some in _entries_in(content) for text in some]
+            first, n, content = next_
+            here = [(source, text) for source, some in entries_in(content) for text in some]
             at = max(self._skip + 1 - first, 0)
             sources += [source for source, _ in here[at:]]
             texts += [text for _, text in here[at:]]
@@ -296,9 +366,12 @@ class Spool:
     def _next_frame(self) -> tuple[int, int, bytes] | None:
         """Return the next frame: its first line, how many it has, and its content."""
         while True:
-            begun, offset = self._reading
             with self._changed:
-                at = next(i for i, one in enumerate(self._segments) if one.first == begun)
+                begun, offset = self._reading
+                at = next((i for i, one in enumerate(self._segments) if one.first == begun), None)
+                if at is None:  # it has gone meanwhile
+                    self._reading = (self._segments[0].first, 0)
+                    continue
                 segment, size = self._segments[at], self._segments[at].size
                 further = self._segments[at + 1].first if at + 1 < len(self._segments) else None
             if offset >= size:
@@ -306,7 +379,7 @@ class Spool:
                     return None
                 self._reading = (further, 0)
                 continue
-            for first, n, content, end in _frames(segment.path, offset):
+            for first, n, content, end in frames_in(segment.path, offset):
                 self._reading = (begun, end)
                 return first, n, content
             return None
@@ -325,47 +398,3 @@ class Spool:
     def close(self) -> None:
         """Close the segment that is written to."""
         self._file.close()
-
-
-def _frame(content: bytes, number: int, n: int) -> bytes:
-    return _HEAD.pack(len(content), zlib.crc32(content), number, n) + content
-
-
-def _entries_in(content: bytes) -> Entries:
-    found = orjson.loads(content)
-    entries: Entries = found["entries"] if isinstance(found, dict) else found
-    return entries
-
-
-def _marks_in(content: bytes) -> Marks:
-    return orjson.loads(content)["marks"] if content[:1] == b"{" else {}
-
-
-def _take_marks(known: dict[str, dict[str, Any]], new: Marks) -> None:
-    for name, parts in new.items():
-        mine = known.setdefault(name, {})
-        mine.update(parts)
-        for gone in [part for part, value in mine.items() if value is None]:
-            del mine[gone]
-
-
-def _frames(path: Path, offset: int) -> Iterator[tuple[int, int, bytes, int]]:
-    """Yield first line, number of lines, content and end of the whole frames of a segment from an offset on."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        while len(head := file.read(_HEAD.size)) == _HEAD.size:
-            length, crc, first, n = _HEAD.unpack(head)
-            content = file.read(length)
-            if len(content) < length or zlib.crc32(content) != crc:
-                return
-            offset += _HEAD.size + length
-            yield first, n, content, offset
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

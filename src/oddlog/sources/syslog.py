@@ -30,7 +30,7 @@ from oddlog.errors import ConfigError, OddlogError
 from oddlog.sources.addresses import Address
 from oddlog.sources.blocks import REPAIRED
 from oddlog.sources.framing import Framing
-from oddlog.sources.spool import Entries
+from oddlog.sources.spooled import Entries
 from oddlog.types import Tally
 
 READ_BYTES = 256 << 10  # of a connection at a time

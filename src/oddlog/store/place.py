@@ -59,7 +59,8 @@ class Place:
         return self._gone_s is not None and self._clock() - self._gone_s >= PUT_BACK_S
 
     def renew(self) -> None:
-        """Make a new file in its place, without what belonged to the old one."""
+        """Make a new file in its place, and its folder, without what belonged to the old one."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         for end in ("-wal", "-shm"):
             self.path.with_name(self.path.name + end).unlink(missing_ok=True)
         self.path.touch()

@@ -16,11 +16,12 @@ from oddlog.feedback import Setting
 from oddlog.pipeline.learning.checkpointing import packed, unpacked
 from oddlog.pipeline.live.budget import Budget
 from oddlog.pipeline.live.gate import Gate
-from oddlog.pipeline.live.rulebook import Maintenance, Rule, RuleBook, load
+from oddlog.pipeline.live.maintenance import Maintenance, settled
+from oddlog.pipeline.live.rulebook import Rule, RuleBook, entry_of, load
 from oddlog.pipeline.live.rules import Rules
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.sources import read_blocks
-from oddlog.types import LEVEL, TIME, LiveIncident, Tally
+from oddlog.types import LEVEL, TIME, LineRef, LiveIncident, Reason, State, Tally
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 MINUTE_US = 60_000_000
@@ -229,11 +230,92 @@ def test_rules_go_on_from_their_state_and_tell_nothing_twice(book: RuleBook):
 def test_a_maintenance_window_covers_its_service_past_midnight():
     saturday = datetime(2026, 3, 7, 23, tzinfo=UTC)
     weekly = Maintenance("m", "payments", days=("sat",), from_minute=22 * 60, to_minute=2 * 60)
-    assert weekly.holds(saturday, ["web", "payments"])
-    assert weekly.holds(saturday + timedelta(hours=2), ["payments"])
-    assert not weekly.holds(saturday + timedelta(hours=4), ["payments"])
-    assert not weekly.holds(saturday - timedelta(hours=24), ["payments"])
-    assert not weekly.holds(saturday, ["web"])
+
+    def holds(hours: float, *services: str) -> bool:
+        at = saturday + timedelta(hours=hours)
+        return weekly.holds_back(incident("a", start=at, end=at, services=services), at) is not None
+
+    assert holds(0, "web", "payments")
+    assert holds(2, "payments")
+    assert not holds(4, "payments")
+    assert not holds(-24, "payments")
+    assert not holds(0, "web")
+
+
+LINES = (LineRef("http/shop", 1, "x", 1.0, "connection refused by db-2"), LineRef("http/shop", 2, "x", 1.0, "refused"))
+OF = {"services": ("payments", "web"), "hosts": ("db-2",), "lines": LINES, "pattern": "f" * 16, "patterns": ("f" * 16,)}
+ANNOUNCED = [
+    ({"service": "pay*"}, True),
+    ({"service": "gateway, web"}, True),
+    ({"service": ["gateway", "web"]}, True),
+    ({"service": "pay"}, False),
+    ({"host": "db-*"}, True),
+    ({"host": "web-1"}, False),
+    ({"source": "http/shop"}, True),
+    ({"source": "syslog/*"}, False),
+    ({"match": "refused"}, True),
+    ({"match": "connection refused"}, False),  # one of its lines says something else
+    ({"pattern": "f" * 16}, True),
+    ({"pattern": "0" * 16}, False),
+    ({"service": "web", "host": "db-2", "match": "refused$|db-2"}, True),
+    ({"service": "web", "host": "db-3"}, False),
+]
+
+
+@pytest.mark.parametrize(("fields", "held"), ANNOUNCED, ids=[str(fields) for fields, _ in ANNOUNCED])
+def test_maintenance_holds_back_what_it_names_and_nothing_else(fields: dict[str, object], held: bool):
+    when = {"from": START.isoformat(), "for": "1h"}
+    (one,) = RuleBook().with_settings([Setting("maintenance", fields | settled(when, START))]).maintenance
+    told = Gate(maintenance=[one]).through(live("a", start=START, end=START, **OF), START)
+    assert told.notable is not held
+
+
+def test_what_outlasts_its_maintenance_is_told():
+    gate = Gate(maintenance=[Maintenance("m", "", START, START + timedelta(hours=1))])
+    late = START + timedelta(minutes=90)
+    assert not gate.through(live("a", start=START, end=START), START).notable
+    assert not gate.through(live("a", "grown", start=START, end=START + timedelta(minutes=50)), START).notable
+    told = gate.through(live("a", "grown", start=START, end=late), late)
+    assert (told.change, told.notable) == ("new", True)
+
+
+def test_a_source_that_is_silent_beyond_its_maintenance_is_told_though_nothing_more_comes():
+    silent = {"key": "source silent: syslog/db-2", "reasons": (Reason("source_silent", "x", {}),), "lines": ()}
+    gate = Gate(maintenance=[Maintenance("m", start=START, end=START + timedelta(hours=1), source="syslog/db-*")])
+    for id_ in ("a", "b"):
+        assert not gate.through(live(id_, start=START, end=START, **silent), START).notable
+    assert not gate.through(live("b", "over", start=START, end=START, **silent), START).notable  # back in time
+    again = Gate(maintenance=gate.maintenance)
+    again.restore(unpacked(packed(State(meta=gate.state()))).meta)
+    for one in (gate, again):
+        assert one.after(START + timedelta(minutes=59)) == []
+        (told,) = one.after(START + timedelta(minutes=61))
+        assert (told.incident.id, told.change, told.notable) == ("a", "new", True)
+        assert one.after(START + timedelta(minutes=62)) == []
+
+
+def test_what_lasts_is_told_as_soon_as_its_maintenance_is_ended():
+    broken = {"key": "rule backup", "reasons": (Reason("rule", "x", {}),), "lines": ()}
+    gate = Gate(maintenance=[Maintenance("m", start=START, end=START + timedelta(hours=1))])
+    assert not gate.through(live("a", start=START, end=START, **broken), START).notable
+    gate.turn_to(None, [])
+    (told,) = gate.after(START + timedelta(minutes=1))
+    assert (told.incident.id, told.notable) == ("a", True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"host": "db-2", "for": "soon"}, "soon"),
+        ({"host": "db-2", "for": "2h", "to": "02:00"}, "how long it lasts"),
+        ({"host": "db-2", "for": "2h", "days": ["sat"]}, "how long it lasts"),
+        ({"match": "(", "for": "2h"}, "no regular expression"),
+        ({"from": "2026-03-02T09:00:00Z", "to": "2026-03-02T08:00:00Z"}, "ends before it begins"),
+    ],
+)
+def test_what_makes_no_sense_of_maintenance_is_refused(fields: dict[str, object], says: str):
+    with pytest.raises(ConfigError, match=says):
+        entry_of("maintenance", settled(fields, START))
 
 
 def live(id_: str, change: str = "new", **changed: object) -> LiveIncident:

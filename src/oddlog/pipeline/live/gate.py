@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from oddlog.pipeline.learning.checkpointing import incident_json, incident_of
 from oddlog.pipeline.live.budget import Budget
-from oddlog.pipeline.live.rulebook import Maintenance
-from oddlog.types import LiveIncident
+from oddlog.pipeline.live.maintenance import Maintenance, is_lasting
+from oddlog.types import Incident, LiveIncident
 
 MOST_TOLD = 10_000
 ENDED = ("over", "withdrawn")
@@ -38,6 +39,7 @@ class Gate:
     held: int = 0
     _told: dict[str, None] = field(default_factory=dict)
     _held: dict[str, None] = field(default_factory=dict)
+    _until: dict[str, tuple[datetime, LiveIncident]] = field(default_factory=dict)  # of what lasts by itself, by id
 
     def turn_to(self, per_day: float | None, maintenance: Sequence[Maintenance]) -> None:
         """Go by another budget (None for none) and other maintenance windows from now on; what was told stays told."""
@@ -69,8 +71,9 @@ class Gate:
         if incident.id in self._told:
             return live
         if live.change in ENDED:
+            self._until.pop(incident.id, None)
             return replace(live, notable=False)  # nobody was told that it began
-        why = self._why_not(live, incident.start or now)
+        why = self._why_not(live, now)
         if not why:
             self._told[incident.id] = None
             _bound(self._told)
@@ -89,16 +92,30 @@ class Gate:
             _bound(self._told)
         elif id_ not in self._held:
             self._told.pop(id_, None)
+        self._until.pop(id_, None)
         return live
 
-    def _why_not(self, live: LiveIncident, at: datetime) -> str:
+    def after(self, now: datetime) -> list[LiveIncident]:
+        """Return what goes on although the maintenance is over, or ended, that held it back."""
+        waiting = [live for until, live in self._until.values() if now > until or not self._holds(live.incident, now)]
+        for live in waiting:
+            del self._until[live.incident.id]
+        return [self.through(replace(one, incident=replace(one.incident, end=now)), now) for one in waiting]
+
+    def _holds(self, incident: Incident, now: datetime) -> tuple[str, datetime] | None:
+        """Return the name of the maintenance that holds an incident back, and when it ends."""
+        until = ((one.name, one.holds_back(incident, now)) for one in self.maintenance)
+        return next(((name, ends) for name, ends in until if ends is not None), None)
+
+    def _why_not(self, live: LiveIncident, now: datetime) -> str:
         incident = live.incident
-        named = next(
-            (one.name for one in self.maintenance if one.holds(at.astimezone(UTC), incident.services, incident.hosts)),
-            "",
-        )
-        if named:
-            return f"not told: {named}"
+        at = incident.start or now
+        held = self._holds(incident, now)
+        if held is not None:
+            name, ends = held
+            if is_lasting(incident):
+                self._until[incident.id] = (ends, live)
+            return f"not told: {name}"
         end = incident.end or at
         if self.budget is not None and not self.budget.lets(
             incident.id, incident.severity, round(end.timestamp() * 1e6)
@@ -109,7 +126,14 @@ class Gate:
     def state(self) -> dict[str, Any]:
         """Return what `restore` needs."""
         budget = None if self.budget is None else self.budget.state()
-        return {"budget": budget, "told": list(self._told), "held": list(self._held), "n_held": self.held}
+        until = [[ends.isoformat(), incident_json(one.incident)] for ends, one in self._until.values()]
+        return {
+            "budget": budget,
+            "told": list(self._told),
+            "held": list(self._held),
+            "n_held": self.held,
+            "until": until,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
@@ -117,6 +141,9 @@ class Gate:
             self.budget.restore(state["budget"])
         self._told, self._held = dict.fromkeys(state["told"]), dict.fromkeys(state["held"])
         self.held = state["n_held"]
+        for ends, incident in state.get("until", ()):
+            live = LiveIncident(incident_of(incident), "new", provisional=False)
+            self._until[live.incident.id] = (datetime.fromisoformat(ends), live)
 
 
 def _bound(known: dict[str, None]) -> None:

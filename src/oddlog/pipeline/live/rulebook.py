@@ -14,7 +14,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +22,8 @@ import polars as pl
 from oddlog.config import parse_duration
 from oddlog.errors import ConfigError, did_you_mean
 from oddlog.feedback import Setting
+from oddlog.pipeline.live.maintenance import NAMES as MAINTENANCE
+from oddlog.pipeline.live.maintenance import Maintenance, maintenance_of
 from oddlog.types import LEVELS
 
 Kind = Literal["never", "always", "limit"]
@@ -31,9 +32,8 @@ _NAMES = {
     "never": {"name", "match", "service", "level"},
     "always": {"name", "match", "service", "level", "every"},
     "limit": {"name", "match", "service", "level", "at_least", "most", "least", "within"},
-    "maintenance": {"name", "service", "host", "from", "to", "days"},
+    "maintenance": MAINTENANCE,
 }
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 @dataclass(frozen=True)
@@ -99,44 +99,6 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Maintenance:
-    """A time in which nothing is told of a service or a host (or of all); daily times are UTC and may pass midnight."""
-
-    name: str
-    service: str = ""
-    start: datetime | None = None
-    end: datetime | None = None
-    days: tuple[str, ...] = ()
-    from_minute: int = 0  # of the day
-    to_minute: int = 0
-    host: str = ""
-
-    @property
-    def says(self) -> str:
-        """When nothing is told, in words."""
-        named = " on ".join(one for one in (self.service, self.host) if one)
-        of = f"nothing of {named} is told" if named else "nothing is told"
-        if self.start is not None and self.end is not None:
-            return f"{of} from {self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
-        clock = [f"{one // 60:02d}:{one % 60:02d}" for one in (self.from_minute, self.to_minute)]
-        days = "each day" if set(self.days) == set(_DAYS) else ", ".join(self.days)
-        return f"{of} {days} from {clock[0]} to {clock[1]} UTC"
-
-    def holds(self, at: datetime, services: Sequence[str], hosts: Sequence[str] = ()) -> bool:
-        """Return whether an incident of these services and hosts that begins then is not to be told."""
-        if (self.service and self.service not in services) or (self.host and self.host not in hosts):
-            return False
-        if self.start is not None and self.end is not None:
-            return self.start <= at < self.end
-        minute = at.hour * 60 + at.minute
-        if self.from_minute <= self.to_minute:
-            return _DAYS[at.weekday()] in self.days and self.from_minute <= minute < self.to_minute
-        late = _DAYS[at.weekday()] in self.days and minute >= self.from_minute
-        early = _DAYS[(at.weekday() - 1) % 7] in self.days and minute < self.to_minute
-        return late or early
-
-
-@dataclass(frozen=True)
 class RuleBook:
     """What a file holds."""
 
@@ -178,8 +140,7 @@ def entry_of(kind: str, fields: Mapping[str, Any]) -> Rule | Maintenance:
     _check_names(where, kind, fields)
     if kind != "maintenance":
         return _rule(where, kind, fields, str(fields.get("match") or kind)[:MOST_NAME])
-    times = {name: _time(fields[name]) for name in ("from", "to") if name in fields}
-    return _maintenance(where, {**fields, **times}, kind)
+    return maintenance_of(where, fields, kind)
 
 
 def _length(us: int) -> str:
@@ -192,14 +153,6 @@ def _length(us: int) -> str:
         if us % in_us == 0 and (us > in_us or unit != "days"):
             return f"{us // in_us:,} {unit}"
     return f"{us / 1e6:,.4g} s"
-
-
-def _time(text: Any) -> Any:
-    """Return a date and time out of JSON as TOML gives it; other text as it is."""
-    try:
-        return datetime.fromisoformat(text) if len(text) > len("22:00") else text
-    except (TypeError, ValueError):
-        return text
 
 
 def load(path: Path) -> RuleBook:
@@ -226,7 +179,7 @@ def load(path: Path) -> RuleBook:
             where = f"{path}: [[{kind}]] {i}"
             _check_names(where, kind, entry)
             if kind == "maintenance":
-                maintenance.append(_maintenance(where, entry, f"maintenance {i}"))
+                maintenance.append(maintenance_of(where, entry, f"maintenance {i}"))
             else:
                 rules.append(_rule(where, kind, entry, f"{kind} {i}"))
     names = [rule.name for rule in rules]
@@ -280,23 +233,3 @@ def _rule(where: str, kind: str, entry: Mapping[str, Any], name: str) -> Rule:
         most,
         least,
     )
-
-
-def _maintenance(where: str, entry: Mapping[str, Any], name: str) -> Maintenance:
-    start, end = entry.get("from"), entry.get("to")
-    own = str(entry.get("name", name)), str(entry.get("service", ""))
-    host = str(entry.get("host", ""))
-    if isinstance(start, datetime) and isinstance(end, datetime):
-        span = (start.replace(tzinfo=start.tzinfo or UTC), end.replace(tzinfo=end.tzinfo or UTC))
-        return Maintenance(*own, *span, host=host)
-    days = tuple(str(day).lower()[:3] for day in entry.get("days", _DAYS))
-    try:
-        minutes = [int(str(one)[:2]) * 60 + int(str(one)[3:5]) for one in (start, end)]
-    except ValueError:
-        minutes = [-1]
-    if any(not 0 <= one <= 1440 for one in minutes) or not set(days) <= set(_DAYS):  # noqa: PLR2004 - minutes of a day
-        raise ConfigError(
-            f"{where} names no time.",
-            'Write from = 2026-03-09T22:00:00Z and to likewise, or days = ["sat"], from = "22:00", to = "02:00".',
-        )
-    return Maintenance(*own, days=days, from_minute=minutes[0], to_minute=minutes[1], host=host)

@@ -148,7 +148,7 @@ class Teller:
         changed = [after_deploy(one, self._marks) for one in changed]
         changed += self._unanswered(self.deploying.changed(words, recent, span_us, exact=exact))
         self.overlay.deployed = self.deploying.since
-        changed = [self.gate.through(one, now) for one in changed]
+        changed = [self.gate.through(one, now) for one in changed] + self.gate.after(now)
         self.told += sum(one.change == "new" for one in changed)
         for one in changed:
             (self.going.discard if one.change in ENDED else self.going.add)(one.incident.id)
