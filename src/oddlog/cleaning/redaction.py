@@ -107,8 +107,10 @@ def _count(before: pl.DataFrame, after: pl.DataFrame, kind: str, tally: Tally) -
         tally.add(f"secret redacted: {kind}", len(lines), example=f"{source}:{line}")
 
 
-def redact_texts(texts: pl.Series) -> pl.Series:
-    """Return texts without secrets, for what is shown of lines that became no record."""
-    for _, pattern, instead in RULES:
-        texts = texts.str.replace_all(pattern, instead)
+def redact_texts(texts: pl.Series, tally: Tally | None = None) -> pl.Series:
+    """Return texts without secrets, for what is shown of lines that became no record; count them by kind."""
+    for kind, pattern, instead in RULES:
+        before, texts = texts, texts.str.replace_all(pattern, instead)
+        if tally is not None:
+            tally.add(f"secret redacted: {kind}", int((before != texts).sum()))
     return texts

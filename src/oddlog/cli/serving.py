@@ -81,7 +81,7 @@ class Tenant:
         tally = Tally()
         opening = beginning.Opening(model, data, options.exclude, options.lateness_s, tally, options.told)
         self._spool = Spool(
-            data / "spool", tally, most_bytes=options.most_bytes, change=Redacting() if options.redact else None
+            data / "spool", tally, most_bytes=options.most_bytes, change=Redacting(tally) if options.redact else None
         )
         self.store = Store(options.store or data / "oddlog.db", tenant=name)
         need = (options.learn_s, options.learn_lines)
