@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -162,6 +164,33 @@ def test_what_would_be_unsafe_or_senseless_is_refused_at_the_start(
 ):
     done = oddlog_("serve", "-m", model, "--data", tmp_path / "data", "--port", "0", *words)
     assert (done.returncode, says in done.stderr) == (2, True), done.stderr
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_is_done(model: Path, tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = oddlog_("serve", "-m", model, "--data", tmp_path / "data", "--port", port)
+    said = f"oddlog: 127.0.0.1:{port} cannot be listened at: another program listens there. "
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{said}Give another port: --port {port + 1}.")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_second_service_on_the_same_folder_is_refused_until_the_first_has_ended(
+    serve: Callable[..., int], model: Path, tmp_path: Path
+):
+    port = serve("--data", tmp_path / "data")
+    [process] = (tmp_path / "data" / "serving").read_text().split()
+    done = oddlog_("serve", "-m", model, "--data", tmp_path / "data", "--port", "0")
+    assert (done.returncode, f"is in use by another service, process {process}." in done.stderr) == (2, True)
+    os.kill(int(process), signal.SIGKILL)  # however it ends, the folder is free
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        with socket.socket() as knock:
+            if knock.connect_ex(("127.0.0.1", port)):
+                break
+        time.sleep(0.1)
+    serve("--data", tmp_path / "data")
 
 
 def test_a_token_that_makes_no_sense_is_refused(tmp_path: Path):

@@ -25,6 +25,7 @@ from oddlog.service.reading import install
 from oddlog.service.watching import Watching
 from oddlog.service.worker import Worker
 from oddlog.store import Store, StoreUnavailableError
+from small_shop import shop_lines
 from stored_incidents import live
 
 TURNS = 10_000
@@ -83,6 +84,19 @@ def test_pushed_lines_become_one_stored_incident(service: Callable[..., Service]
     assert [line["odd"] for line in near["lines"]].count(True) >= 1
     assert near["differences"][0]["kind"] == "unseen_template"
     assert one.client.get("/v1/incidents/nope").status_code == 404
+
+
+def test_files_pushed_one_after_the_other_are_said_to_come_too_late(service: Callable[..., Service]):
+    one = service()
+    texts = shop_lines(300, 11)
+    halves = [texts[: len(texts) // 2], texts[len(texts) // 2 :]]
+    for number, half in enumerate(halves):
+        one.client.post(f"/v1/lines?source=shop-{number}", content="\n".join(half).encode())
+        one.judge()
+    assert one.watching.status().late == ""  # as time goes
+    one.client.post("/v1/lines?source=again", content="\n".join(halves[0]).encode())
+    one.judge()
+    assert one.watching.status().late.startswith("34% of the lines came after others of a later time had been judged")
 
 
 def test_the_same_lines_by_loki_and_gzip_are_judged_alike(service: Callable[..., Service], odd_log: Path):

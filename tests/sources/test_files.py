@@ -301,12 +301,12 @@ def test_blocks_hold_whole_lines_and_the_numbers_go_on():
     assert resumed.startswith(f"{frames[4]['text'][0]}\n".encode())
 
 
-def tarball() -> bytes:
+def tarball(text: bytes = b"started\n") -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         member = tarfile.TarInfo("app.log")
-        member.size = 8
-        archive.addfile(member, io.BytesIO(b"started\n"))
+        member.size = len(text)
+        archive.addfile(member, io.BytesIO(text))
     return packed.getvalue()
 
 
@@ -318,6 +318,7 @@ def tarball() -> bytes:
         (b"text " * 20 + b"\0\x01\x02\x03" * 50, "binary"),
         (b"PK\x03\x04" + b"\x14" * 30, "a zip archive"),
         (gzip.compress(tarball()), "a tar archive"),
+        (gzip.compress(tarball(b"service started\n" * 50_000)), "a tar archive"),
         ("service started\n".encode("utf-16-le"), "text in UTF-16 without a byte order mark"),
         ("﻿service started\n".encode("utf-32"), "text in UTF-32"),
     ],

@@ -13,6 +13,7 @@ import pytest
 
 from oddlog.errors import InputError
 from oddlog.sources import Pipe, Tail
+from oddlog.sources.opening import open_sources
 from oddlog.sources.tail import COMPRESSED, COPY, GONE, GRACE_S, HALF, SCAN_S, TRUNCATED
 from oddlog.types import Tally
 
@@ -254,3 +255,12 @@ def test_a_pipe_hands_over_lines_as_they_come_and_the_last_one_at_its_end():
     assert lines.select("line", "position", "text").rows() == [(2, 8, "two"), (3, 12, "last")]
     assert pipe.ended
     os.close(out)
+
+
+def test_a_file_that_is_not_there_yet_is_said_to_be_waited_for(log: Path, tmp_path: Path, caplog):
+    paths = [str(log), f"{tmp_path}/nothere.log", f"{tmp_path}/*.txt"]
+    open_sources(paths, Tally()).close()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}/nothere.log is not there yet: it is waited for.",
+        f"No file is called {tmp_path}/*.txt yet: it is waited for.",
+    ]

@@ -107,7 +107,7 @@ def serve(
     """
     from oddlog.cli import StoppedError, prepare, show
     from oddlog.cli.beginning import Told
-    from oddlog.cli.serving import Options, Tenant, by_tenant, tenants_of, tls_options
+    from oddlog.cli.serving import Options, Tenant, by_tenant, listening, tenants_of, tls_options
     from oddlog.config import parse_duration
     from oddlog.errors import MissingExtraError
 
@@ -115,6 +115,7 @@ def serve(
         import uvicorn
     except ImportError as error:
         raise MissingExtraError("oddlog serve", "service") from error
+    from oddlog.service.alone import Alone
     from oddlog.service.gate import Gate
     from oddlog.service.intakes import open_intakes
     from oddlog.sinks import parse
@@ -133,6 +134,8 @@ def serve(
         parse_duration(keep) if keep != "0" else 0.0, redact, store, Told(budget, rules),
     )  # fmt: skip
     prepare()
+    door, place = listening(host, port)
+    alone = Alone(data)
     tenants = {
         name: Tenant(
             name, own, folder, options,
@@ -153,21 +156,24 @@ def serve(
         for one in tenants.values():
             one.start()
         places = [
-            f"http{'s' if tls else ''}://{host}:{port}",
+            f"http{'s' if tls else ''}://{place}",
             *(place for one in tenants.values() for place in one.places),
         ]
         show.tell_notes(
             [f"Listening at {', '.join(places)}; keeping lines and incidents in {data}.{SHADOW if shadow else ''}"]
         )
-        uvicorn.run(
-            gate, host=host, port=port, log_level="warning", access_log=False, ws="none",
+        config = uvicorn.Config(
+            gate, log_level="warning", access_log=False, ws="none",
             limit_concurrency=MOST_AT_ONCE, timeout_keep_alive=30, server_header=False, **tls,
         )  # fmt: skip
+        uvicorn.Server(config).run(sockets=[door])
     except StoppedError:
         pass  # somebody wants it to end: that is how it ends
     finally:
         for one in tenants.values():
             one.stop()
+        door.close()
+        alone.close()
 
 
 def _may_be_open(host: str, token: str, *, without_tokens: bool, has_tokens: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,10 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from oddlog.cli.beginning import Told
     from oddlog.service.intakes import Intake
     from oddlog.sources.links import Links
     from oddlog.types import Sink
+
+
+MOST_PORT = 65_535
 
 
 @dataclass(frozen=True)
@@ -162,6 +168,37 @@ def by_tenant(texts: Sequence[str], tenants: Collection[str], option: str) -> di
             )
         found[name].append(text[named.end() :] if named else text)
     return found
+
+
+def listening(host: str, port: int) -> tuple[socket, str]:
+    """Return a socket that is bound, and will be listened at, and how it is called: ``HOST:PORT``.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be had.
+
+    """
+    import socket
+
+    from oddlog.errors import ConfigError
+
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        door = socket.socket(family, kind, number)
+        try:
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            door.bind(address)
+        except OSError:
+            door.close()
+            raise
+    except OSError as error:
+        busy = error.errno == errno.EADDRINUSE
+        why = "another program listens there" if busy else str(error.strerror or error)
+        hint = f"Give another port: --port {port + 1}." if busy and port < MOST_PORT else "Try --host 127.0.0.1."
+        raise ConfigError(f"{host}:{port} cannot be listened at: {why}.", hint) from error
+    named = f"[{host}]" if ":" in host else host
+    return door, f"{named}:{door.getsockname()[1]}"
 
 
 def tls_options(cert: Path | None, key: Path | None, clients: Path | None) -> dict[str, Any]:

@@ -20,7 +20,9 @@ from oddlog.service.worker import Worker
 from oddlog.store import Asked, Page, Store, StoreUnavailableError
 from oddlog.templates import Matcher
 from oddlog.types import LEVELS
+from oddlog.windows import LATE_EVENT
 
+FEWEST_FOR_LATE, LATE_SHARE = 1_000, 0.1  # lines since the start, and the share of late ones that is worth a word
 MOST_COUNTED = 100  # reasons that are shown
 MOST_SAID = 200
 _log = logging.getLogger("oddlog")
@@ -64,6 +66,8 @@ class Status:
         What is wrong, in words; empty if nothing is.
     learning : str
         How far learning a first model is; empty once there is one.
+    late : str
+        How many lines came too late to be judged well, in words; empty while they are few.
     behind : int
         Lines that are durable and not judged yet.
     counts : mapping
@@ -78,6 +82,7 @@ class Status:
     alive: bool = True
     trouble: str = ""
     learning: str = ""
+    late: str = ""
     behind: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     counted: Mapping[str, tuple[int, str]] = field(default_factory=dict)
@@ -147,7 +152,9 @@ class Watching:
             several = sorted(stream.tally.counts.items(), key=lambda one: -one[1])[:MOST_COUNTED]
             counted = {reason: (n, stream.tally.examples.get(reason, "")) for reason, n in several}
         letters = {state: self.store.count_letters(state) for state in ("waiting", "dead")}
-        return Status(worker.alive, self._trouble(), self._learning(), worker.behind, counts, counted, letters)
+        return Status(
+            worker.alive, self._trouble(), self._learning(), self._late(), worker.behind, counts, counted, letters
+        )
 
     def _trouble(self) -> str:
         worker = self.worker
@@ -159,6 +166,19 @@ class Watching:
     def _learning(self) -> str:
         models = getattr(self.worker, "models", None)
         return "" if models is None or self._model is not None else str(models.says)
+
+    def _late(self) -> str:
+        """Say that lines of before come after lines of later, as when whole files are pushed one after the other."""
+        stream = self.worker.stream
+        if stream is None or stream.lines < FEWEST_FOR_LATE:
+            return ""
+        share = stream.tally.counts[LATE_EVENT] / stream.lines / len(stream.model.views)  # each view counts its own
+        if share < LATE_SHARE:
+            return ""
+        return (
+            f"{share:.0%} of the lines came after others of a later time had been judged: what is said of them is "
+            "unreliable. Push in the order of time, not one file after the other; whole files: oddlog detect."
+        )
 
     @property
     def _model(self) -> Model | None:

@@ -11,7 +11,10 @@
 
 from __future__ import annotations
 
+import glob
+import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -29,6 +32,7 @@ STORES: dict[str, type[Loki | Elastic]] = {
     "es+http": Elastic,
     "es+https": Elastic,
 }
+_log = logging.getLogger("oddlog")
 LIVE = ("journald", "kafka", *STORES)
 """What a URL may begin with."""
 
@@ -109,7 +113,19 @@ def open_sources(
     """Return the source that paths and globs name together, or a URL alone; raises as `open_url` does."""
     urls = [text for text in texts if is_url(text)]
     if not urls:
+        _tell_missing(texts)
         return Tail(texts, tally, from_start=from_start, places=position)
     if len(texts) > 1:
         raise ConfigError(f"{urls[0]} is read alone.", "Give all of them to oddlog serve, each with --source.")
     return open_url(urls[0], tally, position=position, from_start=from_start)
+
+
+def _tell_missing(paths: Sequence[str]) -> None:
+    """Say what is waited for: a slip of the pen would be waited for in silence, for ever."""
+    for path in paths:
+        if Path(path).exists():
+            continue
+        if not glob.has_magic(path):
+            _log.warning("%s is not there yet: it is waited for.", path)
+        elif not glob.glob(path, recursive=True):  # noqa: PTH207 - Path.glob takes no absolute pattern
+            _log.warning("No file is called %s yet: it is waited for.", path)

@@ -214,8 +214,10 @@ def why_not_text(head: bytes) -> tuple[str, str] | None:
     sample = head[:HEAD_BYTES].lstrip(b"\0")
     binary = _is_binary(sample)
     for at, magic, what in _ARCHIVES:
-        # a log may begin with the letters PAR1, none with a magic number that no keyboard writes
-        if head[at : at + len(magic)] == magic and (binary or magic.translate(None, _PRINTABLE)):
+        # A log may begin with the letters PAR1, none with a magic number that no keyboard writes; before that of a tar
+        # there is a name, filled up with NULs, however much text follows.
+        sure = magic.translate(None, _PRINTABLE) or b"\0" in head[:at]
+        if head[at : at + len(magic)] == magic and (binary or sure):
             return what, _HINTS.get(what, _BINARY_HINT)
     if not binary:
         return None

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from oddlog.windows.closing import Closing, learn_closing
 from oddlog.windows.sessions import SessionChoice, find_session, parse_session, session_keys
-from oddlog.windows.windower import Windower
+from oddlog.windows.windower import LATE_EVENT, Windower
 
 __all__ = [
+    "LATE_EVENT",
     "Closing",
     "SessionChoice",
     "Windower",

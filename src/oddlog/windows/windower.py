@@ -17,6 +17,7 @@ from oddlog.windows.opened import BOUNDS, OPEN, SIZE, OpenWindows, Rules
 from oddlog.windows.splits import Limits
 from oddlog.windows.stored import digest, text_arrays, texts_of
 
+LATE_EVENT = "late event, placed at the watermark"
 _COLUMNS = [name for name in EVENTS if name != "session"]
 _OVERLAP = 1_000  # windows one event may stand in; a smaller step is a mistake, and costs memory
 
@@ -247,7 +248,7 @@ class Windower:
             kept = self._in_time(columns, time_us, before)
         else:
             late = kept & (time_us < before) & (time_us != NO_TIME)
-            self.tally.add("late event, placed at the watermark", int(late.sum()))
+            self.tally.add(LATE_EVENT, int(late.sum()))
         arrived = Arrived(session, np.maximum(time_us, before), np.arange(len(events)), columns)
         return arrived if kept.all() else arrived.take(kept)
 
