@@ -20,7 +20,6 @@ from oddlog.service.worker import Worker
 from oddlog.store import Asked, Page, Store, StoreUnavailableError
 from oddlog.templates import Matcher
 from oddlog.types import LEVELS
-from oddlog.windows import LATE_EVENT
 
 FEWEST_FOR_LATE, LATE_SHARE = 1_000, 0.1  # lines since the start, and the share of late ones that is worth a word
 MOST_COUNTED = 100  # reasons that are shown
@@ -170,10 +169,7 @@ class Watching:
     def _late(self) -> str:
         """Say that lines of before come after lines of later, as when whole files are pushed one after the other."""
         stream = self.worker.stream
-        if stream is None or stream.lines < FEWEST_FOR_LATE:
-            return ""
-        share = stream.tally.counts[LATE_EVENT] / stream.lines / len(stream.model.views)  # each view counts its own
-        if share < LATE_SHARE:
+        if stream is None or stream.lines < FEWEST_FOR_LATE or (share := stream.late_share) < LATE_SHARE:
             return ""
         return (
             f"{share:.0%} of the lines came after others of a later time had been judged: what is said of them is "

@@ -58,6 +58,7 @@ from oddlog.types import (
     Tally,
     Windows,
 )
+from oddlog.windows import LATE_EVENT
 
 VERSION = 3  # of what `state` holds; to be raised with every change that an older one cannot be read with
 LATENESS_S = 2.0
@@ -188,6 +189,11 @@ class Streaming:
     def going(self) -> set[str]:
         """Ids of incidents that were told and go on."""
         return self._teller.going
+
+    @property
+    def late_share(self) -> float:
+        """Share of the lines that came after others of a later time had been judged."""
+        return self.tally.counts[LATE_EVENT] / max(self.lines, 1) / len(self.model.views)  # each view counts its own
 
     @property
     def n_open(self) -> int:
