@@ -40,3 +40,11 @@ def test_a_model_that_is_not_there_is_refused(command: Command, tmp_path: Path):
     answer = command("models", "use", "nope", "--data", tmp_path)
     assert answer.code == 2
     assert "There is no model nope in" in answer.err
+
+
+def test_a_challenger_that_was_asked_for_is_taken_back(command: Command, quick_model: Path, tmp_path: Path):
+    command("models", "use", quick_model, "--data", tmp_path)
+    command("models", "learn", "--data", tmp_path)
+    assert command("models", "drop", "--data", tmp_path).out == "No challenger is learned any more.\n"
+    answer = command("models", "drop", "--data", tmp_path)
+    assert (answer.code, "No model challenges" in answer.err) == (2, True)

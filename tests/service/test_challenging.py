@@ -236,6 +236,36 @@ def test_an_update_that_fails_is_said_and_the_other_model_goes_on(tmp_path: Path
     service.close()
 
 
+class Slow(At):
+    """An update that is made when `Slow.is_done`; notes who stopped it."""
+
+    is_done = False
+    stopped = 0
+
+    def poll(self) -> Outcome | None:
+        return super().poll() if Slow.is_done else None
+
+    def stop(self) -> None:
+        Slow.stopped += 1
+
+
+def test_one_that_nobody_wants_any_more_while_it_is_learned_is_stopped_and_never_judges(tmp_path: Path, first: Path):
+    service = begun(tmp_path, first, Slow)
+    service.watching.choosing.do("learn")
+    service.push(released(100, 3, start=80_000))
+    page = TestClient(make_app(service.worker, parts=[partial(pages.install, watching=service.watching)]))
+    assert service.challenging.phase == "learning"
+    assert "Never mind" in page.get("/model").text
+    assert service.watching.choosing.do("drop") == "No challenger is learned any more."
+    service.push(released(5, 6, start=110_000))
+    Slow.is_done = True
+    service.push(released(5, 6, start=111_000))
+    assert (service.challenging.phase, service.versions.challenger, Slow.stopped) == ("", "", 1)
+    assert service.said[-1] == "No challenger is learned any more."
+    assert len(service.versions.every()) == 1
+    service.close()
+
+
 def test_a_challenger_that_breaks_ends_the_challenge_only(service: Service, monkeypatch: pytest.MonkeyPatch):
     service.watching.choosing.do("learn")
     service.push(released(100, 3, start=80_000))

@@ -112,13 +112,13 @@ def promote(data: Annotated[Path, DATA] = Path("oddlog-data")) -> None:
 
 @app.command("drop")
 def drop(data: Annotated[Path, DATA] = Path("oddlog-data")) -> None:
-    """Have the model that judges beside judge no more; it stays in the list.
+    """Have no challenger: the one that judges beside judges no more and stays, one asked for is not learned.
 
     [dim]Example: oddlog models drop --data /var/lib/oddlog[/dim]
     """
     from oddlog.cli import show
 
-    show.console().print(f"{_versions(data).drop()} judges beside no more.", markup=False)
+    show.console().print(_versions(data).drop(), markup=False)
 
 
 @app.command("rollback")

@@ -28,7 +28,7 @@ from oddlog.pipeline.live.background import Fit
 from oddlog.pipeline.live.beginning import Running
 from oddlog.pipeline.live.collecting import Collecting
 from oddlog.pipeline.live.streaming import Streaming
-from oddlog.pipeline.live.versions import Versions
+from oddlog.pipeline.live.versions import NOT_LEARNED, Versions
 from oddlog.store import Beside, Store
 from oddlog.types import LiveIncident, to_datetime
 
@@ -177,7 +177,10 @@ class Challenging:
         name = self._versions.challenger
         if name != self._name:
             self._turn_to(name)
-        if self._running is not None:
+        if self._running is not None and not self._versions.is_learning_asked:
+            self.stop()
+            self._say(NOT_LEARNED)
+        elif self._running is not None:
             self._look_at(self._running)
         elif self._versions.is_learning_asked and self.collecting.progress.is_enough:
             self._say(f"Learning on from {self.collecting.progress.lines:,} lines.")

@@ -125,7 +125,7 @@ class Choosing:
             "learn": lambda: _learn(versions),
             "challenge": lambda: f"{versions.challenge(model)} judges beside from now on, and tells nobody.",
             "promote": lambda: f"{versions.promote()} judges from now on.",
-            "drop": lambda: _drop(versions),
+            "drop": versions.drop,
             "use": lambda: f"{versions.use(model, 'asked for')} judges from now on.",
             "rollback": lambda: f"{versions.rollback()} judges again.",
         }
@@ -155,13 +155,6 @@ _NONE: dict[str, Any] = {
 def _learn(versions: Versions) -> str:
     versions.ask_learning()
     return "A challenger is learned from lines that are kept, as soon as there are enough of them."
-
-
-def _drop(versions: Versions) -> str:
-    if not versions.challenger and versions.is_learning_asked:
-        versions.end_learning()
-        return "No challenger is learned any more."
-    return f"{versions.drop()} judges beside no more."
 
 
 def _short(told: Mapping[str, Any]) -> dict[str, Any]:

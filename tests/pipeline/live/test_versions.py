@@ -63,6 +63,21 @@ def test_one_that_is_not_there_or_damaged_is_refused_and_the_old_one_stays(versi
     assert versions.name == before
 
 
+def test_drop_has_no_challenger_neither_one_that_judges_nor_one_that_is_asked_for(versions: Versions):
+    one, two, judges = (version.name for version in reversed(versions.every()))
+    assert judges == versions.name
+    with pytest.raises(ModelError, match="No model challenges"):
+        versions.drop()
+    versions.ask_learning()
+    assert versions.drop() == "No challenger is learned any more."
+    versions.challenge(one)
+    assert versions.drop() == f"{one} judges beside no more."
+    versions.challenge(two)
+    versions.ask_learning()
+    assert versions.drop() == f"{two} judges beside no more. No challenger is learned any more."
+    assert (versions.challenger, versions.is_learning_asked, len(versions.every())) == ("", False, 3)
+
+
 def test_a_folder_without_models_has_none(tmp_path: Path):
     empty = Versions(tmp_path / "models")
     assert (empty.name, empty.every()) == ("", [])

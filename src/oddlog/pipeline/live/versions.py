@@ -31,6 +31,7 @@ SHORT = 12  # digits of an id
 CURRENT, CHALLENGER = "current", "challenger"
 DRIFT = "drift.json"
 LEARN = ".learn-on"  # is there while somebody waits for a challenger to be learned
+NOT_LEARNED = "No challenger is learned any more."
 _HISTORY = "history.jsonl"
 
 
@@ -188,17 +189,22 @@ class Versions:
         return name
 
     def drop(self) -> str:
-        """Have the challenger judge no more; return its name. The model stays.
+        """Have no challenger: one that judges beside judges no more, one that is asked for is not learned; say which.
+
+        The model stays. A learning that runs is stopped by the service that runs.
 
         Raises
         ------
         ModelError
-            If there is none.
+            If there is none, and none is asked for.
 
         """
-        name = self._require_challenger()
+        is_asked = self.is_learning_asked
+        name = self.challenger if is_asked else self._require_challenger()
+        self.end_learning()
         (self.folder / CHALLENGER).unlink(missing_ok=True)
-        return name
+        said = (f"{name} judges beside no more." if name else "", NOT_LEARNED if is_asked else "")
+        return " ".join(filter(None, said))
 
     def note_drift(self, drift: dict[str, Any]) -> None:
         """Note what has drifted, for whoever looks from outside."""
