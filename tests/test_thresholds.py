@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naive.calibration import f1_above, rolling_quantile
+from naive.calibration import f1_above, rolling_thresholds
 from oddlog.calibration import Calibrator
 from oddlog.errors import ConfigError, LabelError, TooLittleDataError
 from oddlog.thresholds import Rolling, Threshold, Way, best_f1, budget, pot, quantile, sigma
@@ -99,9 +99,6 @@ def test_without_an_anomaly_among_the_labels_f1_says_nothing():
         (lambda: budget(np.ones(3), 0, 1), ConfigError, "more than 0 windows and alarms a day, not 0 and 1"),
         (lambda: quantile(np.array([np.nan]), 0.5), TooLittleDataError, "of 1 windows"),
         (lambda: sigma(np.empty(0)), TooLittleDataError, "no usual score"),
-        (lambda: Rolling(np.empty(0)), TooLittleDataError, "no usual score"),
-        (lambda: Rolling(np.ones(3), q=2.0), ConfigError, "0 <= q <= 1"),
-        (lambda: Rolling(np.ones(3), size=0), ConfigError, "size >= 1"),
     ],
 )
 def test_what_makes_no_sense_is_said(call: Any, error: type[Exception], words: str):
@@ -109,31 +106,97 @@ def test_what_makes_no_sense_is_said(call: Any, error: type[Exception], words: s
         call()
 
 
-@settings(deadline=None, max_examples=60)
-@given(some_scores, some_scores, st.floats(0, 1), st.integers(1, 12), st.data())
-def test_the_rolling_threshold_is_one_fold_whatever_the_batches(
-    initial: list[float], scores: list[float], q: float, size: int, data: st.DataObject
+USUAL = np.linspace(0.0005, 0.9995, 1_000)  # shares of usual windows that score as high
+SURPRISE = -np.log10(USUAL)
+
+
+def rolled(rolling: Rolling, blocks: list[list[float]]) -> list[float]:
+    """Return the threshold of each block, and of the one behind them."""
+    thresholds = []
+    for block in blocks:
+        thresholds.append(rolling.value)
+        scores = np.array(block)
+        rolling.push(scores, scores > rolling.value)
+        rolling.settle()
+    return [*thresholds, rolling.value]
+
+
+def drawn(n: int, share: float, slope: float, seed: int = 0) -> np.ndarray:
+    """Return -log10 p of windows: this share above one, falling off with this mean beyond."""
+    draw = np.random.default_rng(seed)
+    return np.where(draw.random(n) < share, 1 + draw.exponential(slope, n), draw.random(n))
+
+
+USUALLY = 1 / np.log(10)
+surprises = st.lists(st.lists(st.floats(0, 12), max_size=12), max_size=12)
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.floats(0.2, 5), surprises, st.integers(20, 500), st.integers(2, 24))
+def test_the_rolling_threshold_is_that_of_its_slow_twin(
+    learned: float, blocks: list[list[float]], size: int, most: int
 ):
-    whole = Rolling(np.array(initial), q, size).push(np.array(scores))
-    assert whole.tolist() == rolling_quantile(initial, scores, q, size)
-    rolling, parts, at = Rolling(np.array(initial), q, size), [], 0
-    while at < len(scores):
-        step = data.draw(st.integers(1, 5))
-        parts.append(rolling.push(np.array(scores[at : at + step])))
-        rolling, at = Rolling.from_state(rolling.state()), at + step
-    assert np.concatenate(parts).tolist() == whole.tolist()
+    rolling = Rolling(SURPRISE, learned, size, most)
+    assert rolled(rolling, blocks) == pytest.approx(rolling_thresholds(SURPRISE.tolist(), learned, blocks, size, most))
 
 
-def test_nan_has_a_threshold_and_is_not_remembered():
-    rolling = Rolling(np.array([1.0, 2.0]), q=1.0, size=2)
-    assert rolling.push(np.array([np.nan, 0.0, 0.0])).tolist() == [2.0, 2.0, 2.0]
-    assert rolling.push(np.array([0.0])).tolist() == [0.0]
+@settings(deadline=None, max_examples=80)
+@given(surprises, st.randoms(use_true_random=False))
+def test_the_order_inside_a_block_its_pieces_and_a_restart_change_nothing(blocks: list[list[float]], random: Any):
+    whole, pieces = Rolling(SURPRISE, 3.0, 200, 4), Rolling(SURPRISE, 3.0, 200, 4)
+    for block in blocks:
+        stirred = random.sample(block, len(block))
+        for one in stirred:
+            pieces.push(np.array([one]), np.array([one > pieces.value]))
+            state, pieces = pieces.state(), Rolling(SURPRISE, 3.0, 200, 4)
+            pieces.restore(state)
+        whole.push(np.array(block), np.array(block) > whole.value)
+        whole.settle()
+        pieces.settle()
+        assert pieces.value == whole.value
+        assert 2.0 <= whole.value <= 4.0
 
 
-def test_a_lasting_change_of_level_stops_alarming():
-    rolling = Rolling(np.zeros(1_000), q=0.99, size=1_000)
-    thresholds = rolling.push(np.full(500, 7.0))
-    assert int((thresholds < 7.0).sum()) == 11
+def test_where_nothing_changes_it_stays_where_it_was_learned():
+    days = drawn(20_000, 0.1, USUALLY).reshape(200, 100).tolist()
+    values = rolled(Rolling(SURPRISE, 3.0), days)
+    assert values[0] == 3.0
+    assert max(abs(value - 3.0) for value in values) < 0.15
+
+
+def test_twice_as_many_high_scores_raise_it_until_as_few_are_beyond_as_before():
+    rolling = Rolling(SURPRISE, 2.0)
+    rolled(rolling, drawn(60_000, 0.2, USUALLY).reshape(600, 100).tolist())
+    assert rolling.value == pytest.approx(2.0 + np.log10(2), abs=0.05)
+    assert (drawn(60_000, 0.2, USUALLY, 1) > rolling.value).mean() == pytest.approx(0.01, rel=0.15)
+
+
+def test_where_scores_fall_off_faster_it_goes_down_but_never_below_a_tenth():
+    rolling = Rolling(SURPRISE, 3.0)
+    rolled(rolling, drawn(60_000, 0.1, USUALLY / 2).reshape(600, 100).tolist())
+    assert rolling.value == rolling.least == 2.0
+    assert Rolling(SURPRISE, 0.8).least == 0.4  # nor below the scores that are followed
+
+
+def test_an_incident_teaches_nothing_however_long_it_lasts():
+    rolling = Rolling(SURPRISE, 3.0)
+    half_odd = np.concatenate([drawn(50, 0.1, USUALLY), np.full(30, 2.9), np.full(20, 8.0)])
+    assert set(rolled(rolling, [half_odd.tolist()] * 500)) == {3.0}
+
+
+def test_odd_windows_here_and_there_raise_it_no_more_than_usual_ones_would():
+    usual = drawn(50_000, 0.1, USUALLY).reshape(500, 100)
+    some = usual.copy()
+    some[:, :5] = 9.0  # one window in twenty
+    without, beside = (rolled(Rolling(SURPRISE, 3.0), one.tolist())[-1] for one in (usual[:, 5:], some))
+    assert beside == pytest.approx(without, abs=0.02)
+
+
+@pytest.mark.parametrize("usual", [np.zeros(100), np.full(100, 5.0)])
+def test_usual_scores_that_are_all_alike_leave_it_where_it_was_learned(usual: np.ndarray):
+    rolling = Rolling(usual, 3.0)
+    assert not rolling.rolls
+    assert set(rolled(rolling, drawn(1_000, 0.5, 1.0).reshape(10, 100).tolist())) == {3.0}
 
 
 @pytest.mark.parametrize(
@@ -148,7 +211,7 @@ def test_a_way_is_written_as_it_is_read(text: str, way: Way):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("sigm", "no threshold called 'sigm'.* Did you mean 'sigma'"),
+        ("sigm", "no threshold called 'sigm' to be learned.* Did you mean 'sigma'"),
         ("", "no threshold called ''"),
         ("sigma:", "'sigma:' is no threshold"),
         ("sigma:0", "sigma:2.5 for 2.5 deviations"),

@@ -37,7 +37,8 @@ from oddlog.types import Context, Number, State, Templates, Windows
 
 if TYPE_CHECKING:
     from oddlog.pipeline.judging.detection import Detection
-    from oddlog.pipeline.judging.views import EventView, View
+    from oddlog.pipeline.judging.lines import EventView
+    from oddlog.pipeline.judging.views import View
     from oddlog.pipeline.rates import RatesView
 
 FORMAT_VERSION = 1
@@ -196,7 +197,8 @@ def load(folder: str | Path) -> Model:
         If it is missing, of another version, or differs from its manifest in one byte.
 
     """
-    from oddlog.pipeline.judging.views import EventView, View  # noqa: PLC0415 - the same
+    from oddlog.pipeline.judging.lines import EventView  # noqa: PLC0415 - the same
+    from oddlog.pipeline.judging.views import View  # noqa: PLC0415 - the same
     from oddlog.pipeline.rates import RatesView  # noqa: PLC0415 - views import the stages, loading needs them
 
     folder = Path(folder)

@@ -5,8 +5,6 @@ Quantiles count, `pot` fits a tail and so reaches beyond what was counted, `sigm
 
 from __future__ import annotations
 
-import bisect
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -15,9 +13,14 @@ import numpy as np
 
 from oddlog.calibration import Calibrator, Tail
 from oddlog.errors import ConfigError, LabelError, TooLittleDataError, did_you_mean
-from oddlog.types import F64, I8, State
+from oddlog.types import F64, I8, Bool, State
 
 MOST_DEVIATIONS = 100.0  # more is a slip
+BODY = 1.0  # -log10 p above which scores are followed: a tenth of the usual ones, many enough, and below the threshold
+RANGE = 1.0  # -log10 p that a rolling threshold may go up or down: ten times as many usual windows, or a tenth
+CALM = 0.1  # a block with more than this share of its windows beyond the learned threshold is an incident's
+FOLLOWED = 0.01  # share of usual windows between the body and the threshold that can be followed
+FINE = 1 << 20  # to so much of one are excesses counted
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,10 @@ class Way:
         """
         kind, colon, number = text.strip().partition(":")
         if kind not in KINDS:
-            raise ConfigError(f"There is no threshold called '{kind}'.", did_you_mean(kind, KINDS))
+            hint = did_you_mean(kind, KINDS)
+            if kind == "rolling":
+                hint = "Any of them may roll while it judges: oddlog detect --threshold rolling, or watch, or serve."
+            raise ConfigError(f"There is no threshold called '{kind}' to be learned.", hint)
         if not colon:
             return cls(kind)
         try:
@@ -209,58 +215,107 @@ def best_f1(scores: F64, labels: I8, weight: F64 | None = None) -> Threshold:
 
 
 class Rolling:
-    """A quantile of the last `size` scores, for streams whose usual scores drift.
+    """The learned threshold, moved as far as the scores of the last windows have gone from usual ones.
 
-    The threshold of a score comes from the scores before it, so that it is one fold over the stream: the same
-    in batch and in any batching. Anomalies enter too: a lasting change of level stops alarming after about
-    ``(1 - q) * size`` alarms, and in the long run a share of 1 - q exceeds it. Until `size` scores have come,
-    the quantile is that of `initial` and those that came.
+    All scores are -log10 p by the learned calibration, by which usual windows fall off exponentially. Two things of the
+    last windows are followed: which share of them lies above `body`, and how far above it they lie in the mean. The
+    threshold is where as few lie beyond as lay beyond the learned one in training, if they fall off like that.
+
+    One fold over blocks of time: the threshold of a block comes from the blocks before it, in whichever order the
+    scores of one block come. It is learned so that incidents do not teach it:
+
+    - What is odd enters by its number alone, as if it lay *at* the threshold, and never as more than was beyond the
+      learned one in training, or than was for each window between `body` and there.
+    - A block with a share of more than `CALM` beyond the *learned* threshold does not enter at all.
+    - A block weighs at most 1 in `blocks`, however much it holds.
+    - It stays within `RANGE` of the learned threshold, either way.
 
     Parameters
     ----------
-    initial : F64 [w]
-        Usual scores, out of fold, in order of time; the last `size` are kept.
-    q : float
-        Quantile, 0 to 1.
+    usual : F64 [x]
+        -log10 p of usual windows, out of fold.
+    threshold : float
+        What was learned, as -log10 p.
     size : int
-        Scores that are remembered.
+        So many windows are remembered, fading; it begins as if the last had been usual ones.
+    blocks : int
+        In so many blocks at least they fade.
+
+    Attributes
+    ----------
+    rolls : bool
+        Whether enough usual windows lie between `body` and the threshold to be followed; else it stays.
+    value : float
+        The threshold of the block that is open.
+
+    Notes
+    -----
+    That odd windows are left out cuts the scores off at the threshold, so the mean excess is that of an exponential
+    observed up to there: the sum of all excesses over the number that ended before (Epstein and Sobel, "Life testing",
+    J. Am. Stat. Assoc. 48, 1953). To follow excesses over a level instead of extreme quantiles, and to leave anomalies
+    out of them, is of Siffer, Fouque, Termier and Largouet, KDD 2017, section 4 (doi 10.1145/3097983.3098144); here the
+    shape of the tail stays the learned one.
 
     """
 
-    def __init__(self, initial: F64, q: float = 0.999, size: int = 10_000) -> None:
-        if not 0 <= q <= 1 or size < 1:
-            raise ConfigError(f"A rolling quantile needs 0 <= q <= 1 and a size >= 1, not {q} and {size}.")
-        kept = initial[~np.isnan(initial)][-size:]
-        if len(kept) == 0:
-            raise TooLittleDataError("There is no usual score to start a threshold from.", "Give more logs.")
-        self.q = q
-        self.size = size
-        self._last = deque(kept.tolist())
-        self._sorted = sorted(self._last)
+    def __init__(self, usual: F64, threshold: float, size: int = 10_000, blocks: int = 24) -> None:
+        self.learned, self.size, self.blocks = threshold, size, blocks
+        self.body = min(BODY, threshold / 2)
+        self.value = threshold
+        self._usual = self._shares(usual, usual > threshold)
+        self._mean = self._usual.copy()
+        self.rolls = bool(threshold > 0 and self._usual[0] >= FOLLOWED)
+        # windows, those beyond what was learned, odd ones, others above the body, the excess of these
+        self._block = np.zeros(5, np.int64)
 
-    def push(self, scores: F64) -> F64:
-        """Return the threshold of each score [w], then remember the score; NaN is not remembered."""
-        thresholds = np.empty(len(scores))
-        for i, score in enumerate(scores.tolist()):
-            thresholds[i] = self._sorted[max(0, int(np.ceil(self.q * len(self._sorted) - 1e-9)) - 1)]
-            if score == score:  # noqa: PLR0124 - not NaN, ten times cheaper than a call
-                self._remember(score)
-        return thresholds
+    def _shares(self, scores: F64, is_odd: Bool) -> F64:
+        """Return, for each window that is not odd: those above the body, their excess, and odd windows."""
+        others = scores[~is_odd]
+        excess = (others - self.body).clip(0.0).sum()
+        return np.array([(others > self.body).sum(), excess, is_odd.sum()]) / max(len(others), 1)
 
-    def _remember(self, score: float) -> None:
-        if len(self._last) == self.size:
-            del self._sorted[bisect.bisect_left(self._sorted, self._last.popleft())]
-        self._last.append(score)
-        bisect.insort(self._sorted, score)
+    @property
+    def least(self) -> float:
+        """The lowest it may ever be."""
+        return max(self.learned - RANGE, self.body)
+
+    def push(self, scores: F64, is_odd: Bool) -> None:
+        """Take in scores [w] of windows of the open block, as -log10 p, and which of them are odd."""
+        others = scores[~is_odd]
+        # Whole numbers add up to the same in any order.
+        excess = np.rint((np.minimum(others, self.value) - self.body).clip(0.0) * FINE).astype(np.int64)
+        counts = [len(scores), (scores > self.learned).sum(), is_odd.sum(), (others > self.body).sum(), excess.sum()]
+        self._block += np.array(counts)
+
+    def settle(self) -> None:
+        """Have the open block be over."""
+        windows, beyond, odd, above, excess = self._block.tolist()
+        self._block[:] = 0
+        n = windows - odd
+        if not (self.rolls and n) or beyond > CALM * windows:
+            return
+        weight = min(n / self.size, 1 / self.blocks)
+        self._mean += weight * (np.array([above, excess / FINE, odd]) / n - self._mean)
+        self.value = self._moved()
+
+    def _moved(self) -> float:
+        """Return the threshold that the shares followed so far amount to."""
+        (within, excess, odd), (usually, usual_excess, usually_odd) = self._mean, self._usual
+        odd = min(odd, usually_odd, within * usually_odd / usually)
+        above, usually_above = within + odd, usually + usually_odd
+        mean = (excess + odd * (self.value - self.body)) / within
+        usual_mean = (usual_excess + usually_odd * (self.learned - self.body)) / usually
+        beyond = mean * (np.log(above / usually_above) + (self.learned - self.body) / usual_mean)
+        return float(np.clip(self.body + beyond, self.least, self.learned + RANGE))
 
     def state(self) -> State:
-        """Return everything `from_state` needs."""
-        return State({"last": np.array(self._last)}, {"q": self.q, "size": self.size})
+        """Return everything `restore` needs."""
+        return State({"mean": self._mean, "block": self._block, "value": np.array([self.value])})
 
-    @classmethod
-    def from_state(cls, state: State) -> Self:
-        """Rebuild; goes on as if it had never stopped."""
-        return cls(state.arrays["last"], float(state.meta["q"]), int(state.meta["size"]))
+    def restore(self, state: State) -> None:
+        """Go on where `state` was taken; this one must be of the same usual scores and threshold."""
+        self._mean, self._block = (np.array(state.arrays[name]) for name in ("mean", "block"))
+        self.value = float(state.arrays["value"][0])
 
 
 def _usual(scores: F64, weight: F64 | None) -> tuple[F64, F64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
@@ -17,12 +18,31 @@ def f1_above(scores: Sequence[float], labels: Sequence[int], threshold: float) -
     return 2 * hit / (called + sum(y == 1 for y in labels))
 
 
-def rolling_quantile(initial: Sequence[float], scores: Sequence[float], q: float, size: int) -> list[float]:
-    """Return the threshold of each score: the quantile of the `size` scores before it."""
-    seen, thresholds = list(initial), []
-    for score in scores:
-        last = sorted(seen[-size:])
-        # the smallest value that at least a share q does not exceed
-        thresholds.append(next(x for i, x in enumerate(last) if i + 1 >= q * len(last) - 1e-9))
-        seen.append(score)
-    return thresholds
+def rolling_thresholds(
+    usual: Sequence[float], learned: float, blocks: Sequence[Sequence[float]], size: int, most: int
+) -> list[float]:
+    """Return the threshold of each block of scores (-log10 p), and that of the block behind them."""
+    body = min(1.0, learned / 2)
+
+    def shares(scores: Sequence[float], threshold: float) -> list[float]:
+        """Return, for each window that is not odd: those above the body, their excess, and odd ones."""
+        others = [x for x in scores if x <= threshold]
+        above = [x - body for x in others if x > body]
+        return [len(above) / len(others), sum(above) / len(others), (len(scores) - len(others)) / len(others)]
+
+    now = learned
+    begun = mean = shares(usual, learned)
+    thresholds = []
+    for block in blocks:
+        thresholds.append(now)
+        calm = sum(x > learned for x in block) <= 0.1 * len(block)
+        n = sum(x <= now for x in block)
+        if calm and n and begun[0] >= 0.01:
+            weight = min(n / size, 1 / most)
+            mean = [old + weight * (new - old) for old, new in zip(mean, shares(block, now), strict=True)]
+            odd = min(mean[2], begun[2], mean[0] * begun[2] / begun[0])
+            slope = (mean[1] + odd * (now - body)) / mean[0]
+            usual_slope = (begun[1] + begun[2] * (learned - body)) / begun[0]
+            more = math.log((mean[0] + odd) / (begun[0] + begun[2]))
+            now = min(max(body + slope * (more + (learned - body) / usual_slope), learned - 1, body), learned + 1)
+    return [*thresholds, now]

@@ -128,9 +128,7 @@ class Calibrator:
 
         Its mean over usual windows is one half, however many of them score alike.
         """
-        reached = self._verdict.p_value(combined)
-        beyond = self._verdict.p_value(np.nextafter(combined, np.inf))
-        middle: F64 = (reached + beyond) / 2
+        middle: F64 = (self.rates_of(combined) + self.rates_beyond(combined)) / 2
         return middle
 
     def usual(self, n: int) -> F64:
@@ -143,7 +141,15 @@ class Calibrator:
 
     def rate_above(self, threshold: float) -> float:
         """Return the share of usual windows whose `combined` value reaches `threshold`."""
-        return float(self._verdict.p_value(np.array([threshold]))[0])
+        return float(self.rates_of(np.array([threshold]))[0])
+
+    def rates_of(self, combined: F64) -> F64:
+        """Return the share of usual windows whose `combined` value reaches each of these [x]."""
+        return self._verdict.p_value(combined)
+
+    def rates_beyond(self, combined: F64) -> F64:
+        """Return the share of usual windows with a higher `combined` value than each of these [x]; many score alike."""
+        return self._verdict.p_value(np.nextafter(combined, np.inf))
 
     def state(self) -> State:
         """Return everything `from_state` needs."""

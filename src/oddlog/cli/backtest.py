@@ -23,6 +23,9 @@ def backtest(
     ],
     model: Annotated[Path, typer.Option("-m", "--model", help="A model made by oddlog fit.")],
     budget: Annotated[str, typer.Option(help="How many incidents a day you want to be told.")] = "5/day",
+    threshold: Annotated[
+        str, typer.Option(help="What judges windows: learned, or rolling with the windows before them.")
+    ] = "learned",
     since: Annotated[str, typer.Option(help="Only records from this time on: 2026-03-01 or 7d.")] = "",
     until: Annotated[str, typer.Option(help="Only records before this time.")] = "",
     format: Annotated[str, typer.Option(help="Format of the lines; found per source if not given.")] = "",  # noqa: A002 - the option's name
@@ -52,6 +55,7 @@ def backtest(
             until=until,
             format=format,
             exclude=exclude,
+            threshold=threshold,
             answers=answers,
             marks=marks,
             progress=progress,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from oddlog.feedback import Settings
+    from oddlog.model import Model
     from oddlog.pipeline.live.beginning import Beginning
     from oddlog.pipeline.live.gate import Gate
     from oddlog.pipeline.live.rulebook import RuleBook
@@ -64,11 +65,20 @@ class Opening:
         Of the streams.
     told : Told
         What is told, and by which rules.
+    threshold : str
+        What judges windows; see `pipeline.rolling`.
 
     """
 
     def __init__(
-        self, model: Path | None, data: Path, exclude: str, lateness_s: float, tally: Tally, told: Told
+        self,
+        model: Path | None,
+        data: Path,
+        exclude: str,
+        lateness_s: float,
+        tally: Tally,
+        told: Told,
+        threshold: str = "learned",
     ) -> None:
         from oddlog.model import require_model
         from oddlog.pipeline.live.versions import Versions
@@ -78,6 +88,7 @@ class Opening:
         self.versions: Versions = Versions(data / "models")
         self._model, self._data = model, data
         self._exclude, self._lateness_s, self._tally, self._told = exclude, lateness_s, tally, told
+        self._threshold = threshold
 
     @property
     def has_model(self) -> bool:
@@ -102,6 +113,7 @@ class Opening:
             loaded,
             exclude=self._exclude,
             lateness_s=self._lateness_s,
+            threshold=self._judges(loaded),
             answers=answers,
             tally=self._tally,
             passing=Passing(len(loaded.context.templates)),
@@ -115,7 +127,19 @@ class Opening:
         from oddlog.model import load
         from oddlog.pipeline.live.streaming import Streaming
 
-        return Streaming(load(path), exclude=self._exclude, lateness_s=self._lateness_s)
+        loaded = load(path)
+        return Streaming(loaded, exclude=self._exclude, lateness_s=self._lateness_s, threshold=self._judges(loaded))
+
+    def _judges(self, model: Model) -> str:
+        """Return what judges windows; a model learned here that cannot roll goes by the learned one."""
+        from oddlog.cli import show
+        from oddlog.pipeline.rolling import LEARNED, why_not
+
+        if self._threshold == LEARNED or self._model is not None:
+            return self._threshold
+        why = why_not(model)
+        show.tell_notes([f"{why} The learned one judges."] if why else ())
+        return LEARNED if why else self._threshold
 
     def challenging(self, store: Store, learn_s: float, lines: int) -> Challenging | None:
         """Return what has other models judge beside; None where one was named."""

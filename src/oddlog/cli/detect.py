@@ -18,6 +18,9 @@ def detect(
     scores: Annotated[Path | None, typer.Option(help="Write a verdict per window to this Parquet file.")] = None,
     line_scores: Annotated[Path | None, typer.Option(help="Write a verdict per line to this Parquet file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write what was found as one HTML page to this file.")] = None,
+    threshold: Annotated[
+        str, typer.Option(help="What judges windows: learned, or rolling with the windows before them.")
+    ] = "learned",
     exclude: Annotated[str, typer.Option(help="SQL condition for records to leave out, besides the model's.")] = "",
     since: Annotated[str, typer.Option(help="Only records from this time on: 2026-03-01 or 7d.")] = "",
     until: Annotated[str, typer.Option(help="Only records before this time.")] = "",
@@ -48,6 +51,7 @@ def detect(
         until=until,
         scores=scores,
         line_scores=line_scores,
+        threshold=threshold,
         overview=report is not None,
     )
     if report is not None:

@@ -85,10 +85,6 @@ def print_drift(found: Drift, learn_on: str) -> None:
         show.print_frame(pl.DataFrame(rows), right=tuple(rows[0])[1:])
     for rolled in found.rolling:
         if rolled.windows:
-            out.print(
-                f"Of {rolled.windows:,} {rolled.view} {rolled.odd:,} are odd; at a threshold that rolls with the last "
-                f"10,000 (now {rolled.rolling:.2f}, learned {rolled.threshold:.2f}) {rolled.odd_rolling:,} would be.",
-                markup=False,
-            )
+            out.print(rolled.says, markup=False)
     if found.proposal:
         out.print(f"\n{show.plain(found.proposal)}\n  {show.plain(learn_on)}", markup=False)

@@ -17,6 +17,9 @@ def report(
     labels: Annotated[
         Path | None, typer.Option(help="CSV key,label of windows: the page says how well the verdicts agree.")
     ] = None,
+    threshold: Annotated[
+        str, typer.Option(help="What judges windows: learned, or rolling with the windows before them.")
+    ] = "learned",
     exclude: Annotated[str, typer.Option(help="SQL condition for records to leave out, besides the model's.")] = "",
     since: Annotated[str, typer.Option(help="Only records from this time on: 2026-03-01 or 7d.")] = "",
     until: Annotated[str, typer.Option(help="Only records before this time.")] = "",
@@ -37,7 +40,14 @@ def report(
     known, one_kind = to_judge(labels) if labels is not None else (None, "")
     show.tell_notes([one_kind] if one_kind else ())
     loaded, found = overlay.detected(
-        model, paths, format=format, exclude=exclude, since=since, until=until, overview=True
+        model,
+        paths,
+        format=format,
+        exclude=exclude,
+        since=since,
+        until=until,
+        threshold=threshold,
+        overview=True,
     )
     write_report(found, loaded, output, labels=known)
     with show.until_nobody_reads():

@@ -60,6 +60,9 @@ def serve(
     most_spooled: Annotated[
         int, typer.Option("--most-spooled", help="MiB of lines kept that are not judged yet.", min=1)
     ] = 1_024,
+    threshold: Annotated[
+        str, typer.Option(help="What judges windows: learned, or rolling with the windows before them.")
+    ] = "learned",
     budget: Annotated[str, typer.Option(help="Tell at most so many incidents a day, the most pressing: 5/day.")] = "",
     rules: Annotated[
         Path | None, typer.Option(help="TOML file of rules (never, always, limit) and maintenance windows.")
@@ -110,6 +113,7 @@ def serve(
     from oddlog.cli.serving import Options, Tenant, by_tenant, listening, tenants_of, tls_options
     from oddlog.config import parse_duration
     from oddlog.errors import MissingExtraError
+    from oddlog.pipeline.rolling import require_kind
 
     try:
         import uvicorn
@@ -122,6 +126,7 @@ def serve(
     from oddlog.sources.links import Links
     from oddlog.web.pages import sign_in
 
+    require_kind(threshold)
     tls = tls_options(tls_cert, tls_key, tls_clients)
     further = tenants_of(tenant or (), data)
     names = [name for name, *_ in further]
@@ -131,7 +136,7 @@ def serve(
     )
     options = Options(
         exclude, parse_duration(lateness), most_spooled << 20, parse_duration(learn), learn_lines, most_rate,
-        parse_duration(keep) if keep != "0" else 0.0, redact, store, Told(budget, rules),
+        parse_duration(keep) if keep != "0" else 0.0, redact, store, Told(budget, rules), threshold,
     )  # fmt: skip
     prepare()
     door, place = listening(host, port)

@@ -35,6 +35,7 @@ class Options:
     redact: bool
     store: str
     told: Told
+    threshold: str = "learned"
 
 
 class Tenant:
@@ -85,7 +86,9 @@ class Tenant:
         from oddlog.web import pages
 
         tally = Tally()
-        opening = beginning.Opening(model, data, options.exclude, options.lateness_s, tally, options.told)
+        opening = beginning.Opening(
+            model, data, options.exclude, options.lateness_s, tally, options.told, options.threshold
+        )
         self._spool = Spool(
             data / "spool", tally, most_bytes=options.most_bytes, change=Redacting(tally) if options.redact else None
         )

@@ -39,6 +39,9 @@ def watch(
     exclude: Annotated[str, typer.Option(help="SQL condition for records to leave out, besides the model's.")] = "",
     format: Annotated[str, typer.Option(help="Format of the lines; found per source if not given.")] = "",  # noqa: A002 - the option's name
     lateness: Annotated[str, typer.Option(help="How long to wait for lines that come out of order.")] = "2s",
+    threshold: Annotated[
+        str, typer.Option(help="What judges windows: learned, or rolling with the windows before them.")
+    ] = "learned",
     budget: Annotated[str, typer.Option(help="Tell at most so many incidents a day, the most pressing: 5/day.")] = "",
     rules: Annotated[
         Path | None, typer.Option(help="TOML file of rules (never, always, limit) and maintenance windows.")
@@ -64,6 +67,7 @@ def watch(
     from oddlog.model import load
     from oddlog.pipeline.live.following import Following
     from oddlog.pipeline.live.streaming import Streaming
+    from oddlog.pipeline.rolling import require_kind
     from oddlog.sources.links import Links
     from oddlog.types import Tally
 
@@ -71,6 +75,7 @@ def watch(
     told = beginning.Told(budget, rules)
     tally, lateness_s, learn_s = Tally(), parse_duration(lateness), parse_duration(learn)
     _require_sense(paths, resume)
+    require_kind(threshold)
     is_first = not model.exists()
     answers = None if is_first else overlay.answers(model)
     loaded = None if is_first else load(model)
@@ -90,6 +95,7 @@ def watch(
             format=format,
             exclude=exclude,
             lateness_s=lateness_s,
+            threshold=threshold,
             answers=answers,
             tally=tally,
             rules=told.rules,

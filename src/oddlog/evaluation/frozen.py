@@ -25,7 +25,7 @@ from oddlog import incidents, plugins
 from oddlog.calibration import enough, tail
 from oddlog.detectors import CANDIDATES, DEFAULT, NOT_OPTIONS, trim
 from oddlog.pipeline import fit
-from oddlog.pipeline.judging import views
+from oddlog.pipeline.judging import lines, views
 from oddlog.pipeline.learning import collecting, corrupting, joining, members, modelling
 
 FILE = "frozen_default.json"
@@ -44,7 +44,7 @@ RULES: Mapping[str, Mapping[ModuleType, tuple[str, ...]]] = {
         joining: ("RULE", "GAIN", "LOSS", "SLACK", "LEAST_JUDGED", "LEAST_TWINS", "MOST_CORRUPTED", "SEED"),
     },
     "corrupting": {corrupting: ("LEAST_EVENTS", "SCALE", "LONGEST_PAUSES", "LEAST_DELAY_US")},
-    "order of lines": {views: ("NEWS_STRETCHES",)},
+    "order of lines": {lines: ("NEWS_STRETCHES",)},
     "order of incidents": {incidents: ("MOST_NOVEL", "WORDS_FACTOR")},
 }
 """Constants by what they are for, and where they stand; where they stand is not part of what is frozen."""

@@ -8,7 +8,8 @@ No stage knows another; only this room knows their order. One file a leg of the 
     events        records → events, spilled to disk when there are many
     cutting       events → windows
     rates         counts by minute → what is usual, what is odd
-    drifting      blocks of time → what has drifted; `rolling` says what another threshold would
+    drifting      blocks of time → what has drifted
+    rolling       closed windows → what judges them: the learned threshold, or one that rolls with the stream
     shares        what follows what by ten minutes → what is usual, what is odd
     looking       templates and formats, without a model
 
@@ -23,7 +24,7 @@ No stage knows another; only this room knows their order. One file a leg of the 
     usual         paths → windows        what a fit learns from, for searches
 
   judging/
-    views         windows → verdicts     members, calibration, threshold; lines by `verdicts`
+    views         windows → verdicts     members, calibration, threshold; `lines` by `verdicts`
     odd           what makes windows odd, `telling` what members remark on
     answering     what people have said; `since_deploy` and `deployments` what they have marked
     sampling      lines kept of a stretch of time that may be told

@@ -15,7 +15,7 @@ import polars as pl
 from oddlog.drift import Drifted, Figures, Following
 from oddlog.drift.telling import Told, proposal
 from oddlog.model import Model
-from oddlog.pipeline.rolling import SIZE, Rolled, Rolling
+from oddlog.pipeline.rolling import Rolled
 from oddlog.rates import Before, Counting
 from oddlog.templates import Matcher
 from oddlog.types import NO_TIME, State
@@ -39,7 +39,7 @@ class Drift:
     evidence : float
         Of the one that is nearest to having drifted, 0 to 1.
     rolling : tuple of Rolled
-        Of each view, what a threshold that rolls would say.
+        Of each view, what the learned threshold says, and one that rolls, and which of them judges.
 
     """
 
@@ -61,7 +61,7 @@ class Drift:
             "drifted": [asdict(one) | {"since": one.since.isoformat(), "lasts": one.lasts} for one in self.drifted],
             "watched": self.watched,
             "evidence": round(self.evidence, 3),
-            "rolling": [asdict(one) for one in self.rolling],
+            "rolling": [asdict(one) | {"says": one.says} for one in self.rolling],
             "services": [asdict(one) for one in self.figures],
         }
 
@@ -84,12 +84,7 @@ class Drifting:
         lag = min(max(idle_us, default=0) // US_PER_MINUTE + 1, MOST_LAG)
         self._ranks = {view.name: view.calibrator.rank for view in model.views}
         self._following = Following(usual, tuple(self._ranks), lag)
-        self._rolling = {
-            view.name: Rolling(view.name, view.threshold, view.rate, view.calibrator.usual(SIZE))
-            for view in model.views
-        }
-        self._block_us = usual.plan.minutes * US_PER_MINUTE
-        self._told: tuple[int, Drift] | None = None
+        self._told: tuple[tuple[int, tuple[Rolled, ...]], Drift] | None = None
 
     @classmethod
     def of(cls, model: Model) -> Self | None:
@@ -101,11 +96,7 @@ class Drifting:
         """Take in verdicts of windows: `types.SCORES`."""
         # What ends with a block is of it.
         end_us = verdicts["end"].dt.epoch("us").fill_null(NO_TIME + 1).to_numpy() - 1
-        scores = verdicts["score"].to_numpy()
-        self._following.add_scores(view, end_us.astype(np.int64), self._ranks[view](scores))
-        block = np.where(end_us > 0, end_us // self._block_us, -1)
-        fresh = block >= max(self._following.judged_until, 0)
-        self._rolling[view].add(block[fresh], scores[fresh])
+        self._following.add_scores(view, end_us.astype(np.int64), self._ranks[view](verdicts["score"].to_numpy()))
 
     def advance(self, counting: Counting | Before, minute: int) -> bool:
         """Judge the blocks that end before a minute; return whether there were any."""
@@ -114,12 +105,11 @@ class Drifting:
     def settle(self, minute: int) -> None:
         """Judge the scores of blocks, as all windows that were over before a minute have been judged."""
         self._following.settle(minute)
-        for one in self._rolling.values():
-            one.settle(self._following.judged_until)
 
-    def told(self, services: Sequence[str], matcher: Matcher) -> Drift:
-        """Return what is known now; the same object until more is."""
-        if self._told is not None and self._told[0] == self._following.judged:
+    def told(self, services: Sequence[str], matcher: Matcher, rolling: tuple[Rolled, ...] = ()) -> Drift:
+        """Return what is known now, with what thresholds say; the same object until more is."""
+        known = (self._following.judged, rolling)
+        if self._told is not None and self._told[0] == known:
             return self._told[1]
         told, now = Told(self._following, services, matcher.text_of), self._following.now
         evidence = np.concatenate([now.bets.evidence, now.of_scores.evidence])
@@ -128,24 +118,15 @@ class Drifting:
             tuple(told.figures()),
             len(evidence),
             float(evidence.max(initial=0.0)),
-            tuple(one.told() for one in self._rolling.values()),
+            rolling,
         )
-        self._told = (self._following.judged, drift)
+        self._told = (known, drift)
         return drift
 
     def state(self) -> State:
         """Return everything `restore` needs."""
-        following = self._following.state()
-        arrays, meta = dict(following.arrays), {**following.meta, "rolling": {}}
-        for name, one in self._rolling.items():
-            own, meta["rolling"][name] = one.state()
-            arrays |= {f"rolling.{name}.{part}": array for part, array in own.items()}
-        return State(arrays, meta)
+        return self._following.state()
 
     def restore(self, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
         """Go on where `state` was taken."""
         self._following.restore(State(arrays, meta))
-        for name, own in meta.get("rolling", {}).items():
-            prefix = f"rolling.{name}."
-            parts = {part.removeprefix(prefix): array for part, array in arrays.items() if part.startswith(prefix)}
-            self._rolling[name].restore(parts, own)

@@ -185,9 +185,10 @@ class Watching:
 
     def model(self) -> dict[str, Any]:
         """Return what the model is and was learned from; nothing while there is none."""
-        model = self._model
-        if model is None:
+        stream = self.worker.stream
+        if stream is None:
             return {}
+        model = stream.model
         training, reading = model.training, model.reading
         return {
             "id": model.id,
@@ -203,6 +204,7 @@ class Watching:
             "services": list(model.context.services),
             "rates": training.get("rates", {}).get("says", "not watched"),
             "notes": list(training["notes"]),
+            "threshold": stream.threshold,
             "views": [_view(model, i) for i in range(len(model.views))],
         }
 

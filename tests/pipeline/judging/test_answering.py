@@ -333,9 +333,8 @@ def test_a_window_that_is_odd_by_no_type_has_the_pattern_of_what_is_remarked_on(
     slow, late = Remark("out_of_range", 0, 0, 1), Remark("unexpected_event", 1, 1, 2)
     oddity = Oddity(1, "count_off", 2, 1, 1.0)
     view: Any = SimpleNamespace(cut=SimpleNamespace(by=by))
-    odd = OddWindows(
-        view, windows, np.ones(4), np.ones(4), [[], [], [], [oddity]], [[slow], [late], [slow], [slow]], {}
-    )
+    remarks = [[slow], [late], [slow], [slow]]
+    odd = OddWindows(view, windows, np.ones(4), np.ones(4), [[], [], [], [oddity]], remarks, np.zeros(4))
     first, second, third, fourth = patterns_of(matcher, odd)
     assert first == third != second
     own = [matcher.key_of(row) for row in (0, 1)]

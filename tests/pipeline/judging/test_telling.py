@@ -106,7 +106,7 @@ def odd_windows(oddities: list[list[Oddity]], remarks: list[list[Remark]]) -> Od
     cut = Cut("session", SessionChoice("field", "f.id"))
     view = View("sessions", cut, (), Calibrator(), 0.0, Usual.learn(windows, K), Known.nothing())
     n = len(oddities)
-    return OddWindows(view, windows, np.arange(float(n)), np.full(n, 1e-4), oddities, remarks)
+    return OddWindows(view, windows, np.arange(float(n)), np.full(n, 1e-4), oddities, remarks, np.zeros(n))
 
 
 def test_the_lines_of_types_that_are_odd_are_guilty_and_else_those_that_are_remarked_on():

@@ -33,7 +33,7 @@ from oddlog.pipeline.judging.since_deploy import SinceDeploy
 from oddlog.pipeline.judging.views import View
 from oddlog.pipeline.learning.known import Known
 from oddlog.templates import Matcher
-from oddlog.types import I8, I64, OVERFLOW, Bool, Incident, Windows, to_datetime
+from oddlog.types import F64, I8, I64, OVERFLOW, Bool, Incident, Windows, to_datetime
 
 SHOWN, USUAL, MUTED, DEPLOYED, LEARNING = range(5)  # what becomes of an odd window or line
 _BECOMES = {"usual": USUAL, "mute": MUTED}
@@ -109,9 +109,9 @@ class Overlay:
         """Return whether somebody has called a type never seen in training usual, or muted it."""
         return self.standing.type(self.matcher.key_of(row)) is not None
 
-    def judge(self, view: View, windows: Windows) -> Judged:
-        """Return the verdicts of `windows` [w] after the answers."""
-        verdict = view.verdicts(windows)
+    def judge(self, view: View, windows: Windows, verdict: pl.DataFrame | None = None) -> Judged:
+        """Return the verdicts of `windows` [w] after the answers; before them, `verdict` if it is given."""
+        verdict = view.verdicts(windows) if verdict is None else verdict
         if not self:
             odd = OddWindows.of(view, windows, verdict)
             nothing = Windows.empty(windows.numbers.shape[1])
@@ -196,7 +196,8 @@ class Overlay:
         words = {given[-1].answer for given in self.standing.of_pattern.values()}
         if len(view.known.oddity) and "anomalous" in words:
             calm = np.flatnonzero(~verdict["is_anomaly"].to_numpy())
-            bare = replace(view, known=Known.nothing()).verdicts(windows.take(calm))
+            threshold = verdict["threshold"].to_numpy()[calm]
+            bare = replace(view, known=Known.nothing()).verdicts(windows.take(calm), threshold)
             found = self._answers(OddWindows.of(view, windows.take(calm), bare))
             said = np.array([one is not None and one.answer == "anomalous" for one in found], np.bool_)
             confirmed = odd_index(bare)[said]
@@ -210,7 +211,7 @@ class Overlay:
         found = self._answers(odd)
         becomes = np.array([SHOWN if one is None else _BECOMES.get(one.answer, SHOWN) for one in found], np.int64)
         unanswered = np.flatnonzero(np.array([one is None for one in found], np.bool_))
-        becomes[unanswered] = self._without_excused(odd.view, odd.windows.take(unanswered))
+        becomes[unanswered] = self._without_excused(odd.view, odd.windows.take(unanswered), odd.threshold[unanswered])
         return becomes
 
     def _answers(self, odd: OddWindows) -> list[Answer | None]:
@@ -218,7 +219,7 @@ class Overlay:
         patterns, ends = patterns_of(self.matcher, odd), odd.windows.end.tolist()
         return [self.standing.pattern(one, to_datetime(end)) for one, end in zip(patterns, ends, strict=True)]
 
-    def _without_excused(self, view: View, windows: Windows) -> I64:
+    def _without_excused(self, view: View, windows: Windows, threshold: F64) -> I64:
         """Return what becomes of each window [w] for the excused types in it.
 
         They are taken out kind by kind, the usual ones first; a window that is then not odd any more is covered.
@@ -234,7 +235,7 @@ class Overlay:
             asked = np.flatnonzero(holds & (becomes == SHOWN))
             if len(asked):
                 rest = without(windows, out).take(asked)
-                still = view.verdicts(rest)["is_anomaly"].to_numpy() & (rest.lengths > 0)
+                still = view.verdicts(rest, threshold[asked])["is_anomaly"].to_numpy() & (rest.lengths > 0)
                 becomes[asked[~still & self._in_company(view, windows.take(asked))]] = kind
         return becomes
 

@@ -35,6 +35,7 @@ from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.rates import NAME as RATES
 from oddlog.pipeline.rates import NOUN, Judged
 from oddlog.pipeline.reading import Reading
+from oddlog.pipeline.rolling import Thresholds
 from oddlog.pipeline.shares import ShareLines, with_shares
 from oddlog.pipeline.watching import NumberColumns
 from oddlog.rates import Counting
@@ -56,6 +57,7 @@ def detect(
     until: str | datetime = "",
     scores: str | Path | None = None,
     line_scores: str | Path | None = None,
+    threshold: str = "learned",
     answers: Answers | None = None,
     marks: Marks | None = None,
     now: datetime | None = None,
@@ -76,6 +78,8 @@ def detect(
         See `fit`; the model's own exclusion holds too.
     scores, line_scores : path
         Where to write a verdict per window, and per line, as Parquet.
+    threshold : str
+        What judges windows: "learned", or "rolling" with the windows before them; see `pipeline.rolling`.
     answers : Answers
         What people have said of earlier incidents; see `oddlog.feedback`.
     marks : Marks
@@ -100,7 +104,7 @@ def detect(
     standing = Answers().standing() if answers is None else answers.standing(now)
     held = marks.standing() if marks is not None else ()
     say = progress or (lambda _what, _n: None)
-    return _Detecting(model, say, standing, held, overview=overview, each=each, keeping=keeping).run(
+    return _Detecting(model, say, standing, held, threshold, overview, each, keeping).run(
         paths, format, exclude, since, until, scores, line_scores
     )
 
@@ -126,6 +130,7 @@ class _Detecting:
     say: Say
     standing: Standing
     marks: Sequence[Mark] = ()
+    threshold: str = "learned"
     overview: bool = False
     each: Each | None = None
     keeping: KeptRecords | None = None
@@ -148,6 +153,7 @@ class _Detecting:
         self.counting = Counting(self.tally, self.model.reading.get("entity", "")) if self.model.rates else None
         self.episodes: list[Episode] = []
         self.drifting = Drifting.of(self.model)
+        self.thresholds = Thresholds(self.model, self.threshold, self.tally)
 
     def run(
         self,
@@ -266,7 +272,7 @@ class _Detecting:
         if self.drifting is None or self.end_us == NO_TIME:
             return None
         self.drifting.settle(self.end_us // US_PER_MINUTE)
-        return self.drifting.told(self.services.names, self.matcher)
+        return self.drifting.told(self.services.names, self.matcher, self.thresholds.told())
 
     def _views(self) -> list[View]:
         """Return the views as their members judge now that all types are known."""
@@ -336,12 +342,16 @@ class _Detecting:
         verdicts = [pl.DataFrame(schema=SCORES)]
         stretches: list[pl.DataFrame] = []
         k = len(self.model.context.templates)
+        span_us = (self.start_us, self.end_us)
+        ahead = (cut_windows(events, view.cut, Tally(), span_us) for events in partitions(store))
+        verdicts_of = self.thresholds.framed(view, ahead, self.end_us)
         for events in partitions(store):
-            windows = cut_windows(events, view.cut, self.tally, (self.start_us, self.end_us))
-            judged = overlay.judge(view, windows)
+            windows = cut_windows(events, view.cut, self.tally, span_us)
+            judged = overlay.judge(view, windows, next(verdicts_of)(windows))
             verdicts.append(judged.verdict)
             if self.drifting is not None:
                 self.drifting.add_verdicts(view.name, judged.verdict)
+                self.thresholds.note(view, windows, judged.verdict, self.end_us)
             if self.each is not None:
                 self.each(Part(view, windows, judged.verdict, self.sources.names, self.matcher))
             if view.name == "entities":
@@ -367,7 +377,7 @@ class _Detecting:
         return pl.concat(verdicts)
 
     def _notes(self, reading: Reading, merging: Merging) -> list[str]:
-        notes = []
+        notes = self.thresholds.says()
         new = {found.format.name for found in reading.formats.values()} - set(self.model.reading["formats"].values())
         if new:
             notes.append(f"Lines of a format the model has not learned from: {', '.join(sorted(new))}.")

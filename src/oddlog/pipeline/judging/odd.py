@@ -23,30 +23,36 @@ MOST_ODD = 20_000  # windows of a view that are explained and merged, the oddest
 
 @dataclass(frozen=True)
 class OddWindows:
-    """The odd windows of a view with what makes them odd."""
+    """The odd windows of a view with what makes them odd.
+
+    `remarks` are on windows that no type makes odd by being there; others are asked about if they are told. `threshold`
+    [w] is what judged them.
+    """
 
     view: View
     windows: Windows
     score: F64
     p_value: F64
     oddities: list[list[Oddity]]
-    remarks: list[list[Remark]]  # of windows that no type makes odd by being there; others are asked about if told
+    remarks: list[list[Remark]]
+    threshold: F64
     n_dropped: int = 0
 
     @classmethod
     def of(cls, view: View, windows: Windows, verdict: pl.DataFrame) -> OddWindows:
         """Return the odd ones among `windows` [w], given their verdicts."""
-        index, score = odd_index(verdict), verdict["score"].to_numpy()
+        index = odd_index(verdict)
+        score, p_value, threshold = (verdict[name].to_numpy()[index] for name in ("score", "p_value", "threshold"))
         odd = windows.take(index)
         if not len(index):
-            return cls(view, odd, np.empty(0), np.empty(0), [], [])
+            return cls(view, odd, score, p_value, [], [], threshold)
         found = view.oddities(odd)
         remarks: list[list[Remark]] = [[] for _ in found]
         silent = np.array([i for i, one in enumerate(found) if not any(o.seen for o in leading(one))], np.int64)
         for i, said in zip(silent.tolist(), told_of(view, odd.take(silent))[1], strict=True):
             remarks[i] = said
         dropped = int(verdict["is_anomaly"].sum()) - len(index)
-        return cls(view, odd, score[index], verdict["p_value"].to_numpy()[index], found, remarks, dropped)
+        return cls(view, odd, score, p_value, found, remarks, threshold, dropped)
 
     @classmethod
     def concat(cls, parts: Sequence[OddWindows]) -> OddWindows:
@@ -58,6 +64,7 @@ class OddWindows:
             np.concatenate([part.p_value for part in parts]),
             [one for part in parts for one in part.oddities],
             [one for part in parts for one in part.remarks],
+            np.concatenate([part.threshold for part in parts]),
         )
 
     def take(self, index: I64) -> OddWindows:
@@ -69,6 +76,7 @@ class OddWindows:
             self.p_value[index],
             [self.oddities[i] for i in index],
             [self.remarks[i] for i in index],
+            self.threshold[index],
         )
 
     @cached_property

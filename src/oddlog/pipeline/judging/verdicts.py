@@ -15,7 +15,7 @@ import polars as pl
 from oddlog.errors import InputError
 from oddlog.incidents import MOST_NOVEL, pressing
 from oddlog.pipeline.events import Codes
-from oddlog.pipeline.judging.views import EventView
+from oddlog.pipeline.judging.lines import EventView
 from oddlog.templates import Matcher
 from oddlog.types import F64, LINE_SCORES, NO_TIME, TIME, Bool
 

@@ -1,7 +1,7 @@
 """A view is one way of cutting the events into windows, with the detectors and the calibration that judge them.
 
 A model has a view of sessions (or, where there are none, of stretches of time or of so many lines), one of the
-entities if they are asked for, and the `EventView` of single lines.
+entities if they are asked for, and the `EventView` of single lines (`lines`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from oddlog import plugins
-from oddlog.calibration import Calibrator, EventCalibrator
+from oddlog.calibration import Calibrator
 from oddlog.explain import Oddity, Usual, oddities
-from oddlog.incidents import alarming, pressing
 from oddlog.pipeline.learning.distinct import distinct, reads_hash
 from oddlog.pipeline.learning.known import Known
 from oddlog.types import (
@@ -27,8 +26,6 @@ from oddlog.types import (
     NO_TIME,
     SCORES,
     TIME,
-    U8,
-    U32,
     U64,
     Bool,
     Context,
@@ -150,14 +147,17 @@ class View:
         p_value = self.calibrator.member_p(self.scores(windows, shown=True))
         return {member.name: row for member, row in zip(self.members, p_value, strict=True)}
 
-    def judge(self, windows: Windows, scores: F64 | None = None) -> tuple[F64, F64]:
+    def judge(
+        self, windows: Windows, scores: F64 | None = None, *, above: F64 | float | None = None
+    ) -> tuple[F64, F64]:
         """Return the combined score and the p-value [w]; what is odd in known ways only is no rarer than these.
 
-        `scores` [m, w] are those of the members, for whoever knows better ones of windows learned from.
+        `scores` [m, w] are those of the members, for whoever knows better ones of windows learned from; what is not
+        `above` this threshold, the learned one if none is given, is not looked at for known ways.
         """
         scores = self.scores(windows) if scores is None else scores
         combined, p_value = self.calibrator.combined(scores), self.calibrator.p_value(scores)
-        suspect = np.flatnonzero(np.nan_to_num(combined, nan=-np.inf) > self.threshold)
+        suspect = np.flatnonzero(_above(combined, self.threshold if above is None else above))
         if len(suspect) and len(self.known.oddity):
             floor = self.known.floor(self.oddities(windows.take(suspect)))
             raised, rate = suspect[floor > p_value[suspect]], floor[floor > p_value[suspect]]
@@ -170,9 +170,20 @@ class View:
         """Return what makes each window [w] odd, the weightiest first."""
         return oddities(windows, contributions(self.members, windows), self.usual)
 
-    def verdicts(self, windows: Windows) -> pl.DataFrame:
-        """Return `types.SCORES` [w]."""
-        combined, p_value = self.judge(windows)
+    def verdicts(self, windows: Windows, threshold: F64 | None = None) -> pl.DataFrame:
+        """Return `types.SCORES` [w], by another `threshold` of each window [w] than the learned one if it is given."""
+        return self.framed(windows, *self.judge(windows, above=threshold), threshold)
+
+    def framed(self, windows: Windows, combined: F64, p_value: F64, threshold: F64 | None = None) -> pl.DataFrame:
+        """Return `types.SCORES` [w] of windows that were judged.
+
+        By another threshold than the learned one, p-values are so many times higher or lower that those of what is odd
+        lie below the same rate.
+        """
+        if threshold is None:
+            threshold = np.full(len(windows), self.threshold)
+        else:
+            p_value = np.minimum(p_value * self._times_as_many(threshold), 1.0)
         times = {name: _times(time_us) for name, time_us in (("start", windows.start), ("end", windows.end))}
         columns = {
             "key": windows.key,
@@ -180,10 +191,17 @@ class View:
             "n_events": pl.Series(windows.lengths).cast(pl.UInt32),
             "score": combined,
             "p_value": p_value,
-            "threshold": np.full(len(windows), self.threshold),
-            "is_anomaly": np.nan_to_num(combined, nan=-np.inf) > self.threshold,
+            "threshold": threshold,
+            "is_anomaly": _above(combined, threshold),
         }
         return pl.DataFrame(columns, schema=SCORES)
+
+    def _times_as_many(self, threshold: F64) -> F64:
+        """Return how many times as many usual windows lay beyond the learned threshold as beyond each of these [w]."""
+        each, of = np.unique(threshold, return_inverse=True)
+        rates = self.calibrator.rates_beyond(np.append(each, self.threshold))
+        times: F64 = (rates[-1] / rates[:-1])[of]
+        return times
 
     def states(self) -> dict[str, State]:
         """Return the parts of the view, by file name."""
@@ -230,6 +248,12 @@ class View:
             Known.from_state(states[f"{name}.known"]),
             meta.get("rate", USUAL_RATE),
         )
+
+
+def _above(combined: F64, threshold: F64 | float) -> Bool:
+    """Return which values [w] lie above; NaN does not."""
+    above: Bool = np.nan_to_num(combined, nan=-np.inf) > threshold
+    return above
 
 
 def _times(time_us: I64) -> pl.Series:
@@ -295,88 +319,3 @@ def _of_windows(member: Detector, windows: Windows) -> F64:
     alone = getattr(member, "score_windows", None)
     found: F64 = member.score(windows).window if alone is None else alone(windows)
     return found
-
-
-@dataclass(frozen=True)
-class EventView:
-    """Scores single lines by how new the type is, and how grave level and words are.
-
-    ``novelty = news × −log10((lines of the type in training + 1/2) / (lines in training + 1))``, then
-    `incidents.pressing`. `news` is 1 for a type never seen, 1/2 for one seen in one of five stretches of time
-    only, and 1/10 for all others: these are known, and can only be odd as part of their window. The p-value says
-    how often a usual line scores as high, measured on each stretch against what was learned from the other four.
-    What is news in a stretch counts once there, however many lines it has: a burst of one new type is told once,
-    and must not raise the bar for all other news.
-    """
-
-    count: I64  # [k] lines of each type in training
-    stretches: I64  # [k] stretches of time, of five, that hold the type
-    calibrator: EventCalibrator
-    threshold: float  # of the p-value: at or below it a line is odd
-
-    def score(self, template: U32, level: U8, alarming_words: Bool) -> F64:
-        """Return the score of each event [e]."""
-        return line_scores(self.count, self.stretches, template, level, alarming_words)
-
-    def p_value(self, scores: F64) -> F64:
-        """Return the share of usual lines that score as high [e]."""
-        return self.calibrator.p_value(scores)
-
-    def is_anomaly(self, template: U32, p_value: F64) -> Bool:
-        """Return which events [e] are odd by themselves."""
-        odd: Bool = (_at(self.stretches, template) <= NEWS_STRETCHES) & (p_value <= self.threshold)
-        return odd
-
-    def state(self) -> State:
-        """Return what `from_state` needs."""
-        calibrator = self.calibrator.state()
-        own = {"count": self.count, "stretches": self.stretches}
-        arrays = {f"calibrator.{name}": array for name, array in calibrator.arrays.items()}
-        return State(own | arrays, {"threshold": self.threshold, "calibrator": calibrator.meta})
-
-    @classmethod
-    def from_state(cls, state: State) -> Self:
-        """Rebuild."""
-        prefix = "calibrator."
-        arrays = {n.removeprefix(prefix): a for n, a in state.arrays.items() if n.startswith(prefix)}
-        calibrator = EventCalibrator.from_state(State(arrays, state.meta["calibrator"]))
-        return cls(state.arrays["count"], state.arrays["stretches"], calibrator, state.meta["threshold"])
-
-
-NEWS_STRETCHES = 1  # a type that stood in more stretches of the training time is known
-NEWS_OF_STRETCHES = np.array([1.0, 0.5, 0.1])
-
-
-def line_scores(count: I64, stretches: I64, template: U32, level: U8, alarming_words: Bool) -> F64:
-    """Return how pressing lines [e] are; see `EventView`."""
-    rarity = -np.log10((_at(count, template) + 0.5) / (count.sum() + 1.0))
-    news = NEWS_OF_STRETCHES[np.minimum(_at(stretches, template), 2)]
-    return pressing(rarity * news, level, alarming_words)
-
-
-def _at(by_type: I64, template: U32) -> I64:
-    """Return the entry of each event's type [e], 0 for types the model has never seen."""
-    padded = np.append(by_type, 0)
-    entry: I64 = padded[np.minimum(template, len(by_type))]
-    return entry
-
-
-def learn_event_view(by_type: pl.DataFrame, texts: Sequence[str], rate: float) -> EventView:
-    """Learn from ``template level fold n``: how many lines of each type and level each fold of time holds."""
-    words = alarming(texts)
-    k = len(texts)
-
-    def sums(frame: pl.DataFrame) -> tuple[I64, I64]:
-        each = frame.group_by("template", "fold").agg(n=pl.col("n").sum())
-        template = each["template"].to_numpy()
-        count = np.bincount(template, each["n"].to_numpy(), minlength=k).astype(np.int64)
-        return count, np.bincount(template, minlength=k)
-
-    scores, weights = [np.empty(0)], [np.empty(0)]
-    for (fold,), part in by_type.partition_by("fold", as_dict=True, maintain_order=True).items():
-        count, stretches = sums(by_type.filter(pl.col("fold") != fold))
-        template = part["template"].to_numpy()
-        scores.append(line_scores(count, stretches, template, part["level"].to_numpy(), words[template]))
-        weights.append(np.where(stretches[template] <= NEWS_STRETCHES, 1.0, part["n"].to_numpy()))
-    calibrator = EventCalibrator().fit(np.concatenate(scores), np.concatenate(weights))
-    return EventView(*sums(by_type), calibrator, rate)

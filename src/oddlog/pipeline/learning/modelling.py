@@ -16,7 +16,8 @@ from oddlog.explain import usual_concentration
 from oddlog.model import Model
 from oddlog.pipeline.cutting import cut_windows, partitions
 from oddlog.pipeline.events import EventStore
-from oddlog.pipeline.judging.views import USUAL_RATE, Cut, learn_event_view
+from oddlog.pipeline.judging.lines import learn_event_view
+from oddlog.pipeline.judging.views import USUAL_RATE, Cut
 from oddlog.pipeline.learning.collecting import FOLDS, Collected, folds
 from oddlog.pipeline.learning.gathering import Answered, Gathering, Rows, with_closing
 from oddlog.pipeline.learning.labels import Labels

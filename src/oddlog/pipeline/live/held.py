@@ -20,8 +20,7 @@ MOST_WINDOWS = 2_000  # odd windows held; beyond it the oldest are forgotten
 MOST_DEPLOYED = 200  # … and of those that deployments explain
 MOST_LINES = 5_000  # odd lines held
 _LINES = ("template", "level", "source", "line", "time_us", "service", "session", "score", "p_value", "is_anomaly")
-
-
+_VERDICT = ("score", "p_value", "threshold")
 _NOWHERE = pl.DataFrame(schema={"source": pl.UInt16(), "line": pl.UInt64()})
 _KINDS = ("shown", "hidden", "deployed")
 
@@ -142,7 +141,7 @@ class Held:
                 if parts:
                     odd = OddWindows.concat(parts)
                     arrays |= within(f"{kind}.{view}", windows_arrays(odd.windows))
-                    arrays |= within(f"{kind}.{view}", {"score": odd.score, "p_value": odd.p_value})
+                    arrays |= within(f"{kind}.{view}", {name: getattr(odd, name) for name in _VERDICT})
         if self.usual:
             arrays |= within("usual", windows_arrays(Windows.concat(self.usual)))
         if self.lines:
@@ -155,8 +154,7 @@ class Held:
             for view in views:
                 own = under(f"{kind}.{view.name}", arrays)
                 if own:
-                    verdict = {"score": own["score"], "p_value": own["p_value"]}
-                    frame = pl.DataFrame(verdict).with_columns(is_anomaly=pl.lit(value=True))
+                    frame = pl.DataFrame({name: own[name] for name in _VERDICT}).with_columns(is_anomaly=True)
                     held[view.name] = [OddWindows.of(view, windows_of(own), frame)]
         usual, lines = under("usual", arrays), under("lines", arrays)
         self.usual.extend([windows_of(usual)] if usual else [])

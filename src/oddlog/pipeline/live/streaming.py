@@ -47,6 +47,7 @@ from oddlog.pipeline.live.windowing import Windowing
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.rates import NAME as RATES
 from oddlog.pipeline.reading import SAMPLE_LINES
+from oddlog.pipeline.rolling import Thresholds
 from oddlog.pipeline.watching import NumberColumns
 from oddlog.rates.counting import BUCKET, US_PER_MINUTE
 from oddlog.templates import Matcher
@@ -60,7 +61,7 @@ from oddlog.types import (
 )
 from oddlog.windows import LATE_EVENT
 
-VERSION = 3  # of what `state` holds; to be raised with every change that an older one cannot be read with
+VERSION = 4  # of what `state` holds; to be raised with every change that an older one cannot be read with
 LATENESS_S = 2.0
 MOST_OPEN = 200_000
 MOST_HELD = 4_000_000
@@ -88,6 +89,8 @@ class Streaming:
         How much of the last lines' text is kept to be shown with incidents.
     sample_lines : int
         So many lines tell a source's format; fewer, once it is silent.
+    threshold : str
+        What judges windows: "learned", or "rolling" with those before them; see `pipeline.rolling`.
     answers : Answers, optional
         What people have said of earlier incidents.
     tally : Tally, optional
@@ -115,6 +118,7 @@ class Streaming:
         max_unseen: int = MOST_UNSEEN,
         max_text_bytes: int = MOST_BYTES,
         sample_lines: int = SAMPLE_LINES,
+        threshold: str = "learned",
         answers: Answers | None = None,
         tally: Tally | None = None,
         passing: Passing | None = None,
@@ -152,6 +156,7 @@ class Streaming:
             rules=rules or RuleBook(),
             gate=gate or Gate(),
         )
+        self._thresholds = Thresholds(model, threshold, self.tally)
         self._rating = None if model.rates is None else Rating(model, self._services, self.tally)
         self._span_us = (NO_TIME, NO_TIME)
         self._arrived_s = 0.0  # by the clock, when the last line came
@@ -172,6 +177,11 @@ class Streaming:
     def start_us(self) -> int:
         """The earliest time of a record (us), `NO_TIME` before the first one."""
         return self._span_us[0]
+
+    @property
+    def threshold(self) -> str:
+        """What judges windows; see `pipeline.rolling`."""
+        return self._thresholds.kind
 
     @property
     def says(self) -> str:
@@ -297,7 +307,7 @@ class Streaming:
         """Return how far what comes now is from training; None where the model knows nothing of that."""
         if self._rating is None or self._rating.drifting is None:
             return None
-        return self._rating.drifting.told(self._services.names, self._matcher)
+        return self._rating.drifting.told(self._services.names, self._matcher, self._thresholds.told())
 
     def abandon(self) -> list[LiveIncident]:
         """Return what goes on as over, because another model judges from now on."""
@@ -313,12 +323,15 @@ class Streaming:
         arrays |= within("rating", rating.arrays)
         telling = self._teller.state()
         arrays |= within("telling", telling.arrays)
+        thresholds = self._thresholds.state()
+        arrays |= within("thresholds", thresholds.arrays)
         meta = {
             "version": VERSION,
             "model": self.model.id,
             "windowers": windowing.meta["windowers"],
             "rating": rating.meta,
             "telling": telling.meta,
+            "thresholds": thresholds.meta,
             "unseen": self._matcher.state().meta,
             "services": self._services.names,
             "sources": self._sources.names,
@@ -349,6 +362,7 @@ class Streaming:
         if self._rating is not None and meta.get("rating"):
             self._rating.restore(State(under("rating", state.arrays), meta["rating"]))
         self._teller.restore(State(under("telling", state.arrays), meta["telling"]))
+        self._thresholds.restore(State(under("thresholds", state.arrays), meta["thresholds"]))
         self._span_us = (meta["span"][0], meta["span"][1])
         self._arriving.resume(meta["places"])
         self.odd_lines, self.windows, self.odd_windows = meta["counts"]
@@ -440,7 +454,11 @@ class Streaming:
         windows = settled(windows, view.cut, (self._span_us[0], end_us))
         if provisional:
             windows = windows.take(~np.isin(windows.closed_by, PARTIAL))
-        judged = self._teller.overlay.judge(view, windows)
+        if provisional:
+            verdict = self._thresholds.verdicts_now(view, windows)
+        else:
+            verdict = self._thresholds.verdicts(view, windows, max(self.end_us, self._windowing.watermark_us))
+        judged = self._teller.overlay.judge(view, windows, verdict)
         if not provisional:
             self._teller.overlay.deployed.take(judged.deployed.windows)
             self.windows += len(windows)

@@ -44,6 +44,11 @@ class Windowing:
         """Events of windows that are over and were not taken yet."""
         return sum(int(one.offsets[-1]) for parts in self._over for one in parts)
 
+    @property
+    def watermark_us(self) -> int:
+        """The farthest that the watermark of any view has come."""
+        return max(windower.watermark_us for windower in self.windowers)
+
     def push(self, events: Sequence[pl.DataFrame | None], watermark_us: int | None, end_us: int) -> None:
         """Take in the events of each view, if there are any, and let the watermark pass, if it is given.
 
