@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -9,14 +11,21 @@ pytest.importorskip("flwr", reason="extra 'federated'")
 
 from flwr.app import Error, Message
 
+import small_federation
 from oddlog.errors import ConfigError, ModelError
 from oddlog.federated import server
 from oddlog.federated.checkpoint import NAME
 from oddlog.federated.flower import FlowerLink, note_of, packed
+from oddlog.federated.local import _not_judged_by as not_judged_by
+from oddlog.federated.secagg.site import RefusedError
 from oddlog.federated.server import Federation, FederationError, Plan
+from oddlog.federated.site import Site
 from oddlog.federated.wire import Note
-from small_federation import Sites
+from oddlog.pipeline.learning.usual import Told
+from oddlog.types import Scores, Windows
+from small_federation import Sites, local_of
 
+SUMMED = ("begin 0", "learn 1", "calibrate 2")
 PLAN = {"rounds": 3, "steps": 30, "tune_steps": 10}
 
 
@@ -146,19 +155,50 @@ def test_a_site_that_was_not_there_at_the_beginning_joins_later_and_gets_the_net
     assert made.everyone[:64].sum() == pytest.approx(sum(own), rel=1e-4)  # its windows are not among those of round 0
 
 
+@pytest.mark.parametrize("mode", ["visible", "secagg"])
+def test_a_large_site_that_joins_late_is_no_stranger_to_sites_like_it(mode, monkeypatch):
+    monkeypatch.setattr(small_federation, "TEXTS", small_federation.TEXTS[:1])
+    near, share = [], []
+    for late in (False, True):
+        sites = Sites()
+        site = sites.sites["site2"]
+        site.make = partial(small_federation.local_of, 2, 900)
+        gone = sites.grid.contexts.pop(102) if late else None
+        made = federation(sites, mode=mode, tune_steps=0, weigh="data")
+        weight = site._weight
+        site._weight = lambda quality, facts, weight=weight: share.append(quality.share) or weight(quality, facts)
+
+        def after(federation, sites=sites, gone=gone):
+            if gone is not None and len(federation.history) == 2:
+                sites.grid.contexts[102] = gone
+
+        made.after = after
+        history = made.run()
+        assert history[-1].kept["site2"] == "common"
+        near.append(site.local.pool.closeness)
+        if mode == "visible":
+            share.append(history[-2].counted["site2"])
+    assert near[1] == pytest.approx(near[0], abs=0.01)
+    assert near[1] > 0.9
+    assert len(share) >= 2
+    assert share == pytest.approx([900 / 1300] * len(share), abs=0.01)
+
+
 def test_a_site_that_was_left_out_is_not_asked_again_in_every_round(sites):
     sites.sites["site2"].initial = sites.sites["site2"].local.vector + 1
     federation(sites).run()
     assert [message.metadata.message_type for name, message, _ in sites.sent if name == "site2"] == ["query.join"]
 
 
-def test_a_late_site_joins_a_server_that_was_begun_again_in_the_meantime(tmp_path):
-    sites = Sites()
+@pytest.mark.parametrize("mode", ["visible", "secagg"])
+def test_a_late_site_joins_a_server_that_was_begun_again_in_the_meantime(tmp_path, mode):
+    sites = Sites(signed=True)
     gone = sites.grid.contexts.pop(102)
-    federation(sites, tmp_path, rounds=2).run()
+    federation(sites, tmp_path, rounds=2, mode=mode).run()
     sites.grid.contexts[102] = gone
-    made = federation(sites, tmp_path, rounds=4)
+    made = federation(sites, tmp_path, rounds=4, mode=mode)
     history = made.run()
+    assert [one.failed for one in history] == [""] * 6
     assert [sorted(one.counted) for one in history[2:4]] == [["site0", "site1"], ["site0", "site1", "site2"]]
 
 
@@ -166,7 +206,7 @@ def test_a_late_site_joins_a_server_that_was_begun_again_in_the_meantime(tmp_pat
     ("kind", "note", "mode"),
     [
         ("query.join", Note({"site": "site0"}), "visible"),
-        ("query.join", Note({"site": 1, "key": "", "digest": "", "protocol": 1, "sums": 10**15}), "visible"),
+        ("query.join", Note({"site": 1, "key": "", "protocol": 1, "sums": 10**15}), "visible"),
         ("query.begin", Note({}, {"sums": np.array(["x"]).view(np.uint8)}), "visible"),
         ("train.learn", Note({"round": "1"}, {"update": np.zeros(90, np.float32)}), "visible"),
         ("train.learn", Note({"round": 1, "utility": "high"}, {"update": np.zeros(90, np.float32)}), "visible"),
@@ -442,8 +482,17 @@ def test_below_the_threshold_a_secure_round_fails_and_the_federation_says_why(si
 def test_a_round_that_was_summed_is_not_summed_again_for_fewer_sites(sites):
     federation(sites, mode="secagg", rounds=1).run()
     site = sites.sites["site0"]
-    with pytest.raises(Exception, match="the difference would show what one of them sent"):
-        site.answer("unmask", Note({"session": "", "round": 1, "survivors": ["site0", "site1"]}))
+    session = next(iter(site.parties))  # the last one, whatever round the server says that it was
+    with pytest.raises(
+        RefusedError, match="'calibrate 2' was summed for other sites before; the difference would show"
+    ):
+        site.answer("unmask", Note({"session": session, "round": 99, "survivors": ["site0", "site1"]}))
+    again = Site("site0", site.make)
+    again.recall(Note.read(site.state().written()))
+    assert again.summed == site.summed == {f"{what}": ("site0", "site1", "site2") for what in SUMMED}
+    again.answer("advertise", Note({"session": "ab", "threshold": 2}))
+    with pytest.raises(RefusedError, match="sent nothing in"):
+        again.answer("unmask", Note({"session": "ab", "round": 1, "survivors": ["site0", "site1"]}))
 
 
 def test_a_new_federation_of_other_sites_is_no_repetition_of_the_one_before(sites):
@@ -492,3 +541,14 @@ def test_one_of_five_that_turns_its_update_round_moves_the_median_little(five):
     plain.run()
     off = [np.abs(a.weights - b.weights).mean() for a, b in ((attacked, honest), (mean, plain))]
     assert off[0] < off[1] / 2
+
+
+def test_the_f1_that_a_site_tells_is_by_a_threshold_of_other_windows_than_are_counted():
+    local = local_of(0, 400)
+    usual = Windows.concat([local.learned, local.judged, local.held])
+    whole = Told(Windows.concat([usual, local.held.take(np.arange(10))]), np.repeat([0, 1], [400, 10]).astype(np.int8))
+    local.told = told = not_judged_by(whole, local.held)
+    assert int((told.label == 0).sum()) == len(local.held)
+    scored = {len(local.judged): np.ones(60), len(told.windows): np.where(told.label == 1, 5.0, 10.0)}
+    local.detector.score = lambda windows: Scores(scored[len(windows)], np.zeros(len(windows.template), np.float32))
+    assert local.f1(local.vector) == pytest.approx(2 * 10 / (len(local.held) + 10 + 10))  # each of them a false alarm

@@ -117,7 +117,7 @@ _SUMMED: Final[dict[Kind, list[Check]]] = {
 }
 _OF: Final[dict[Kind, list[Check]]] = {
     "join": [
-        *(_is(name, str) for name in ("site", "key", "digest")),
+        *(_is(name, str) for name in ("site", "key")),
         *(_is(name, int) for name in ("protocol", "sums")),
         _array("weights", "f"),
         lambda note: note.arrays["weights"].dtype.itemsize == 4,  # noqa: PLR2004 - float32

@@ -213,7 +213,7 @@ class Federation:
         this = Round(number)
         self._late(this)
         norm = self.plan.allowed(self.layout.size, self.history)
-        facts = {**self.plan.facts(), "round": number, "norm": norm, "layers": self.layers is not None}
+        facts = {**self.plan.facts(), "round": number, "norm": norm, "layers": self.layers is not None, **self._within}
         arrays = {"weights": self.weights, "everyone": self.everyone}
         try:
             update = self._summed(facts, arrays, this) if facts["secure"] else self._seen(facts, arrays, this)
@@ -223,6 +223,11 @@ class Federation:
         if update is not None:
             self._take(update, MOST_TIMES_ALLOWED * norm, this)
         return this
+
+    @property
+    def _within(self) -> dict[str, list[str]]:
+        """Whose sums are in those of round 0, so that who came late does not take its own from them."""
+        return {"within": sorted(self.history[0].counted)}
 
     def _take(self, update: F64, longest: float, this: Round) -> None:
         """Take over an update [p], no longer than `longest`, unless the network would be none any more."""
@@ -273,7 +278,7 @@ class Federation:
     def _finish(self) -> None:
         """Send the common network; each site keeps what is best for it."""
         plan = self.plan
-        facts = {**plan.facts(), "tune_steps": plan.tune_steps, "local_steps": plan.local_steps}
+        facts = {**plan.facts(), "tune_steps": plan.tune_steps, "local_steps": plan.local_steps, **self._within}
         last = Round(len(self.history))
         self._late(last)
         arrays: dict[str, Any] = {"weights": self.weights, "initial": self.initial, "everyone": self.everyone}

@@ -17,7 +17,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha256
 from typing import Any, Literal
 
 import numpy as np
@@ -90,7 +89,8 @@ class Site:
     owed: dict[int, F32] = field(default_factory=dict)  # by round: what quantisation owed when it began
     given: dict[str, str] = field(default_factory=dict)  # with differential privacy: what was answered, for what
     secret: bytes = field(default_factory=lambda: os.urandom(32))  # its noise comes from, where there is no identity
-    summed: dict[int, tuple[str, ...]] = field(default_factory=dict)  # by round: the survivors it was unmasked for
+    masked: dict[str, str] = field(default_factory=dict)  # by session: which answer, of which round, was masked in it
+    summed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by such an answer: whom it was unmasked for
 
     @cached_property
     def local(self) -> Local:
@@ -139,7 +139,8 @@ class Site:
             "parties": {session: party.state().hex() for session, party in self.parties.items()},
             "given": self.given,
             "spent": self.spent,
-            "summed": {str(number): survivors for number, survivors in self.summed.items()},
+            "masked": self.masked,
+            "summed": self.summed,
         }
         return Note(facts, {str(number): owed for number, owed in self.owed.items()})
 
@@ -148,7 +149,8 @@ class Site:
         self.federation = state.facts["federation"]
         parties = {session: bytes.fromhex(party) for session, party in state.facts["parties"].items()}
         self.parties = {session: Party.from_state(party) for session, party in parties.items()}
-        self.summed = {int(number): tuple(survivors) for number, survivors in state.facts["summed"].items()}
+        self.masked = dict(state.facts.get("masked", {}))
+        self.summed = {what: tuple(survivors) for what, survivors in state.facts["summed"].items()}
         self.owed = {int(number): owed for number, owed in state.arrays.items()}
         self.given = dict(state.facts.get("given", {}))
         self.spent = [list(one) for one in state.facts.get("spent", [])]
@@ -191,7 +193,6 @@ class Site:
             "shapes": layout.shapes,
             "layers": names_of(self.local.detector),
             "sums": len(sums),
-            "digest": sha256(self.initial.tobytes()).hexdigest(),
             "key": "" if self.identity is None else self.identity.public.hex(),
         }
         return Note(facts, {"weights": self.initial})
@@ -200,7 +201,7 @@ class Site:
         """Send what is summed before learning; the histogram in it sums to the windows."""
         own = self.local.sums()
         if asked.facts["secure"]:
-            return self._masked(asked, own)
+            return self._masked("begin", asked, own)
         return Note({"round": 0}, {"sums": own})
 
     def _learn(self, asked: Note) -> Note:
@@ -216,7 +217,8 @@ class Site:
         layers = self.local.layers if facts.get("layers") and self.local.veil is None else None  # nothing hides them
         inputs = None if layers is None else self.local.inputs(layers, seed)
         update = clipped((after - begun).astype(np.float32), float(facts["norm"]))
-        quality = Quality.of(self.local.utility(begun + update), self.local.histogram(), everyone[:BUCKETS])
+        with_own = self._with_own(facts, everyone)[:BUCKETS]
+        quality = Quality.of(self.local.utility(begun + update), self.local.histogram(), with_own)
         f1 = self._f1(begun + update)
         if facts["secure"]:
             weight = self._weight(quality, facts)
@@ -225,7 +227,7 @@ class Site:
             parts: list[NDArray[Any]] = [update]
             if layers is not None and inputs is not None:
                 parts = [inputs, layers.product(inputs, update)]
-            masked = self._masked(asked, np.concatenate([extras, *(weight * part for part in parts)]))
+            masked = self._masked("learn", asked, np.concatenate([extras, *(weight * part for part in parts)]))
             return Note({**masked.facts, **f1}, masked.arrays)
         said = {
             **f1,
@@ -237,6 +239,12 @@ class Site:
         if inputs is not None:
             arrays["inputs"] = inputs.astype(np.float16) if facts["bits"] else inputs
         return Note(said, arrays)
+
+    def _with_own(self, facts: Mapping[str, Any], everyone: F64) -> F64:
+        """Return the sums of round 0 [s] with this site's histogram: one that came late is not among them."""
+        if self.name in facts.get("within", (self.name,)):
+            return everyone
+        return np.concatenate([everyone[:BUCKETS] + self.local.histogram(), everyone[BUCKETS:]])
 
     def _taken(self, facts: Mapping[str, Any]) -> tuple[int, int] | None:
         """Return the steps that were taken in earlier rounds, and after how many the learning rate is half."""
@@ -277,7 +285,7 @@ class Site:
         """Send how many usual windows that nobody has learned from score how high by the common network."""
         self.local.set_sums(asked.arrays["everyone"].astype(np.float64))
         count = self.local.counted(asked.arrays["weights"].astype(np.float32))
-        return self._masked(asked, count) if asked.facts.get("secure") else Note({}, {"count": count})
+        return self._masked("calibrate", asked, count) if asked.facts.get("secure") else Note({}, {"count": count})
 
     def _patterns(self, _asked: Note) -> Note:
         """Send the distinct windows that were learned from, as only the other sites can read them."""
@@ -307,9 +315,9 @@ class Site:
         facts, everyone = asked.facts, asked.arrays["everyone"].astype(np.float64)
         seed, common = int(facts["seed"]), asked.arrays["weights"].astype(np.float32)
         self.local.set_sums(everyone)
-        self.local.set_pool(asked.arrays.get("pool", np.empty(0)), everyone)
+        self.local.set_pool(asked.arrays.get("pool", np.empty(0)), self._with_own(facts, everyone))
         self.local.veil = None  # from here on nothing leaves the site but what is told below
-        of_all, unlike = self.local.moments, not self.local.alike(everyone)
+        of_all, unlike = self.local.moments, not self.local.alike(self._with_own(facts, everyone))
         found = {"common": (common, of_all)}
         if facts["tune_steps"]:
             found["tuned"] = (self.local.fine_tuned(common, int(facts["tune_steps"]), seed), of_all)
@@ -335,7 +343,7 @@ class Site:
     def _advertise(self, asked: Note) -> Note:
         session = bytes.fromhex(asked.facts["session"])
         party = Party(self.name, session, int(asked.facts["threshold"]), self.identity, self.roster)
-        self.parties = {session.hex(): party}
+        self.parties, self.masked = {session.hex(): party}, {}
         advert = party.advertise()
         return Note({}, {name: as_array(getattr(advert, name)) for name in ("seal", "mask", "signature")})
 
@@ -344,19 +352,23 @@ class Site:
         boxes = self._party(asked).share(adverts)
         return Note({}, {site: as_array(box) for site, box in boxes.items()})
 
-    def _masked(self, asked: Note, values: F64) -> Note:
+    def _masked(self, kind: Kind, asked: Note, values: F64) -> Note:
+        self.masked[asked.facts["session"]] = f"{kind} {int(asked.facts['round'])}"
         sites, bound, bits = asked.facts["ring"]
         boxes = {site: asked.bytes_of(f"box/{site}") for site in asked.facts["boxes"]}
         masked, seed = self._party(asked).mask(values, Ring(sites, bound, bits), boxes)
         return Note({"round": asked.facts["round"]}, {"masked": masked, "commitment": as_array(seed)})
 
     def _unmask(self, asked: Note) -> Note:
-        number, survivors = int(asked.facts["round"]), tuple(asked.facts["survivors"])
-        if self.summed.setdefault(number, survivors) != survivors:
+        party, survivors = self._party(asked), tuple(asked.facts["survivors"])
+        what = self.masked.get(asked.facts["session"])  # what this site sent, whatever it is called now
+        if what is None:
+            raise RefusedError("A session that this site has sent nothing in.")
+        if self.summed.setdefault(what, survivors) != survivors:
             raise RefusedError(
-                f"Round {number} was summed for other sites before; the difference would show what one of them sent."
+                f"'{what}' was summed for other sites before; the difference would show what one of them sent."
             )
-        given = self._party(asked).unmask(survivors)
+        given = party.unmask(survivors)
         return Note({"kinds": {site: kind for site, (kind, _) in given.items()}}, _arrays(given))
 
     def _party(self, asked: Note) -> Party:

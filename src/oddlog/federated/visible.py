@@ -112,9 +112,9 @@ def weighed(
 
     """
     found = {}
+    of_all = sum((one for site, one in sorted(histograms.items()) if site not in within), everyone)
     for site, note in answers.items():
-        own = histograms[site]
-        quality = Quality.of(float(note.facts.get("utility", 0.0)), own, everyone if site in within else everyone + own)
+        quality = Quality.of(float(note.facts.get("utility", 0.0)), histograms[site], of_all)
         found[site] = Note({**note.facts, **asdict(quality)}, note.arrays)
     return found
 
