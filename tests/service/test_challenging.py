@@ -39,6 +39,7 @@ from oddlog.web import pages
 
 MEMBERS = ["snn", "new-event"]
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
+AGES_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def released(n: int, seed: int, *, start: int = 0, broken: int = 0) -> list[str]:
@@ -161,7 +162,7 @@ def test_a_challenger_is_learned_when_asked_and_its_word_is_compared(service: Se
     assert compared["totals"]["only_challenger"] == 0
     assert sum(day["both"] for day in compared["days"]) == compared["totals"]["both"]
     # What it says is told to nobody.
-    ids = {one["id"] for one in service.store.challenged(service.challenging.stream.model.id)}
+    ids = {one["id"] for one in service.store.both(service.challenging.stream.model.id, AGES_AGO).challenger}
     assert ids
     assert not ids & {one.id for one in service.store.incidents(every=True)}
     assert not list(service.versions.folder.glob(".new*"))
@@ -209,7 +210,7 @@ def test_one_that_is_dropped_is_forgotten_but_stays_in_the_list(service: Service
     service.watching.choosing.do("drop")
     service.push(released(5, 6, start=110_000))
     assert service.challenging.stream is None
-    assert not service.store.challenged(id_)
+    assert not service.store.both(id_, AGES_AGO).challenger
     assert service.store.checkpoint(id_) is None
     assert len(service.watching.choosing.versions()) == 2
 

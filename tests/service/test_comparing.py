@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from oddlog.feedback import Answers
 from oddlog.service.comparing import Day, Rejudged, compare
 
 
@@ -65,3 +70,23 @@ def test_what_is_answered_usual_is_no_difference_but_is_judged_anew():
     found = compare([told("c", "11:00")], theirs, lambda pattern: answers.get(pattern, ("", "")))
     assert found.totals == Day(both=1)
     assert found.rejudged == [Rejudged("c", "anomalous", "", 1, 1), Rejudged("u", "usual", "nightly backup", 0, 2)]
+
+
+def test_of_more_than_are_compared_those_of_the_same_time_are(tmp_path: Path):
+    pytest.importorskip("sqlalchemy")
+    from oddlog.service.choosing import MOST_COMPARED, Choosing  # noqa: PLC0415
+    from oddlog.store import Beside, Store  # noqa: PLC0415
+    from stored_incidents import AT, Clock, live  # noqa: PLC0415
+
+    clock = Clock()
+    store = Store(tmp_path / "oddlog.db", clock)
+    both = [live(20 * n, lines=(), services=()) for n in range(MOST_COMPARED + 100)]
+    for some in (both, both[:150]):  # those that began first are changed last
+        clock.pass_by(days=30)
+        store.save("m", some)
+    store.save("m", [], beside=Beside("c", both))
+    choosing = Choosing(SimpleNamespace(store=store, models=None), Answers().standing)
+    found = choosing._compared("c", AT.isoformat())
+    store.close()
+    assert found["totals"] == {"both": MOST_COMPARED, "only_current": 0, "only_challenger": 0}
+    assert (found["is_cut"], found["since"]) == (True, both[99].incident.start.isoformat())

@@ -102,11 +102,39 @@ def test_a_checkpoint_of_another_model_is_the_only_one_but_for_that_of_a_challen
     assert (store.checkpoint("one"), store.checkpoint("challenger")) == ((7, b"one"), (7, b"its"))
     store.save("one", [], (8, b"one"), beside=Beside("other", [live(2)], b"its"))
     assert store.checkpoint("challenger") is None
-    assert (store.challenged("challenger"), len(store.challenged("other"))) == ([], 1)
+    assert [len(store.both(model, AT).challenger) for model in ("challenger", "other")] == [0, 1]
     store.save("other", [], (9, b"judges now"), beside=Beside("other", [live(3)], b"beside"))
     assert (store.checkpoint("one"), store.checkpoint("other")) == (None, (9, b"judges now"))
     store.save("one", [], (9, b"again"))
-    assert (store.last_position(), store.checkpoint("other"), store.challenged("other")) == (9, None, [])
+    assert (store.last_position(), store.checkpoint("other"), store.both("other", AT).challenger) == (9, None, [])
+
+
+def hour(n: int, change: str = "new") -> LiveIncident:
+    """Return an incident of an hour that nothing shares with others."""
+    start = AT + timedelta(hours=n)
+    return live(n, change, start=start, end=start + timedelta(minutes=1))
+
+
+def test_two_models_are_compared_over_the_same_time_however_much_they_have_found(store: Store, clock: Clock):
+    for n in range(60):
+        clock.pass_by(seconds=1)
+        store.save("m", [hour(n)])
+    store.save("m", [], beside=Beside("c", [*map(hour, range(0, 60, 2)), live(90, start=None, end=None)]))
+    clock.pass_by(hours=1)
+    store.save("m", [hour(n, "over") for n in range(15)])  # the oldest are changed last
+    found = store.both("c", AT, 50)
+    assert (found.is_cut, found.since) == (True, AT + timedelta(hours=9))
+    assert [one["id"] for one in found.current] == [f"{n:016x}" for n in range(59, 9, -1)]
+    assert [one["id"] for one in found.challenger] == [f"{n:016x}" for n in range(58, 9, -2)]
+    found = store.both("c", AT + timedelta(hours=40), 50)
+    assert (found.is_cut, len(found.current), len(found.challenger)) == (False, 20, 10 + 1)
+    found = store.both("c", AT + timedelta(hours=40), 5)
+    assert [[one["id"] for one in some] for some in (found.current, found.challenger)] == [
+        [f"{n:016x}" for n in range(59, 54, -1)],
+        [f"{n:016x}" for n in (58, 56)],
+    ]
+    store.save("m", [hour(n, "withdrawn") for n in range(60)])
+    assert not store.both("c", AT, 50).current
 
 
 def test_a_checkpoint_is_never_apart_from_what_was_found_up_to_it(store: Store, monkeypatch: pytest.MonkeyPatch):

@@ -14,7 +14,7 @@ from oddlog.pipeline.live.versions import Version, Versions
 from oddlog.service.challenging import Challenging
 from oddlog.service.comparing import compare
 from oddlog.service.worker import Worker
-from oddlog.store import Asked, Store
+from oddlog.store import Store
 
 WORDS = ("learn", "challenge", "promote", "drop", "use", "rollback")
 MOST_COMPARED = 500  # incidents of each model, the latest
@@ -84,13 +84,12 @@ class Choosing:
         return told | {"compared": self._compared(stream.model.id, since)} if since else told
 
     def _compared(self, model: str, since: str) -> dict[str, Any]:
-        began = datetime.fromisoformat(since)
-        asked = Asked(since=began, limit=MOST_COMPARED)
         # What goes on from before is not for the challenger to find.
-        rows = [one.incident for one in self._store.page(asked).rows]
-        current = [one for one in rows if not one["start"] or datetime.fromisoformat(one["start"]) >= began]
-        found = compare(current, self._store.challenged(model)[:MOST_COMPARED], self._answer_of())
+        both = self._store.both(model, datetime.fromisoformat(since), MOST_COMPARED)
+        found = compare(both.current, both.challenger, self._answer_of())
         return {
+            "since": both.since.isoformat(),
+            "is_cut": both.is_cut,
             "totals": asdict(found.totals),
             "days": [{"day": day, **asdict(counts)} for day, counts in found.days.items()],
             "only_current": [_short(one) for one in found.only_current],

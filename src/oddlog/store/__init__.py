@@ -16,10 +16,10 @@ transaction: a checkpoint is never newer or older than the incidents that were f
     kept          `Store`: all of these, and checkpoints
 """
 
-from oddlog.store.challenged import Beside
+from oddlog.store.challenged import Beside, Both
 from oddlog.store.engine import StoreUnavailableError
 from oddlog.store.incidents import Asked, Page, Stored
 from oddlog.store.kept import Store
 from oddlog.store.letters import KEPT_S, Letter
 
-__all__ = ["KEPT_S", "Asked", "Beside", "Letter", "Page", "Store", "StoreUnavailableError", "Stored"]
+__all__ = ["KEPT_S", "Asked", "Beside", "Both", "Letter", "Page", "Store", "StoreUnavailableError", "Stored"]
