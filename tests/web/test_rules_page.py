@@ -99,6 +99,26 @@ def test_maintenance_is_set_as_a_file_says_it(page: Page, heeding: Heeding):
 
 
 @pytest.mark.usefixtures("heeding")
+def test_maintenance_is_announced_for_a_time_from_now_on_and_what_is_over_says_so(page: Page):
+    status, text = form(page, kind="maintenance", host="db-*", **{"for": "2h"})
+    assert (status, "nothing of db-* is told from 2026-03-03 14:00 to 2026-03-03 16:00 UTC" in text) == (200, True)
+    assert [one["stands"] for one in page.client.get("/v1/rules").json()["rules"] if one["number"]] == ["on"]
+    page.clock.pass_by(hours=3)
+    assert [one["stands"] for one in page.client.get("/v1/rules").json()["rules"] if one["number"]] == ["over"]
+    form(
+        page,
+        kind="maintenance",
+        match="refused",
+        service="pay-*",
+        source="http/*",
+        pattern="f" * 16,
+        **{"for": "30min"},
+    )
+    said = page.client.get("/v1/rules").json()["rules"][-1]["says"]
+    assert said.startswith(f"nothing of pay-* from http/* that says “refused” of the pattern {'f' * 16} is told from")
+
+
+@pytest.mark.usefixtures("heeding")
 @pytest.mark.parametrize(
     ("fields", "says"),
     [

@@ -46,6 +46,8 @@ class Shown:
         Lines it has matched since it is.
     is_heeded : bool
         Whether the worker goes by it yet.
+    stands : str
+        Of maintenance: whether it is "on" now, or "over".
 
     """
 
@@ -58,6 +60,7 @@ class Shown:
     is_broken: bool = False
     seen: int = 0
     is_heeded: bool = True
+    stands: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,17 @@ class Ruling:
                 windows.remove(entry)
             is_broken, seen = state or (False, 0)
             says = (number, one.kind, entry.name, entry.says, one.who, one.time, is_broken, seen, state is not None)
-            shown.append(Shown(*says))
+            shown.append(Shown(*says, stands=self._stands(entry)))
         fixed = [Shown(0, rule.kind, rule.name, rule.says, is_broken=b, seen=n) for rule, (b, n) in now.items()]
-        fixed += [Shown(0, "maintenance", one.name, one.says) for one in windows]
+        fixed += [Shown(0, "maintenance", one.name, one.says, stands=self._stands(one)) for one in windows]
         return [*fixed, *shown]
+
+    def _stands(self, one: Rule | Maintenance) -> str:
+        if isinstance(one, Rule):
+            return ""
+        now = self._clock()
+        is_over = one.end is not None and one.end <= now
+        return "over" if is_over else "on" if one.until(now) is not None else ""
 
     def budget(self) -> Budget:
         """Return the budget that holds, and what it and maintenance windows have held back."""
