@@ -38,7 +38,7 @@ class Gate:
     maintenance: Sequence[Maintenance] = ()
     held: int = 0
     _told: dict[str, None] = field(default_factory=dict)
-    _held: dict[str, None] = field(default_factory=dict)
+    _held: dict[str, str] = field(default_factory=dict)  # id -> why
     _until: dict[str, tuple[datetime, LiveIncident]] = field(default_factory=dict)  # of what lasts by itself, by id
 
     def turn_to(self, per_day: float | None, maintenance: Sequence[Maintenance]) -> None:
@@ -71,18 +71,18 @@ class Gate:
         if incident.id in self._told:
             return live
         if live.change in ENDED:
-            self._until.pop(incident.id, None)
-            return replace(live, notable=False)  # nobody was told that it began
+            self._until.pop(incident.id, None)  # nobody was told that it began
+            return replace(live, notable=False, incident=_noting(incident, self._held.get(incident.id, "")))
         why = self._why_not(live, now)
         if not why:
             self._told[incident.id] = None
             _bound(self._told)
             return replace(live, change="new", notable=True)  # to whoever is told
         if incident.id not in self._held:
-            self._held[incident.id] = None
-            _bound(self._held)
             self.held += 1
-        return replace(live, notable=False, incident=replace(incident, notes=(*incident.notes, why)))
+        self._held[incident.id] = why
+        _bound(self._held)
+        return replace(live, notable=False, incident=_noting(incident, why))
 
     def _noted(self, live: LiveIncident) -> LiveIncident:
         """Note what is told while nothing is held back: what goes on goes on being told once something is."""
@@ -130,7 +130,7 @@ class Gate:
         return {
             "budget": budget,
             "told": list(self._told),
-            "held": list(self._held),
+            "held": [[id_, why] for id_, why in self._held.items()],
             "n_held": self.held,
             "until": until,
         }
@@ -139,13 +139,19 @@ class Gate:
         """Go on where `state` was taken."""
         if self.budget is not None and state["budget"] is not None:
             self.budget.restore(state["budget"])
-        self._told, self._held = dict.fromkeys(state["told"]), dict.fromkeys(state["held"])
+        self._told = dict.fromkeys(state["told"])
+        # A checkpoint of before holds ids alone.
+        self._held = dict((one, "") if isinstance(one, str) else one for one in state["held"])
         self.held = state["n_held"]
         for ends, incident in state.get("until", ()):
             live = LiveIncident(incident_of(incident), "new", provisional=False)
             self._until[live.incident.id] = (datetime.fromisoformat(ends), live)
 
 
-def _bound(known: dict[str, None]) -> None:
+def _noting(incident: Incident, why: str) -> Incident:
+    return replace(incident, notes=(*incident.notes, why)) if why and why not in incident.notes else incident
+
+
+def _bound(known: dict[str, Any]) -> None:
     while len(known) > MOST_TOLD:
         del known[next(iter(known))]
