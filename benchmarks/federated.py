@@ -52,6 +52,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "quality, corrected": {},
     "corrected, mean": {"rule": "mean"},
     "FedAvg's weights, layers": {"weigh": "data"},
+    "told alike": {"alike": "yes"},
     "median": {"rule": "median"},
     "8 bits": {"bits": 8},
     "4 bits": {"bits": 4},

@@ -9,8 +9,9 @@
                are guessing.
 *words*        Somebody sees what a site sends, and guesses message types: the 31 of HDFS and 359 of BGL. How well does
                he tell those that are in the site's logs from those that are not (AUC)? From the sums of round 0 (by
-               non-negative least squares over the guessed directions), and from one update (how much of a direction
-               lies in what the first layer has learned). `summed` is what secure sums leave to see: that of all sites.
+               non-negative least squares over the guessed directions), from one update (how much of a direction lies
+               in what the first layer has learned), and from the second moments that come with it (how much of it lies
+               where they are large). `summed` is what secure sums leave to see: that of all sites.
 """
 
 from __future__ import annotations
@@ -108,6 +109,14 @@ def learned(update: F64, candidates: F64, rank: int = 12) -> F64:
     return np.asarray(((candidates @ along) ** 2).sum(1) / (candidates**2).sum(1))
 
 
+def spanned(moments: F64, middle: F64, spread: F64, candidates: F64, rank: int = 20) -> F64:
+    """Return the share of each candidate direction that lies where second moments [204, 204] are large."""
+    back = np.column_stack([np.diag(spread), middle])  # from standardised features to features
+    raw = (back @ moments @ back.T)[D : 2 * D, D : 2 * D]
+    along = np.linalg.eigh(raw)[1][:, -rank:]
+    return np.asarray(((candidates @ along) ** 2).sum(1) / (candidates**2).sum(1))
+
+
 def words(dealt: Draw, asked: argparse.Namespace) -> dict[str, float]:
     """Return the AUC of each way to guess message types."""
     texts = [*_read(asked.data, "hdfs", "kind").texts, *_read(asked.data, "bgl", "time").texts]
@@ -125,6 +134,9 @@ def words(dealt: Draw, asked: argparse.Namespace) -> dict[str, float]:
         label = np.array([text in there for text in texts], np.int8)
         found.setdefault("sums of a site", []).append(roc_auc(guessed(sums[-1], candidates), label, weight))
         found.setdefault("update of a site", []).append(roc_auc(learned(updates[-1], candidates), label, weight))
+        moments, knowing = local.detector.get_inputs(local.learned, asked.seed)[0], local.detector
+        inside = spanned(moments, knowing._mean, knowing._std, candidates)  # noqa: SLF001 - known to all sites
+        found.setdefault("second moments of a site", []).append(roc_auc(inside, label, weight))
     label = np.array([text in union for text in texts], np.int8)
     found["sums, summed"] = [roc_auc(guessed(sum(sums), candidates), label, weight)]
     found["update, summed"] = [roc_auc(learned(sum(updates), candidates), label, weight)]

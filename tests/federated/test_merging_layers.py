@@ -197,3 +197,21 @@ def test_how_long_an_update_may_be_is_told_before_each_round_and_follows_what_up
     )
     fixed = Plan(norm=4.0, decay=300)
     assert [fixed.allowed(90, history[:n]) for n in (1, 2, 4)] == pytest.approx([4.0, 3.0, 2.0])
+
+
+@pytest.mark.parametrize("rule", ["layers", "mean"])
+def test_an_update_turned_round_is_refused_by_name_however_short_it_is(rule):
+    sites = Sites(5, layered=True)
+
+    def fate(name, kind, answer):
+        if (name, kind) != ("site2", "train.learn"):
+            return answer
+        note = note_of(answer)
+        turned = {**note.arrays, "update": -note.arrays["update"]}
+        answer.content = packed(Note(note.facts, turned), answer).content
+        return answer
+
+    sites.fate = fate
+    history = federation(sites, rule=rule).run()
+    assert [one.dropped for one in history[1:4]] == [{"site2": "update against the others'"}] * 3
+    assert set(history[1].counted) == {"site0", "site1", "site3", "site4"}

@@ -41,6 +41,9 @@ def simulate(
     local_steps: Annotated[
         int, typer.Option(help="Steps of a network of each site's own, kept where it is better; 0: none is trained.")
     ] = 0,
+    alike: Annotated[
+        str, typer.Option(help="Whether what is usual at one site may come at the others: auto, yes, no.")
+    ] = "auto",
     target: Annotated[float, typer.Option(help="End once the sites' mean utility is as high; 0: never.")] = 0.0,
     patience: Annotated[int, typer.Option(help="End after so many rounds without a higher one; 0: never.")] = 0,
     epsilon: Annotated[
@@ -79,7 +82,7 @@ def simulate(
     named = [*(sites or []), *(more or [])]
     if len(named) < 2:  # noqa: PLR2004 - one site has nobody to learn with
         raise ConfigError(f"{len(named)} sites were named.", "Name at least two folders: --sites siteA/ siteB/")
-    options: Any = {"mode": mode, "rule": rule, "weigh": weigh, "fidelity": fidelity, "bits": bits}
+    options: Any = {"mode": mode, "rule": rule, "alike": alike, "weigh": weigh, "fidelity": fidelity, "bits": bits}
     plan = Plan(
         rounds=rounds,
         steps=steps,

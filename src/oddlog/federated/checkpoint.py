@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NAME = "federation.safetensors"
 OF_SITE = "histogram/"
-FREE = frozenset({"rounds", "target", "patience", "patterns", "deadline_s", "tune_steps", "local_steps"})
+FREE = frozenset({"rounds", "target", "patience", "patterns", "deadline_s", "tune_steps", "local_steps", "alike"})
 """What of a plan may differ from that of the checkpoint: more rounds can be taken."""
 
 

@@ -264,10 +264,10 @@ class Local:
         count[COARSE // 2 :: COARSE] = hidden
         return count
 
-    def set_pool(self, everyone: F64, sums: F64) -> None:
+    def set_pool(self, everyone: F64, sums: F64, alike: str = "auto") -> None:
         """Take over the usual scores of all sites, given the sums of all of them [s]; an empty array is none."""
         own = float(self.judged.weight.sum() + self.held.weight.sum())
-        near = closeness(self.histogram(), sums[:BUCKETS])
+        near = self.nearness(sums, alike)
         self.pool = Pool(np.asarray(everyone, np.float64), near, own) if len(everyone) else None
 
     @property
@@ -306,17 +306,22 @@ class Local:
         self.put(initial, self.own)
         return self.trained(initial, steps, seed)
 
-    def alike(self, sums: F64) -> bool:
+    def alike(self, sums: F64, alike: str = "auto") -> bool:
         """Return whether this site's message types are those of the others, given the sums of all [s]."""
-        return closeness(self.histogram(), sums[:BUCKETS]) >= ALIKE
+        return self.nearness(sums, alike) >= ALIKE
+
+    def nearness(self, sums: F64, alike: str = "auto") -> float:
+        """Return how near its message types are to the others'; 1 or 0 where the plan says "yes" or "no"."""
+        said = {"yes": 1.0, "no": 0.0}
+        return said[alike] if alike in said else closeness(self.histogram(), sums[:BUCKETS])
 
     def chosen(self, found: Mapping[str, tuple[F32, F64]], gain: float = GAIN) -> tuple[str, dict[str, float]]:
         """Return whose weights and moments to keep, and the utility of each: the first, unless one is clearly better.
 
         Utility is of this site's own windows. Where sites are of one system that is a poor guide (what is usual to the
-        others will come here, too), so a `gain` is asked for beyond what chance makes; where this site is of another,
-        none. And whoever goes by the thresholds of all sites keeps the network that these are of: his own windows are
-        too few to know how high another's scores go.
+        others will come here, too), so the common network is the first, and a `gain` is asked for beyond what chance
+        makes; where this site is of another the first is its own. And whoever goes by the thresholds of all sites keeps
+        the network that these are of: his own windows are too few to know how high another's scores go.
         """
         judged = {}
         for name, (vector, moments) in found.items():

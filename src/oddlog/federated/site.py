@@ -315,16 +315,18 @@ class Site:
         facts, everyone = asked.facts, asked.arrays["everyone"].astype(np.float64)
         seed, common = int(facts["seed"]), asked.arrays["weights"].astype(np.float32)
         self.local.set_sums(everyone)
-        self.local.set_pool(asked.arrays.get("pool", np.empty(0)), self._with_own(facts, everyone))
+        alike, of_sites = str(facts.get("alike", "auto")), self._with_own(facts, everyone)
+        self.local.set_pool(asked.arrays.get("pool", np.empty(0)), of_sites, alike)
         self.local.veil = None  # from here on nothing leaves the site but what is told below
-        of_all, unlike = self.local.moments, not self.local.alike(self._with_own(facts, everyone))
+        of_all, unlike = self.local.moments, not self.local.alike(of_sites, alike)
         found = {"common": (common, of_all)}
         if facts["tune_steps"]:
             found["tuned"] = (self.local.fine_tuned(common, int(facts["tune_steps"]), seed), of_all)
         if facts["local_steps"] or unlike:
             steps = int(facts["local_steps"]) or int(facts["rounds"]) * int(facts["steps"])
             initial = asked.arrays["initial"].astype(np.float32)
-            found["local"] = (self.local.alone(initial, steps, seed), self.local.own)
+            own = {"local": (self.local.alone(initial, steps, seed), self.local.own)}
+            found = own | found if unlike else found | own  # the first is kept unless another is clearly better
         kept, utility = self.local.chosen(found, 0.0 if unlike else GAIN)
         self.local.put(*found[kept])
         if kept != "common":

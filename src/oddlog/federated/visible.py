@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from oddlog.federated.aggregation import aggregate, lengthened
-from oddlog.federated.gate import Gate, oversized
+from oddlog.federated.gate import Gate, against, oversized
 from oddlog.federated.history import Round
 from oddlog.federated.layers import Layers
 from oddlog.federated.plan import Plan
@@ -154,6 +154,11 @@ def _let_in(gate: Gate, answers: Mapping[str, Note], plan: Plan) -> tuple[dict[s
         far = oversized(np.stack(list(updates.values())))
         for site in [site for site, too_far in zip(updates, far, strict=True) if too_far]:
             gate.refuse(site, "update far longer than the others'")
+            del updates[site]
+    if updates and plan.rule in {"layers", "mean"}:  # the others are made for liars
+        turned = against(np.stack(list(updates.values())))
+        for site in [site for site, one in zip(updates, turned, strict=True) if one]:
+            gate.refuse(site, "update against the others'")
             del updates[site]
     return updates, quality
 
