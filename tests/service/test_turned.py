@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -15,22 +16,36 @@ from oddlog.pipeline.live.passing import Passing
 from oddlog.pipeline.live.rulebook import Rule, RuleBook
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.pipeline.live.versions import Versions
+from oddlog.service.challenging import _beside as packed_beside
 from oddlog.service.models import Models, Opened
 from oddlog.service.worker import Worker
 from oddlog.sources.spool import Spool
 from oddlog.types import Tally
 
 pytest.importorskip("sqlalchemy")
-from oddlog.store import Store
+from oddlog.store import Beside, Store
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "format-1"
 LINES = (GOLDEN / "today.log").read_text().splitlines()
 
 
+@pytest.fixture(autouse=True)
+def opened() -> Iterator[list[Service]]:
+    """Close what a test that fails has left open."""
+    Service.every.clear()
+    yield Service.every
+    for one in Service.every:
+        one.store.close()
+        one.spool.close()
+
+
 class Service:
     """A service with two models that differ in their names only, on a folder, with a clock that is moved by hand."""
 
+    every: ClassVar[list[Service]] = []
+
     def __init__(self, data: Path, rules: Sequence[Rule] = (), now_s: float = 0.0) -> None:
+        self.every.append(self)
         self.now_s, self.rules = now_s, RuleBook(tuple(rules))
         self.versions = Versions(data / "models")
         self.spool = Spool(data / "spool", Tally())
@@ -84,12 +99,9 @@ def names(tmp_path: Path) -> tuple[str, str]:
 
 
 @pytest.fixture
-def service(tmp_path: Path, names: tuple[str, str]) -> Iterator[Service]:
+def service(tmp_path: Path, names: tuple[str, str]) -> Service:
     assert len(set(names)) == len(names)  # they are there
-    found = Service(tmp_path)
-    yield found
-    found.store.close()
-    found.spool.close()
+    return Service(tmp_path)
 
 
 def test_one_that_is_turned_back_to_while_the_service_is_stopped_judges_nothing_again(
@@ -127,4 +139,88 @@ def test_so_it_is_where_an_old_checkpoint_was_left_by_an_earlier_version(
     service.versions.rollback()
     other = Service(tmp_path)
     assert (other.worker.judged, other.worker.behind) == (len(LINES), 0)
+    other.close()
+
+
+def step(service: Service, first: int, last: int, *sources: str) -> None:
+    """Have a line come from each of the sources by the minute."""
+    for i in range(first, last):
+        at = f"2026-03-03 {6 + i // 60:02d}:{i % 60:02d}:00,000"
+        service.push([f"{at} INFO shop.web: Order ord-{i} received from 192.0.2.28"], *sources, step_s=60.0)
+
+
+def test_a_source_that_is_silent_stays_so_under_its_id_with_another_model(
+    service: Service, names: tuple[str, str], tmp_path: Path
+):
+    step(service, 0, 70, "web", "db")
+    step(service, 70, 80, "web")
+    ((_, id_),) = service.told("silent")
+    service.versions.use(names[1])
+    step(service, 80, 90, "web")
+    assert service.worker.stream.model.id.startswith(names[1])
+    assert service.told("silent") == [("new", id_)]
+    service.close()
+    service.versions.rollback()  # while the service is stopped
+    other = Service(tmp_path, now_s=7.0)
+    step(other, 90, 100, "web")
+    assert other.worker.stream.model.id.startswith(names[0])
+    assert other.told("silent") == [("new", id_)]
+    step(other, 100, 102, "web", "db")
+    assert other.told("silent") == [("new", id_), ("over", id_)]
+    other.close()
+
+
+BACKUP = Rule("always", "backup", "backup finished", within_us=60_000_000)
+
+
+def test_a_rule_that_is_broken_stays_so_under_its_id_and_what_was_told_counts_for_the_budget(
+    tmp_path: Path, names: tuple[str, str]
+):
+    service = Service(tmp_path, [BACKUP])
+    service.worker.stream.rule(service.rules, 1.0)
+    service.push(LINES[:100], "app", turns=12)
+    ((_, id_),) = service.told("rule backup")
+    service.versions.use(names[1])
+    service.push(LINES[100:200], "app", turns=12)
+    assert service.worker.stream.model.id.startswith(names[1])
+    assert service.told("rule backup") == [("new", id_)]
+    assert id_ in service.worker.stream.gate.state()["told"]
+    assert id_ in service.worker.stream.going
+    service.close()
+
+
+def test_what_a_challenger_knows_is_none_to_go_on_from_where_it_is_promoted_while_the_service_is_stopped(
+    tmp_path: Path, names: tuple[str, str]
+):
+    service = Service(tmp_path, [BACKUP])
+    service.push(LINES[:100], "app", turns=12)
+    ((_, id_),) = service.told("rule backup")
+    challenger = Streaming(oddlog.load(service.versions.folder / names[1]))
+    service.worker._save(service.worker.stream, checkpoint=True)
+    judging = service.worker.stream.model.id
+    position, state = service.store.checkpoint(judging) or (0, b"")
+    aside = Beside(challenger.model.id, [], packed_beside(challenger))
+    service.store.save(judging, [], (position, state), beside=aside)
+    service.store.close()
+    service.spool.close()
+    service.versions.use(names[1])
+    other = Service(tmp_path, [BACKUP])
+    other.push(LINES[100:], "app", turns=12)
+    assert other.worker.stream.model.id.startswith(names[1])
+    assert other.told("rule backup") == [("new", id_)]
+    assert other.counted == len(LINES)
+    other.close()
+
+
+def test_a_rule_that_was_removed_while_the_service_was_stopped_ends(tmp_path: Path, names: tuple[str, str]):
+    service = Service(tmp_path, [BACKUP])
+    assert service.versions.name == names[0]
+    service.push(LINES[:100], "app", turns=12)
+    ((_, id_),) = service.told("rule backup")
+    service.close()
+    other = Service(tmp_path)
+    other.push(LINES[100:], "app", turns=12)
+    assert other.told("rule backup") == [("new", id_)]
+    other.push([], turns=80)  # it may be found anew until then
+    assert other.told("rule backup") == [("new", id_), ("withdrawn", id_)]
     other.close()

@@ -50,10 +50,12 @@ def restore(stream: Streaming, state: State | None) -> list[str]:
 
     if state is None:
         return []
-    if state.meta["stream"]["model"] != stream.model.id:
-        return ["Reading goes on where it stopped, but with another model: windows that were open begin anew."]
+    kept = State(state.arrays, state.meta["stream"])
     try:
-        stream.restore(State(state.arrays, state.meta["stream"]))
+        if kept.meta["model"] != stream.model.id:
+            stream.inherit(kept)
+            return ["Reading goes on where it stopped, but with another model: windows that were open begin anew."]
+        stream.restore(kept)
     except ModelError as error:
         return [f"Reading goes on where it stopped. {error.message} Windows that were open begin anew."]
     return []

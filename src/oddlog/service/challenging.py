@@ -30,9 +30,10 @@ from oddlog.pipeline.live.collecting import Collecting
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.pipeline.live.versions import NOT_LEARNED, Versions
 from oddlog.store import Beside, Store
-from oddlog.types import LiveIncident, to_datetime
+from oddlog.types import LiveIncident, State, to_datetime
 
 LOOK_S = 1.0  # between looks at what was asked for
+BESIDE = "beside"  # in a state: of a challenger
 MOST_BEHIND = 100_000  # lines that may wait before the challenger gets no more of them
 _log = logging.getLogger("oddlog")
 
@@ -152,7 +153,7 @@ class Challenging:
             self._safely(lambda: self.collecting.note(self._after))
         if self.stream is None:
             return None
-        return Beside(self.stream.model.id, self._told, packed(self.stream.state()) if checkpoint else None)
+        return Beside(self.stream.model.id, self._told, _beside(self.stream) if checkpoint else None)
 
     def stored(self) -> None:
         """Note that what was found is stored."""
@@ -249,3 +250,9 @@ class Challenging:
         """From which time of lines on it has judged, ISO 8601; empty if it has not."""
         time = None if self.stream is None else to_datetime(self.stream.start_us)
         return "" if time is None else time.isoformat()
+
+
+def _beside(stream: Streaming) -> bytes:
+    """Return the state of a stream that told nobody: for whoever judges it is none to go on from."""
+    state = stream.state()
+    return packed(State(state.arrays, {**state.meta, BESIDE: True}))

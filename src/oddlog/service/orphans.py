@@ -34,12 +34,14 @@ class Orphans:
         `until` is the number of the last line that is there now.
         """
         self._left, self._until, self._caught_up_s = {}, until, None
-        over = []
+        over, going = [], stream.going
         for model, stored in self._store.going():
+            if stored.id in going:
+                continue
             live = LiveIncident(incident_of(stored.incident), "over", stored.provisional)
             if model != stream.model.id:
                 over.append(live)
-            elif stored.id not in stream.going:
+            else:
                 self._left[stored.id] = live
         return over
 

@@ -22,6 +22,7 @@ from oddlog.pipeline.learning.checkpointing import packed, unpacked
 from oddlog.pipeline.live.following import HELD_UP_S, MAX_LINES, SETTLE_S, TICK_S, Pace
 from oddlog.pipeline.live.passing import added
 from oddlog.pipeline.live.streaming import Streaming
+from oddlog.service.challenging import BESIDE
 from oddlog.service.models import Models
 from oddlog.service.orphans import Orphans
 from oddlog.service.untold import Untold
@@ -121,22 +122,33 @@ class Worker:
         return max(self.spool.appended - self.judged, 0)
 
     def _resume(self, stream: Streaming) -> None:
-        found = self.store.checkpoint(stream.model.id)
-        if found is None or found[0] < self.store.last_position():  # another one has judged what came since
+        position = self.store.last_position()
+        if not self._take_up(stream) and self.models is not None:
             # A new model goes on where the one before it was, or behind what it was learned from.
-            learned = 0 if self.models is None else self.models.resume(self.spool)
-            position = max(self.store.last_position(), learned)
-        else:
-            position, state = found
-            try:
-                stream.restore(unpacked(state))
-            except ModelError as error:
-                _log.warning("%s Windows that were open begin anew.", error.message)
+            position = max(position, self.models.resume(self.spool))
         self.spool.seek(position)
         self.judged = position
         if self._challenging is not None:
             self._challenging.resume(position)
         self._part(stream)
+
+    def _take_up(self, stream: Streaming) -> bool:
+        """Go on where what judged last was; return whether that was the same model.
+
+        An older checkpoint of the same one is none to go on from: another has judged and told what came since. Nor is
+        that of a challenger: what goes on in it was never told.
+        """
+        found = self.store.last_checkpoints()
+        is_same = stream.model.id in found
+        try:
+            states = {model: unpacked(state) for model, state in found.items()}
+            judged = {model: state for model, state in states.items() if not state.meta.get(BESIDE)}
+            is_same = stream.model.id in judged
+            for state in [judged[stream.model.id]] if is_same else judged.values():
+                (stream.restore if is_same else stream.inherit)(state)
+        except ModelError as error:
+            _log.warning("%s Windows that were open begin anew.", error.message)
+        return is_same
 
     def _part(self, stream: Streaming) -> None:
         """Look what goes on in the store and not in a stream that begins to judge."""
@@ -256,7 +268,10 @@ class Worker:
 
     def _begin(self, models: Models) -> None:
         """Judge with the current model from `judged` on."""
+        before = self.stream
         self.stream, self._heed = models.open()
+        if before is not None:
+            self.stream.inherit(unpacked(packed(before.state())))
         self._part(self.stream)
         self.spool.seek(self.judged)
         self._save(self.stream, checkpoint=True)

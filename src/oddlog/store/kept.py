@@ -103,6 +103,13 @@ class Store(Incidents, Letters, Passing, Tokens, Challenged):
             row = connection.execute(sa.select(_checkpoint).where(_checkpoint.c.model == model)).one_or_none()
         return None if row is None else (row.position, row.state)
 
+    def last_checkpoints(self) -> dict[str, bytes]:
+        """Return the states that lie at `last_position`, by model: of the one that judged, and of a challenger."""
+        last = sa.select(sa.func.max(_checkpoint.c.position)).scalar_subquery()
+        with self.reading() as connection:
+            rows = connection.execute(sa.select(_checkpoint).where(_checkpoint.c.position == last))
+            return {row.model: row.state for row in rows}
+
     def last_position(self) -> int:
         """Return how far any model has come; 0 if none has."""
         with self.reading() as connection:

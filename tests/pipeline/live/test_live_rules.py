@@ -405,6 +405,38 @@ def test_a_rule_stands_in_the_list_of_a_stream(quick_stream_model: oddlog.Model,
     assert [one.incident.key for one in other.incidents() if one.change == "new"] == []
 
 
+def test_what_was_taken_back_is_told_as_such_though_the_state_was_taken_before(
+    quick_stream_model: oddlog.Model, odd_log: Path
+):
+    book = RuleBook((Rule("never", "no carrier", "carrier refused"),))
+    stream = Streaming(quick_stream_model, sample_lines=50, rules=book)
+    stream.push(pl.concat(list(read_blocks(str(odd_log), Tally()))), 0.0)
+    stream.tick(0.5)
+    id_ = next(one.incident.id for one in stream.incidents() if one.incident.key == "rule no carrier")
+    assert id_ in stream.going
+    removed = Streaming(quick_stream_model, rules=RuleBook())
+    removed.restore(unpacked(packed(stream.state())))
+    assert id_ not in removed.going  # nobody here would end it: it is an orphan
+    stream.rule(RuleBook(), None)
+    other = Streaming(quick_stream_model)
+    other.restore(unpacked(packed(stream.state())))
+    assert id_ in other.going
+    assert ("withdrawn", id_) in [(one.change, one.incident.id) for one in other.incidents()]
+    assert id_ not in other.going
+
+
+def test_a_rule_that_is_added_while_nothing_runs_is_watched_from_then_on(book: RuleBook):
+    one = Rules(RuleBook(), "m")
+    one.add(lines((0, "web", "GET /")))
+    other = Rules(RuleBook(book.rules[:2]), "m")
+    one.turn_to(RuleBook(book.rules[:1]), us(0))
+    one.add(lines((600, "web", "GET /")))
+    assert of(one, 600) == []
+    other.restore(unpacked(packed(one.state())))
+    assert of(other, 700) == []
+    assert of(other, 730) == [("new", "rule always 1")]
+
+
 @pytest.fixture(scope="module")
 def quick_stream_model(small_log: Path) -> oddlog.Model:
     return oddlog.fit(small_log, detectors=["new-event"])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+import pytest
 
 from made_incidents import incident
 from oddlog.feedback import Mark
 from oddlog.pipeline.judging.since_deploy import after_deploy
 from oddlog.pipeline.learning.checkpointing import packed, unpacked
-from oddlog.pipeline.live.quiet import Quiet
-from oddlog.types import TIME, LiveIncident, State
+from oddlog.pipeline.live.quiet import BEYOND, Quiet
+from oddlog.types import TIME, LiveIncident, State, Tally
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 
@@ -30,7 +31,7 @@ def of(quiet: Quiet, now_s: float) -> list[tuple[str, str]]:
 
 def talking(sources: list[str], until_s: int, step_s: int = 60) -> Quiet:
     """Return what has seen sources bring a line every so often."""
-    quiet = Quiet("m")
+    quiet = Quiet("m", Tally())
     for now_s in range(0, until_s, step_s):
         quiet.arrived(sources, float(now_s))
         assert of(quiet, now_s + 1.0) == []
@@ -75,7 +76,7 @@ def test_a_source_that_is_hardly_known_may_be_silent():
 
 
 def test_lines_that_come_late_are_lag_and_no_silence():
-    quiet = Quiet("m")
+    quiet = Quiet("m", Tally())
     told = []
     for now_s in range(0, 10_800, 60):
         lag = 900.0 if now_s >= 7_200 else 5.0
@@ -88,9 +89,72 @@ def test_lines_that_come_late_are_lag_and_no_silence():
     assert one.incident.reasons[0].text.startswith("lines of db arrive ")
 
 
+def restarted(quiet: Quiet) -> Quiet:
+    other = Quiet("another model", Tally())
+    other.restore(unpacked(packed(State(meta=quiet.state()))).meta)
+    return other
+
+
+def test_what_is_silent_stays_so_through_restarts_under_its_id_until_it_is_back():
+    quiet = talking(["web", "db"], 7_200)
+    quiet.arrived(["web"], 7_700.0)
+    (new,) = quiet.changed(7_701.0, at(7_701.0))
+    for _ in range(3):
+        quiet = restarted(quiet)
+        for now_s in range(50, 1_250, 60):
+            quiet.arrived(["web"], float(now_s))
+            assert of(quiet, now_s + 1.0) == []
+        quiet.held_up(400.0)  # that nothing could come ends no silence either
+        assert (of(quiet, 1_300.0), quiet.going) == ([], {new.incident.id})
+    quiet.arrived(["web", "db"], 1_400.0)
+    (over,) = quiet.changed(1_401.0, at(1_401.0))
+    assert (over.change, over.incident.id, quiet.going) == ("over", new.incident.id, set())
+
+
+def test_what_is_gone_for_good_is_over_after_a_day_and_a_half_and_forgotten():
+    quiet, told = talking(["web", "pod-1", "pod-2"], 7_200), []
+    quiet.arrived(["hardly known"], 7_200.0)
+    for now_s in range(7_200, 7_200 + 2 * 86_400, 60):
+        quiet.arrived(["web"], float(now_s))
+        told += [(now_s, *one) for one in of(quiet, now_s + 1.0)]
+        if now_s % 14_400 == 0:
+            quiet = restarted(quiet)
+    assert [one[1:] for one in told] == [
+        (change, f"source silent: pod-{i}") for change in ("new", "over") for i in (1, 2)
+    ]
+    assert told[-1][0] - told[0][0] == pytest.approx(1.5 * 86_400, abs=1_800)
+    assert list(quiet._sources) == ["web"]
+
+
+def test_where_everything_is_silent_nobody_is_forgotten_and_who_was_silent_before_stays_so():
+    quiet = talking(["web", "db", "pay"], 7_200)
+    for now_s in range(7_200, 7_800, 60):
+        quiet.arrived(["web", "pay"], float(now_s))
+        quiet.changed(now_s + 1.0, at(now_s))
+    (before,) = quiet.going
+    assert of(quiet, 10_000.0) == [("new", "source silent: every source")]
+    quiet.arrived(["web", "pay"], 20_000.0)
+    assert of(quiet, 20_001.0) == [("over", "source silent: every source")]
+    assert quiet.going == {before}
+    assert of(quiet, 60_000.0) == [("new", "source silent: every source")]
+    assert of(quiet, 60_000.0 + 3 * 86_400) == []
+    quiet.arrived(["web"], 400_000.0)
+    assert of(quiet, 400_001.0) == [("over", "source silent: every source"), ("over", "source silent: db")]
+    assert list(quiet._sources) == ["web", "pay"]
+
+
+def test_names_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("oddlog.pipeline.live.quiet.MOST_SOURCES", 2)
+    tally = Tally()
+    quiet = Quiet("m", tally)
+    quiet.arrived(["a", "b", "c"], 0.0)
+    quiet.arrived(["a", "c", "d"], 1.0)
+    assert (tally.counts[BEYOND], tally.examples[BEYOND]) == (3, "c")
+
+
 def test_it_goes_on_in_another_process_with_another_clock():
     quiet = talking(["web", "db"], 7_200)
-    other = Quiet("m")
+    other = Quiet("m", Tally())
     other.restore(unpacked(packed(State(meta=quiet.state()))).meta)
     other.arrived(["web"], 50.0)
     assert of(other, 51.0) == []

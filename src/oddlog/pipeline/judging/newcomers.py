@@ -110,12 +110,20 @@ class Newcomers:
                 told.append(LiveIncident(self._incident(code, one), "over", provisional=False))
         return told
 
+    @property
+    def going(self) -> set[str]:
+        """Ids of incidents that were told and go on."""
+        return {self._id(self.services.names[code]) for code, one in self._seen.items() if one.state == "new"}
+
+    def _id(self, name: str) -> str:
+        return hashlib.blake2b(f"{self.model.id}\nnew service\n{name}".encode(), digest_size=8).hexdigest()
+
     def _incident(self, code: int, one: _Newcomer) -> Incident:
         name = self.services.names[code]
         said = f"service {name} was never seen in training: for a day it is learning, and nothing of it is odd"
         pattern = hashlib.blake2b(f"new service\n{name}".encode(), digest_size=8).hexdigest()
         return Incident(
-            id=hashlib.blake2b(f"{self.model.id}\nnew service\n{name}".encode(), digest_size=8).hexdigest(),
+            id=self._id(name),
             key=f"service {name}",
             keys=(),
             n_windows=0,

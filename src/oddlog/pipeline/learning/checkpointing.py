@@ -5,7 +5,7 @@ A checkpoint belongs to one model. It is a `types.State`: nothing in it is execu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from oddlog.errors import ModelError
-from oddlog.types import Incident, LineRef, Reason, State, Windows
+from oddlog.types import Incident, LineRef, LiveIncident, Reason, State, Windows
 from oddlog.windows.stored import text_arrays, texts_of
 
 Arrays = dict[str, NDArray[Any]]
@@ -99,6 +99,17 @@ def incident_of(told: Mapping[str, Any]) -> Incident:
     fields["reasons"] = tuple(Reason(**one) for one in fields["reasons"])
     fields["lines"] = tuple(LineRef(**one) for one in fields["lines"])
     return Incident(**fields)
+
+
+def live_json(one: LiveIncident) -> list[Any]:
+    """Return what has happened to an incident, for `live_of`."""
+    return [incident_json(one.incident), one.change, one.provisional]
+
+
+def live_of(found: Sequence[Any]) -> LiveIncident:
+    """Return what `live_json` was made of, as something worth to be told."""
+    incident, change, provisional = found
+    return LiveIncident(incident_of(incident), change, provisional)
 
 
 def incident_json(incident: Incident) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from oddlog.pipeline.judging.deployments import (
     with_times,
 )
 from oddlog.pipeline.judging.since_deploy import MOST_LINES, SinceDeploy, Telling
+from oddlog.pipeline.learning.checkpointing import live_json, live_of
 from oddlog.pipeline.live.followed import Followed, Place, deployed_from, deployed_state, place
 from oddlog.pipeline.live.lately import NEW, Lately
 from oddlog.pipeline.reading import LINE_COLUMNS
@@ -224,7 +225,13 @@ class Deploying:
     def abandon(self) -> list[LiveIncident]:
         """Return what goes on as over, because another model judges from now on."""
         going = (one.last for one in self._followed.values())
-        return [replace(one, change="over", notable=True) for one in going if one is not None]
+        return [*self._gone, *(replace(one, change="over", notable=True) for one in going if one is not None)]
+
+    @property
+    def going(self) -> set[str]:
+        """Ids of incidents that were told and whose end was not."""
+        last = (one.last for one in self._followed.values())
+        return {one.incident.id for one in (*last, *self._gone) if one is not None}
 
     # -- state -----------------------------------------------------------------------------------------------
 
@@ -238,6 +245,7 @@ class Deploying:
             "texts": self._texts.state(),
             "followed": [one.state() for one in self._followed.values()],
             "retired": [deployed_state(one) for one in self._retired],
+            "gone": list(map(live_json, self._gone)),
         }
         return State(lately.arrays, meta)
 
@@ -250,6 +258,7 @@ class Deploying:
         followed = [Followed.from_state(one) for one in meta["followed"]]
         self._followed = {one.place: one for one in followed}
         self._retired = [deployed_from(one) for one in meta["retired"]]
+        self._gone = list(map(live_of, meta["gone"]))
         self._find()
         if self._every is not None:
             self.mark(self._every)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import polars as pl
 
 from oddlog.pipeline.learning.checkpointing import incident_json, incident_of
-from oddlog.types import TIME, Incident, LiveIncident, Reason
+from oddlog.types import TIME, Incident, LiveIncident, Reason, Tally
 
 LEAST_ARRIVALS = 50  # before anything is said of a source …
 LEAST_S = 3_600.0  # … and so long after it was first seen
@@ -24,8 +24,11 @@ TIMES = 3.0  # the longest usual pause, or lag, from which on it is odd
 LEAST_SILENCE_S = 300.0
 LEAST_LAG_S = 300.0
 DAY_S = 86_400.0  # pauses of the day before yesterday are forgotten
+GONE_S = 1.5 * DAY_S  # a source that is silent for so long is none any more: one of each night is back by then
+GONE = "nothing for a day and a half: it is watched no more until it comes again"
 EVERY_S = 5.0
 MOST_SOURCES = 50_000
+BEYOND = "lines of a source beyond 50,000: nobody watches whether it falls silent"
 SEVERITY = 24.0  # as a certain WARNING: `incidents.pressing`
 What = Literal["silence", "lag"]
 ALL = "every source"
@@ -44,6 +47,7 @@ class _Source:
     lag_before_s: float = 0.0
     day: int = 0
     lag_s: float = 0.0
+    is_silent: bool = False  # until something arrives
 
     @property
     def is_established(self) -> bool:
@@ -70,10 +74,13 @@ class _Source:
 
 
 class Quiet:
-    """Watches when the lines of each source arrive."""
+    """Watches when the lines of each source arrive.
 
-    def __init__(self, model_id: str) -> None:
-        self._model_id = model_id
+    `begun` is the id of the model that it began with: ids of incidents are made of it, and stay with another one.
+    """
+
+    def __init__(self, begun: str, tally: Tally) -> None:
+        self._begun, self._tally = begun, tally
         self._sources: dict[str, _Source] = {}
         self._told: dict[tuple[str, str], LiveIncident] = {}
         self._looked_s = float("-inf")
@@ -84,17 +91,20 @@ class Quiet:
         self._resume(now_s)
         if ("silence", ALL) in self._told:
             # The collector was away: that says nothing of how long each of them pauses, and all begin anew.
-            for known in self._sources.values():
-                known.last_s = now_s
+            for name, known in self._sources.items():
+                if ("silence", name) not in self._told:
+                    known.last_s, known.is_silent = now_s, False
         for name in sources:
             one = self._sources.get(name)
             if one is None:
                 if len(self._sources) < MOST_SOURCES:
                     self._sources[name] = _Source(now_s, now_s, 1)
+                else:
+                    self._tally.add(BEYOND, example=name)
                 continue
             one.turn(now_s)
             one.longest_s = max(one.longest_s, now_s - one.last_s)
-            one.last_s = now_s
+            one.last_s, one.is_silent = now_s, False
             one.arrivals += 1
 
     def held_up(self, seconds: float) -> None:
@@ -126,14 +136,21 @@ class Quiet:
         self._looked_s = now_s
         odd: dict[tuple[str, str], LiveIncident] = {}
         known = {name: one for name, one in self._sources.items() if one.is_established}
-        silent = [name for name, one in known.items() if now_s - one.last_s > one.patience_s]
-        if len(silent) == len(known) > 1:
+        for one in known.values():
+            one.is_silent |= now_s - one.last_s > one.patience_s
+        silent = {name for name, one in known.items() if one.is_silent}
+        are_all = len(silent) == len(known) > 1
+        gone = [] if are_all else self._forget(now_s)
+        if are_all:
             longest = min(now_s - one.last_s for one in known.values())
             said = f"nothing has arrived from any of {len(known):,} sources for {_minutes(longest)}"
             odd["silence", ALL] = self._incident("silence", ALL, said, longest, 0.0, now)
-        else:
-            for name in silent:
-                one = known[name]
+        for name, one in known.items():
+            if name not in silent or name not in self._sources:
+                continue
+            if live := self._told.get(("silence", name)):  # it stays what it is until something arrives
+                odd["silence", name] = live
+            elif not are_all:
                 pause, usual = now_s - one.last_s, max(one.longest_s, one.before_s)
                 said = f"nothing has arrived from {name} for {_minutes(pause)}, usual are at most {_minutes(usual)}"
                 odd["silence", name] = self._incident("silence", name, said, pause, usual, now)
@@ -146,14 +163,30 @@ class Quiet:
         new = [live for key, live in odd.items() if key not in self._told]
         over = [replace(live, change="over") for key, live in self._told.items() if key not in odd]
         self._told = {key: self._told.get(key, live) for key, live in odd.items()}
-        return new + over
+        return new + over + gone
+
+    def _forget(self, now_s: float) -> list[LiveIncident]:
+        """Forget sources that are gone for good; return what was told of their silence, as over."""
+        old = [name for name, one in self._sources.items() if now_s - one.last_s > GONE_S]
+        gone = [name for name in old if self._sources[name].is_silent or not self._sources[name].is_established]
+        told = []
+        for name in gone:
+            del self._sources[name]
+            live = self._told.pop(("silence", name), None)
+            if live is not None:
+                noted = replace(live.incident, notes=(*live.incident.notes, GONE))
+                told.append(replace(live, incident=noted, change="over"))
+        return told
+
+    @property
+    def going(self) -> set[str]:
+        """Ids of incidents that were told and go on."""
+        return {live.incident.id for live in self._told.values()}
 
     def _incident(self, what: What, name: str, said: str, is_s: float, usual_s: float, now: datetime) -> LiveIncident:
         start = now - timedelta(seconds=is_s)
         pattern = hashlib.blake2b(f"source {what}\n{name}".encode(), digest_size=8).hexdigest()
-        id_ = hashlib.blake2b(
-            f"{self._model_id}\n{pattern}\n{start:%Y-%m-%dT%H:%M}".encode(), digest_size=8
-        ).hexdigest()
+        id_ = hashlib.blake2b(f"{self._begun}\n{pattern}\n{start:%Y-%m-%dT%H:%M}".encode(), digest_size=8).hexdigest()
         kind = "source_silent" if what == "silence" else "source_late"
         numbers: dict[str, float | int | str] = {"source": name, "seconds": round(is_s, 1), "usual": round(usual_s, 1)}
         reason = Reason("source_silent", said, numbers) if what == "silence" else Reason("source_late", said, numbers)
@@ -186,11 +219,12 @@ class Quiet:
             "sources": {name: dict(vars(one)) for name, one in self._sources.items()},
             "latest": latest,
             "told": told,
+            "begun": self._begun,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken; the time until lines come again is no silence."""
-        self._resumed = state
+        """Go on where `state` was taken; the time until lines come again is no silence, but what was silent is so."""
+        self._resumed, self._begun = state, state["begun"]
         self._told = {
             (what, name): LiveIncident(incident_of(incident), "new", provisional=False)
             for what, name, incident in state["told"]
@@ -203,8 +237,10 @@ class Quiet:
         state, self._resumed = self._resumed, None
         shift = now_s - state["latest"]
         for name, one in state["sources"].items():
-            times = {"first_s": one["first_s"] + shift, "last_s": now_s}
-            self._sources[name] = _Source(**(one | times))
+            kept = self._sources[name] = _Source(**one)
+            kept.first_s, kept.last_s = kept.first_s + shift, kept.last_s + shift
+            if kept.is_established and not kept.is_silent:
+                kept.last_s = now_s
 
 
 def _minutes(seconds: float) -> str:

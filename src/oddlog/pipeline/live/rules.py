@@ -84,7 +84,7 @@ class Rules:
     def __init__(self, book: RuleBook, begun: str) -> None:
         self.book, self._begun = book, begun
         self._watched = [_Watched(rule) for rule in book.rules]
-        self._since_us = NO_TIME  # from when on lines could have come
+        self._since_us = self._now_us = NO_TIME  # from when on lines could have come, and until when they have
         self._last: dict[str, LiveIncident] = {}
 
     def turn_to(self, book: RuleBook, now_us: int) -> list[LiveIncident]:
@@ -137,6 +137,7 @@ class Rules:
         """Return incidents of rules that are broken by now (event time), more than before, or not any more."""
         if now_us == NO_TIME:
             return []
+        self._now_us = now_us
         found = (self._look(one, now_us) for one in self._watched)
         return [one for one in found if one is not None]
 
@@ -214,7 +215,9 @@ class Rules:
         """Return what `restore` needs."""
         last = {name: [incident_json(one.incident), one.change] for name, one in self._last.items()}
         watched = {one.rule.name: one.state() for one in self._watched}
-        return State(meta={"watched": watched, "since": self._since_us, "last": last, "begun": self._begun})
+        return State(
+            meta={"watched": watched, "since": self._since_us, "last": last, "begun": self._begun, "now": self._now_us}
+        )
 
     def restore(self, state: State) -> None:
         """Go on where `state` was taken; rules that were not there then, or said something else, begin anew."""
@@ -223,6 +226,7 @@ class Rules:
         for one in self._watched:
             kept = state.meta["watched"].get(one.rule.name)
             if kept is None or kept["rule"] != asdict(one.rule):
+                one.since_us = state.meta["now"]
                 continue
             one.restore(kept)
             if one.is_broken:

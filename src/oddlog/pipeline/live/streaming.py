@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -350,9 +351,7 @@ class Streaming:
             If it was taken with another model, or by another version of oddlog that noted other things.
 
         """
-        meta = state.meta
-        if meta.get("version") != VERSION:
-            raise ModelError("The checkpoint was made by another version of oddlog.", "Remove it to begin anew.")
+        meta = _read(state)
         if meta["model"] != self.model.id:
             raise ModelError("The checkpoint was made with another model.", "Remove it to begin anew.")
         self._matcher.restore(State(meta=meta["unseen"]))
@@ -370,6 +369,18 @@ class Streaming:
         looked = None if self._rating is None else self._rating.again()
         if looked is not None:
             self._teller.unfolding.set_episodes(looked, self._teller.overlay)
+
+    def inherit(self, state: State) -> None:
+        """Take over what is no model's where `state` was taken with another one: rules, silence, what was told.
+
+        Raises
+        ------
+        ModelError
+            If it was taken by another version of oddlog.
+
+        """
+        meta = _read(state)
+        self._teller.inherit(State(under("telling", state.arrays), meta["telling"]))
 
     # -- from records to verdicts ----------------------------------------------------------------------------
 
@@ -500,6 +511,13 @@ class Streaming:
         self.tally.add(f"odd line beyond {MOST_TOLD:,} of one push, not told by itself", len(odd) - MOST_TOLD)
         odd = odd.head(MOST_TOLD)
         return shown_lines(odd, self._matcher, self._services.names, self._sources.names, self._recent)
+
+
+def _read(state: State) -> Mapping[str, Any]:
+    meta = state.meta
+    if meta.get("version") != VERSION:
+        raise ModelError("The checkpoint was made by another version of oddlog.", "Remove it to begin anew.")
+    return meta
 
 
 def _in_time(events: pl.DataFrame) -> pl.DataFrame:

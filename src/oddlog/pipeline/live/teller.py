@@ -20,7 +20,7 @@ from oddlog.pipeline.events import Codes
 from oddlog.pipeline.judging.answering import Overlay
 from oddlog.pipeline.judging.newcomers import Newcomers
 from oddlog.pipeline.judging.since_deploy import after_deploy
-from oddlog.pipeline.learning.checkpointing import under, within
+from oddlog.pipeline.learning.checkpointing import live_json, live_of, under, within
 from oddlog.pipeline.live.deploying import Deploying
 from oddlog.pipeline.live.gate import ENDED, Gate
 from oddlog.pipeline.live.quiet import Quiet
@@ -54,8 +54,6 @@ class Teller:
         What people have said, for whoever judges.
     told : int
         Incidents that were told.
-    going : set of str
-        Ids of those that were told and go on.
 
     """
 
@@ -75,13 +73,12 @@ class Teller:
         self.unfolding = Unfolding(model, matcher, services, sources, tally)
         self.deploying = Deploying(model, matcher, services, sources, tally)
         self.newcomers = Newcomers(model, services, tally)
-        self.quiet = Quiet(model.id)
+        self.quiet = Quiet(model.id, tally)
         self.rules = Rules(rules, model.id)
         self.gate = gate
         self._unruled: list[LiveIncident] = []  # of rules that are none any more
         self._marks: tuple[Mark, ...] = ()
         self.told = 0
-        self.going: set[str] = set()
         self._answer(_standing(answers))
 
     def _answer(self, standing: Standing) -> None:
@@ -150,15 +147,19 @@ class Teller:
         self.overlay.deployed = self.deploying.since
         changed = [self.gate.through(one, now) for one in changed] + self.gate.after(now)
         self.told += sum(one.change == "new" for one in changed)
-        for one in changed:
-            (self.going.discard if one.change in ENDED else self.going.add)(one.incident.id)
         return changed
 
     def _unanswered(self, found: list[LiveIncident]) -> list[LiveIncident]:
         return [one for one in found if one.change in ENDED or self.overlay.incidents([one.incident], ())[0]]
 
+    @property
+    def going(self) -> set[str]:
+        """Ids of incidents that were told and whose end is not told yet: none but what somebody here will end."""
+        parts = (self.unfolding, self.deploying, self.newcomers, self.rules, self.quiet)
+        return {one.incident.id for one in self._unruled}.union(*(part.going for part in parts))
+
     def abandon(self) -> list[LiveIncident]:
-        """Return what goes on as over, because another model judges from now on."""
+        """Return what goes on by this model as over, because another one judges from now on; for the rest `inherit`."""
         return [*self.unfolding.abandon(), *self.deploying.abandon()]
 
     # -- state -----------------------------------------------------------------------------------------------
@@ -169,12 +170,14 @@ class Teller:
         meta = {
             "unfolding": unfolding.meta,
             "deploying": deploying.meta,
-            "rules": self.rules.state().meta,
-            "gate": self.gate.state(),
             "newcomers": self.newcomers.state(),
-            "quiet": self.quiet.state(),
             "told": self.told,
-            "going": sorted(self.going),
+            "lasting": {
+                "rules": self.rules.state().meta,
+                "unruled": list(map(live_json, self._unruled)),
+                "gate": self.gate.state(),
+                "quiet": self.quiet.state(),
+            },
         }
         return State({**within("unfolding", unfolding.arrays), **within("deploying", deploying.arrays)}, meta)
 
@@ -184,11 +187,17 @@ class Teller:
         self.unfolding.restore(State(under("unfolding", state.arrays), meta["unfolding"]))
         self.deploying.restore(State(under("deploying", state.arrays), meta["deploying"]))
         self.put_down()
-        self.rules.restore(State(meta=meta["rules"]))
-        self.gate.restore(meta["gate"])
         self.newcomers.restore(meta["newcomers"])
-        self.quiet.restore(meta["quiet"])
-        self.told, self.going = meta["told"], set(meta["going"])
+        self.told = meta["told"]
+        self.inherit(state)
+
+    def inherit(self, state: State) -> None:
+        """Take over what is no model's from `state`, which may be of another one: rules, silence, what was told."""
+        lasting = state.meta["lasting"]
+        self.rules.restore(State(meta=lasting["rules"]))
+        self._unruled += map(live_of, lasting["unruled"])
+        self.gate.restore(lasting["gate"])
+        self.quiet.restore(lasting["quiet"])
 
 
 def _standing(answers: Answers | None) -> Standing:

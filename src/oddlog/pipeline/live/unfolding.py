@@ -204,6 +204,11 @@ class Unfolding:
         found = self._closeups.read(recent)
         return {id_: found[there] for id_, there in self._near.items() if there in found}
 
+    @property
+    def going(self) -> set[str]:
+        """Ids of incidents that were told and go on."""
+        return set(self._told)
+
     def abandon(self) -> list[LiveIncident]:
         """Return all incidents as over, because another model judges from now on."""
         return [replace(one.last, change="over", notable=True) for one in self._told.values()]
