@@ -84,6 +84,21 @@ def test_a_usual_week_does_not_drift(model: Model, folder: Path, seed: int):
     assert drift.figures[0].lines == pytest.approx(drift.figures[0].usual_lines, rel=0.1)
 
 
+def test_before_enough_blocks_have_come_it_is_too_early_to_tell(model: Model, folder: Path, found: Drift):
+    assert Drift(watched=50).says == "Too early to tell what has drifted: 0 of 1 hours have come."
+    write(traffic(NEXT, 5 * 60, 3), folder / "early.log")
+    early = model.detect(folder / "early.log").drift
+    assert (early.judged, early.minutes) == (4, 60)  # the last hour is not over
+    assert 15 <= early.least <= 30
+    assert early.says == f"Too early to tell what has drifted: 4 of {early.least} hours have come."
+    assert early.as_dict()["says"] == early.says
+    assert found.judged >= found.least
+    assert found.says == ""
+    write(traffic(NEXT, DAY, 4), folder / "day.log")
+    day = model.detect(folder / "day.log").drift
+    assert day.says.startswith(f"Nothing has drifted: {day.watched:,} figures followed, the nearest has ")
+
+
 def test_a_night_of_trouble_is_an_incident_and_no_drift(model: Model, folder: Path):
     write(traffic(NEXT, 2 * DAY, 6, More(FAILED, CHANGED, 8 * 60, 5.0)), folder / "incident.log")
     found = model.detect(folder / "incident.log")

@@ -325,6 +325,7 @@ def test_drift_is_shown_and_proposed_to_be_learned_on(service: Service):
     assert "<b>retrying" not in page
     assert "1 figure of pay has drifted for a day and more" in page
     assert 'value="learn"' in page
+    assert "Nothing has drifted" not in page
     metrics = client.get("/metrics").text
     assert "oddlog_drifted 1.0" in metrics
     assert "oddlog_drift_seconds 108000.0" in metrics

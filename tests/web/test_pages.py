@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
+from oddlog.pipeline.drifting import Drift
 from oddlog.types import TIME, LineRef, Passed, Reason
 from stored_incidents import AT, incident, live
 
@@ -191,7 +192,10 @@ def test_types_are_told_apart_by_what_training_had(page: Page):
 def test_sources_rates_and_the_model_are_told(page: Page):
     page.store.save("m", [live(1)], passed=passed())
     assert "http/shop" in page.client.get("/sources").text
+    page.worker.drift = Drift(watched=12, judged=3, least=17)
     model = page.client.get("/model").text
+    assert "3 of 17 hours" in model  # and no other word on it, whatever the figures of the day
+    assert not [word for word in ("Nothing has", "oddlog update", 'class="off"') if word in model]
     assert "snn, new-event" in model
     assert "windows that are odd" in model
     assert "shop" in page.client.get("/timeline?service=shop").text

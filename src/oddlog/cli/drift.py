@@ -62,9 +62,7 @@ def print_drift(found: Drift, learn_on: str) -> None:
 
     out = show.console()
     if not found.drifted:
-        share = f"{found.evidence:.0%}".replace("%", " %")
-        out.print(f"[green]Nothing has drifted[/green]: {show.several(found.watched, 'figure')} followed, "
-                  f"the nearest has {share} of the evidence it takes.")  # fmt: skip
+        out.print(found.says, markup=False)
     for one in found.drifted:
         head = f"{one.service or 'all services'}: {one.of}, since {one.since:%Y-%m-%d %H:%M} ({one.hours:,.0f} hours)"
         show.print_entry(head, one.says)

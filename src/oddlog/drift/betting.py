@@ -40,6 +40,19 @@ def slack_of(n: int) -> float:
     return max(LEAST_SLACK, 2 / float(np.sqrt(12 * max(n, 1))))
 
 
+def least_blocks(slack: float, bound: float) -> int:
+    """Return after how many blocks, each odder than all of training, a figure has drifted: before that none can have.
+
+    >>> least_blocks(0.05, 1e5)
+    17
+    """
+    bets, n = Bets(np.array([slack]), bound), 0
+    while not bets.drifts[0]:
+        bets.bet(np.zeros(1), n)
+        n += 1
+    return n
+
+
 class Bets:
     """Bets on several figures at once.
 

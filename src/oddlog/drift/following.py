@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from oddlog.drift.betting import Bets, slack_of
+from oddlog.drift.betting import Bets, least_blocks, slack_of
 from oddlog.drift.blocks import Measured
 from oddlog.drift.usual import Usual
 from oddlog.rates.counting import OTHER_TYPES, US_PER_MINUTE, Before, Counting
@@ -73,7 +73,10 @@ class Following:
         minutes = usual.plan.minutes
         self._lag = lag_minutes
         bound = (len(usual) + len(self.views)) * FALSE_DAYS * 1_440 / minutes
-        self._bets = Bets(np.full(len(usual), slack_of(min(usual.blocks))), bound)
+        slack = slack_of(min(usual.blocks))
+        self.blocks = 0  # with lines, that were judged
+        self.least = least_blocks(min(slack, SLACK_OF_SCORES), bound)  # before anything can have drifted
+        self._bets = Bets(np.full(len(usual), slack), bound)
         self._score_bets = Bets(np.full(len(self.views), SLACK_OF_SCORES), bound)
         self._next = -1  # block
         self._first = -1
@@ -153,6 +156,7 @@ class Following:
             return
         self.judged += 1
         measured = Measured.of(self.usual.plan, lines, numbers)
+        self.blocks += len(measured.block)
         p_values = self.usual.p_values(measured)
         for block, p in zip(measured.block.tolist(), p_values, strict=True):
             self._bets.bet(p, block)
@@ -175,6 +179,7 @@ class Following:
         for name, bets in (("bets", self._bets), ("scores", self._score_bets)):
             arrays |= {f"{name}.{part}": array for part, array in bets.state().arrays.items()}
         places = {"next": self._next, "first": self._first, "next_scores": self._next_scores, "late": self.late}
+        places["blocks"] = self.blocks
         return State(arrays, places | {"waiting": self._scores.rows()})
 
     def restore(self, state: State) -> None:
@@ -185,6 +190,7 @@ class Following:
         meta = state.meta
         self._next, self._first = int(meta["next"]), int(meta["first"])
         self._next_scores, self.late = int(meta["next_scores"]), int(meta["late"])
+        self.blocks = int(meta.get("blocks", self._next - self._first))  # of before it was noted
         self.judged += 1
         self._scores = pl.DataFrame(meta["waiting"], schema=_SCORES, orient="row")
 

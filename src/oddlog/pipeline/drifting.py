@@ -14,6 +14,7 @@ import polars as pl
 
 from oddlog.drift import Drifted, Figures, Following
 from oddlog.drift.telling import Told, proposal
+from oddlog.drift.usual import HOUR
 from oddlog.model import Model
 from oddlog.pipeline.rolling import Rolled
 from oddlog.rates import Before, Counting
@@ -40,6 +41,10 @@ class Drift:
         Of the one that is nearest to having drifted, 0 to 1.
     rolling : tuple of Rolled
         Of each view, what the learned threshold says, and one that rolls, and which of them judges.
+    judged, least : int
+        Blocks of time that were judged, and how many of them it takes before anything can have drifted.
+    minutes : int
+        Of a block.
 
     """
 
@@ -48,6 +53,21 @@ class Drift:
     watched: int = 0
     evidence: float = 0.0
     rolling: tuple[Rolled, ...] = ()
+    judged: int = 0
+    least: int = 1
+    minutes: int = 60
+
+    @property
+    def says(self) -> str:
+        """That nothing has drifted, or that it is too early to tell, in words; empty if something has drifted."""
+        if self.drifted:
+            return ""
+        if self.judged < self.least:
+            blocks = "hours" if self.minutes == HOUR else f"blocks of {self.minutes} minutes"
+            return f"Too early to tell what has drifted: {self.judged:,} of {self.least:,} {blocks} have come."
+        share = f"{self.evidence:.0%}".replace("%", " %")
+        followed = f"{self.watched:,} figure{'' if self.watched == 1 else 's'}"
+        return f"Nothing has drifted: {followed} followed, the nearest has {share} of the evidence it takes."
 
     @property
     def proposal(self) -> str:
@@ -57,10 +77,14 @@ class Drift:
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         return {
+            "says": self.says,
             "proposal": self.proposal,
             "drifted": [asdict(one) | {"since": one.since.isoformat(), "lasts": one.lasts} for one in self.drifted],
             "watched": self.watched,
             "evidence": round(self.evidence, 3),
+            "judged": self.judged,
+            "least": self.least,
+            "minutes": self.minutes,
             "rolling": [asdict(one) | {"says": one.says} for one in self.rolling],
             "services": [asdict(one) for one in self.figures],
         }
@@ -119,6 +143,9 @@ class Drifting:
             len(evidence),
             float(evidence.max(initial=0.0)),
             rolling,
+            self._following.blocks,
+            self._following.least,
+            self._following.usual.plan.minutes,
         )
         self._told = (known, drift)
         return drift

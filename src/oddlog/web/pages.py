@@ -14,7 +14,7 @@ from oddlog.service.watching import Watching, Who
 from oddlog.store import Asked, Stored, StoreUnavailableError
 from oddlog.types import LEVELS
 from oddlog.web.asking import ANSWERS, PAGE, RANGES, Filter, Stretch, mute_until
-from oddlog.web.drift import drift
+from oddlog.web.day import figures
 from oddlog.web.rendering import page, static
 from oddlog.web.rules import FORMS, fields_of
 from oddlog.web.types import KINDS, MOST, chosen, types
@@ -321,13 +321,12 @@ class _Pages:
         minutes = self._store.minutes(stretch.since, stretch.until, 60)
         scores = self._store.scores(stretch.since, stretch.until, 60)
         rates = [view["rate"] for view in card.get("views", ())] or [1e-3]
-        figures = drift(minutes, scores, max(rates))
         choosing = self._watching.choosing
         return self._page(
             request,
             "model.html",
             card=card,
-            drift=figures,
+            day=figures(minutes, scores, max(rates)),
             marks=self._watching.marks(),
             drifted=choosing.drift(),
             challenger=choosing.challenger(),
