@@ -17,6 +17,7 @@ from oddlog.federated import server
 from oddlog.federated.checkpoint import NAME
 from oddlog.federated.flower import FlowerLink, note_of, packed
 from oddlog.federated.local import _not_judged_by as not_judged_by
+from oddlog.federated.pooling import GRID
 from oddlog.federated.secagg.site import RefusedError
 from oddlog.federated.server import Federation, FederationError, Plan
 from oddlog.federated.site import Site
@@ -175,6 +176,7 @@ def test_a_large_site_that_joins_late_is_no_stranger_to_sites_like_it(mode, monk
         made.after = after
         history = made.run()
         assert history[-1].kept["site2"] == "common"
+        assert "site2/local" not in history[-1].utility  # it is not taken for a stranger
         near.append(site.local.pool.closeness)
         if mode == "visible":
             share.append(history[-2].counted["site2"])
@@ -216,6 +218,8 @@ def test_a_late_site_joins_a_server_that_was_begun_again_in_the_meantime(tmp_pat
         ("query.calibrate", Note({}), "visible"),
         ("query.unmask", Note({"kinds": {"site1": "own"}}), "secagg"),
         ("train.finish", Note({}), "visible"),
+        ("train.finish", Note({"kept": "common", "utility": [1.0]}), "visible"),
+        ("train.finish", Note({"kept": "common", "utility": {"common": 9.0}}), "visible"),
     ],
 )
 def test_an_answer_that_lacks_what_it_must_hold_is_refused_by_name_and_the_others_go_on(sites, kind, note, mode):
@@ -323,6 +327,18 @@ def test_a_histogram_without_end_is_none(sites):
     assert history[0].dropped == history[1].dropped == {"site0": "sums that are none"}
     assert set(history[1].counted) == {"site1", "site2"}
     assert made.everyone.sum() < 1e6
+
+
+def test_counts_of_scores_without_end_are_none(sites):
+    def fate(name, kind, answer):
+        if name != "site0" or kind != "query.calibrate":
+            return answer
+        return packed(Note({}, {"count": np.full(GRID, 1e308)}), answer_to(sites))
+
+    sites.fate = fate
+    history = federation(sites, rounds=1).run()
+    assert history[-1].dropped == {"site0": "counts that are none"}
+    assert {note_of(asked).arrays["pool"].sum() for _, asked, _ in sites.sent[-3:]} == {120}  # of two sites
 
 
 def test_updates_that_come_to_no_network_teach_nothing(sites, monkeypatch):

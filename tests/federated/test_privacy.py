@@ -322,6 +322,23 @@ def test_a_site_takes_no_more_steps_than_were_promised():
     assert sorted(key for key in site.given if key.startswith("update")) == ["update 1", "update 2"]
 
 
+def test_more_rounds_than_were_promised_are_told_before_anybody_is_asked(tmp_path):
+    kept = Federation(FlowerLink(spoken_sites(2).grid), Plan(rounds=1, steps=5, **HIDDEN), tmp_path)
+    kept.run()
+    sites = spoken_sites(2)
+    with pytest.raises(ConfigError, match=r"another plan \(rounds 1\)"):
+        Federation(FlowerLink(sites.grid), Plan(rounds=3, steps=5, **HIDDEN), tmp_path).run()
+    assert sites.sent == []
+
+
+def test_a_site_without_a_key_that_was_begun_again_has_the_same_noise():
+    site, made = begun()
+    first = site.answer(*asked(made)).arrays["update"]
+    again = Site("site0", site.make)
+    again.recall(Note.read(site.state().written()))
+    assert (again.answer(*asked(made)).arrays["update"] == first).all()
+
+
 def test_usual_windows_are_not_shown_by_a_site_that_was_begun_again():
     site, made = begun()
     site.shared = b"x" * 32

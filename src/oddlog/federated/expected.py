@@ -58,7 +58,7 @@ def malformed(kind: Kind, note: Note, *, secure: bool) -> str:
         checks += _MASKED if secure else _SUMMED[kind]
     try:
         return "" if all(check(note) for check in checks) else MALFORMED
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return MALFORMED
 
 

@@ -311,7 +311,7 @@ class Federation:
         pool, came = np.zeros(GRID), 0
         for site, note in sorted(answers.items()):
             count = note.arrays.get("count", np.empty(0))
-            right = count.shape == pool.shape and np.isfinite(count).all()
+            right = count.shape == pool.shape and (abs(count) <= MOST_COUNTED).all()
             if right and (self.plan.epsilon or count.min() >= 0):
                 pool, came = pool + count, came + 1
             else:

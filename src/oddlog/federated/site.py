@@ -138,6 +138,7 @@ class Site:
             "federation": self.federation,
             "parties": {session: party.state().hex() for session, party in self.parties.items()},
             "given": self.given,
+            "secret": self.secret.hex(),
             "spent": self.spent,
             "masked": self.masked,
             "summed": self.summed,
@@ -153,6 +154,7 @@ class Site:
         self.summed = {what: tuple(survivors) for what, survivors in state.facts["summed"].items()}
         self.owed = {int(number): owed for number, owed in state.arrays.items()}
         self.given = dict(state.facts.get("given", {}))
+        self.secret = bytes.fromhex(state.facts["secret"]) if "secret" in state.facts else self.secret
         self.spent = [list(one) for one in state.facts.get("spent", [])]
 
     def _promise(self, facts: Mapping[str, Any]) -> bool:
