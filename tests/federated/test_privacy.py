@@ -22,7 +22,7 @@ from oddlog.detectors.deep import denoising, private
 from oddlog.detectors.spoken import SpokenAutoencoder
 from oddlog.errors import ConfigError, UserError
 from oddlog.federated import running, server
-from oddlog.federated.flower import NOTE, RECORD, TYPES, FlowerLink, note_of
+from oddlog.federated.flower import NOTE, RECORD, TYPES, FlowerLink, note_of, packed
 from oddlog.federated.identity import SiteKey
 from oddlog.federated.local import Local
 from oddlog.federated.noise import Noise
@@ -276,6 +276,20 @@ def test_the_same_secrets_give_the_same_updates_and_others_do_not(monkeypatch):
     first, second, third = (run(sites, **HIDDEN)[0] for sites in (one, again, other))
     np.testing.assert_array_equal(first.weights, second.weights)
     assert np.abs(first.weights - third.weights).max() > 1e-3
+
+
+def test_no_site_is_refused_for_where_its_noise_points():
+    def fate(name, kind, answer):
+        if (name, kind) == ("site2", "train.learn"):  # honest ones are at right angles to the others, to a hundredth
+            note = note_of(answer)
+            turned = {"update": -note.arrays["update"]}
+            answer.content = packed(Note(note.facts, turned), answer).content
+        return answer
+
+    sites = spoken_sites(5)
+    sites.fate = fate
+    _, history = run(sites, rounds=1, **{**HIDDEN, "epsilon": 1.0})
+    assert [one.dropped for one in history] == [{}] * 3
 
 
 def test_a_server_that_forgets_what_was_promised_is_refused():

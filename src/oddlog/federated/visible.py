@@ -155,7 +155,7 @@ def _let_in(gate: Gate, answers: Mapping[str, Note], plan: Plan) -> tuple[dict[s
         for site in [site for site, too_far in zip(updates, far, strict=True) if too_far]:
             gate.refuse(site, "update far longer than the others'")
             del updates[site]
-    if updates and plan.rule in {"layers", "mean"}:  # the others are made for liars
+    if updates and plan.rule in {"layers", "mean"} and not plan.epsilon:  # others bear liars; noise points anywhere
         turned = against(np.stack(list(updates.values())))
         for site in [site for site, one in zip(updates, turned, strict=True) if one]:
             gate.refuse(site, "update against the others'")
