@@ -80,10 +80,10 @@ class Gate:
 def against(updates: F32) -> NDArray[np.bool_]:
     """Return which updates [c, p] point against the others', where the others agree on a direction [c].
 
-    That of each is compared with the mean direction of all others. Where the median cosine is `AGREED` or more, one below
-    0 is refused: one turned round, say. Near where nothing is left to learn, and where sites see quite other things (BGL
-    by time), honest updates point apart and half of them against the rest: then nobody is refused, nor where there are
-    fewer than four. Cosines are what Cao et al., "FLTrust", NDSS 2021, weigh by.
+    That of each is compared with the mean direction of all others. Where the median cosine is `AGREED` or more, one
+    below 0 is refused: one turned round, say. Near where nothing is left to learn, and where sites see quite other
+    things (BGL by time), honest updates point apart and half of them against the rest: then nobody is refused, nor
+    where there are fewer than four. Cosines are what Cao et al., "FLTrust", NDSS 2021, weigh by.
 
     >>> against(np.array([[1.0, 0.2], [1.0, -0.2], [0.8, 0.5], [-1.0, 0.1]], np.float32)).tolist()
     [False, False, False, True]
