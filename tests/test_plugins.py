@@ -12,7 +12,7 @@ import pytest
 import oddlog
 from oddlog import formats, plugins
 from oddlog.detectors import DEFAULT, create, installed
-from oddlog.errors import ConfigError, FormatError
+from oddlog.errors import ConfigError, FormatError, install
 from oddlog.formats import registry
 from oddlog.testing import check_detector, check_format
 
@@ -165,5 +165,5 @@ def test_a_member_whose_library_is_missing_is_left_out_and_named(monkeypatch: py
     assert present == ("snn", "new-event")
     assert says == (
         "Without the extra 'train' there is no dae, no ocsvm; snn and new-event do the work. "
-        "Install it with: pip install 'oddlog[train]'"
+        f"Install it with: {install('train')}"
     )

@@ -19,8 +19,11 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import metadata
+from urllib.parse import unquote, urlsplit
 
 
 class OddlogError(Exception):
@@ -91,8 +94,24 @@ class MissingExtraError(UserError):
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(
             f"{what} needs the extra '{extra}', which is not installed.",
-            f"Install it with: pip install 'oddlog[{extra}]'",
+            f"Install it with: {install(extra)}",
         )
+
+
+def install(extra: str) -> str:
+    """Return the command that installs an extra, from the folder that oddlog itself was installed from if there is one.
+
+    That folder stands in ``direct_url.json`` (https://packaging.python.org/specifications/direct-url/).
+    """
+    try:
+        told = json.loads(metadata.distribution("oddlog").read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        told = {}
+    if "dir_info" not in told:
+        return f"pip install 'oddlog[{extra}]'"
+    folder = unquote(urlsplit(told["url"]).path)
+    editable = "-e " if told["dir_info"].get("editable") else ""
+    return f"pip install {editable}'{folder}[{extra}]'"
 
 
 @contextmanager

@@ -16,6 +16,7 @@ def test_models_are_brought_listed_turned_to_and_back(
     command: Command, quick_model: Path, small_log: Path, tmp_path: Path
 ):
     data = tmp_path / "data"
+    data.mkdir()
     assert "There is no model in" in command("models", "list", "--data", data, terminal=True).out
     oddlog.fit(small_log, detectors=["new-event"]).save(tmp_path / "other")
     first, second = (oddlog.load(path).id[:12] for path in (quick_model, tmp_path / "other"))
@@ -33,6 +34,18 @@ def test_models_are_brought_listed_turned_to_and_back(
     assert f"{second}  judges" in shown
     assert sorted(path.name for path in (data / "models").iterdir()) == sorted(
         [first, second, "current", "history.jsonl"]
+    )
+
+
+def test_a_folder_that_is_not_there_and_no_command_are_told_in_a_sentence(command: Command, tmp_path: Path):
+    answer = command("models", "list", "--data", tmp_path / "none")
+    assert answer.code == 2
+    assert answer.err == f"oddlog: There is no folder {tmp_path}/none. Name the folder of a service with --data.\n"
+    answer = command("models")
+    assert answer.code == 2
+    assert (
+        "oddlog: oddlog models needs one of its commands: list, use, learn, challenge, promote, drop, rollback. See: "
+        "oddlog models --help" in answer.err
     )
 
 

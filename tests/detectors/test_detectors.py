@@ -13,7 +13,7 @@ import pytest
 
 from oddlog import detectors
 from oddlog.detectors import DEFAULT, create, installed
-from oddlog.errors import ConfigError
+from oddlog.errors import ConfigError, install
 from oddlog.testing import check_detector, context, planted_windows, usual_windows, windows
 from oddlog.types import Windows
 
@@ -63,7 +63,7 @@ def test_without_the_extra_the_others_do_the_work_and_say_so(monkeypatch: pytest
     assert present == ("snn", "new-event")
     assert hint == (
         "Without the extra 'train' there is no dae, no ocsvm; snn and new-event do the work. "
-        "Install it with: pip install 'oddlog[train]'"
+        f"Install it with: {install('train')}"
     )
 
 

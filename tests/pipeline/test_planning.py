@@ -139,3 +139,16 @@ def test_sessions_that_were_asked_for_are_not_replaced(tmp_path: Path):
     path.write_text(unfinished_orders())
     with pytest.raises(TooLittleDataError, match="2 finished sessions are too few"):
         oddlog.fit(path, session=r"(ord-\d+)", detectors=["new-event"], rates=False)
+
+
+def test_what_ties_a_part_of_the_lines_is_named_with_its_file(tmp_path: Path):
+    two_services(tmp_path / "shop", 400)
+    agent = [f'{{"ts":"2026-03-01T00:{i // 60 % 60:02d}:{i % 60:02d}Z","msg":"probe went well"}}' for i in range(9_000)]
+    (tmp_path / "agent.log").write_text("\n".join(agent))
+    head, _ = look(Reading(), [tmp_path / "shop" / "web.log", tmp_path / "agent.log"])
+    cuts, choice = plan(head, "auto", "", "")
+    assert choice.ties == ("f.request", pytest.approx(800 / 9_800, abs=0.001), str(tmp_path / "shop" / "web.log"))
+    assert planning.session_says(choice, cuts[0][1]) == (
+        "none: nothing ties all lines together, so windows of 60 s per service are judged (--session, --window); "
+        "request ties 8% of them: --session request, or learn web.log by itself"
+    )

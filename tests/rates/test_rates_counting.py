@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 
 from made_rates import DAY, FAILED, MONDAY, SERVICES, More, count, counts, traffic
 from naive.rates import cells
-from oddlog.rates import Counting, Span
+from oddlog.rates import Counting, Span, counted
 from oddlog.rates import counting as module
 from oddlog.types import NO_TIME, Tally
 
@@ -138,6 +138,19 @@ def test_a_line_a_century_away_is_left_out():
     assert found.span.first == MONDAY
     assert len(found.span) == 300
     assert isinstance(found.span, Span)
+
+
+def test_what_is_left_out_is_counted_under_what_it_is():
+    stray = traffic(MONDAY, 1, 3).head(1).with_columns(pl.col("time") - pl.duration(days=365 * 40))
+    late = traffic(MONDAY, 1, 4).head(1).with_columns(pl.col("time") + pl.duration(minutes=330))
+    tally = Tally()
+    busy = [traffic(MONDAY, 300, seed) for seed in range(9)]
+    counted(count(pl.concat([stray, *busy, late])), lambda t: t.to_numpy(), SERVICES, tally, None)
+    told = {what: n for what, n in tally.counts.items() if "in no rate" in what}
+    assert told == {
+        "last lines, of minutes in which hardly anything was written any more, in no rate": 1,
+        "lines more than 400 days from most others, in no rate": 1,
+    }
 
 
 def test_lines_of_several_sources_are_counted_as_if_each_came_alone():

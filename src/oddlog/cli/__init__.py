@@ -118,6 +118,9 @@ def _usage(error: Exception) -> str:
     context, message = getattr(error, "ctx", None), getattr(error, "format_message", error.__str__)()
     command = context.command_path if context is not None else "oddlog"
     said = str(message).rstrip(".")
+    if not said:  # a group of commands without one: its help stands on standard output by then
+        there = ", ".join(getattr(getattr(context, "command", None), "commands", ()))
+        said = f"{command} needs one of its commands: {there}"
     return f"{said}{'' if said.endswith('?') else '.'} See: {command} --help"
 
 

@@ -36,7 +36,10 @@ def list_(
     [dim]Example: oddlog models list --data /var/lib/oddlog[/dim]
     """
     from oddlog.cli import show
+    from oddlog.errors import ConfigError
 
+    if not data.is_dir():
+        raise ConfigError(f"There is no folder {data}.", "Name the folder of a service with --data.")
     versions = _versions(data)
     found = versions.every()
     with show.until_nobody_reads():

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from oddlog import plugins
-from oddlog.errors import ConfigError, did_you_mean
+from oddlog.errors import ConfigError, did_you_mean, install
 from oddlog.types import Detector
 
 # Since 1.29 ONNX Runtime sends what it runs to Microsoft unless it is told not to, and before it is first imported:
@@ -72,7 +72,7 @@ def installed(names: tuple[str, ...] = DEFAULT) -> tuple[tuple[str, ...], str]:
         return present, ""
     return present, (
         f"Without the extra 'train' there is no {', no '.join(missing)}; {' and '.join(present)} do the work. "
-        "Install it with: pip install 'oddlog[train]'"
+        f"Install it with: {install('train')}"
     )
 
 

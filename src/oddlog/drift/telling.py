@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from oddlog.drift.blocks import Measured
+from oddlog.drift.blocks import ALL, Measured
 from oddlog.drift.following import ODD_SHARE, Following
 from oddlog.drift.usual import Usual
-from oddlog.types import F64
+from oddlog.types import F64, Bool
 
 LASTS_HOURS = 24.0  # from then on it is proposed to learn on: every hour of the day has been there once
 MOST_NAMED = 3  # types of one subject
@@ -84,18 +84,27 @@ class Told:
         Names of the codes.
     text_of : callable
         Returns the text of a type by its row.
+    without : frozenset of str
+        Services of which sources are absent: of these, and of all together, nothing is told.
 
     """
 
-    def __init__(self, following: Following, services: Sequence[str], text_of: Callable[[int], str]) -> None:
+    def __init__(
+        self,
+        following: Following,
+        services: Sequence[str],
+        text_of: Callable[[int], str],
+        without: frozenset[str] = frozenset(),
+    ) -> None:
         self._usual: Usual = following.usual
         self._plan, self._now, self._views = following.usual.plan, following.now, following.views
         self._services, self._text_of = services, text_of
+        self._without = without
 
     def drifted(self) -> list[Drifted]:
         """Return what has drifted, what lasts longest first."""
         found = []
-        for x in np.flatnonzero(self._now.bets.drifts).tolist():
+        for x in np.flatnonzero(self._now.bets.drifts & self.heard).tolist():
             aspect, i = self._usual.of[x]
             since = int(self._now.bets.since[x])
             some = self._now.measured.take(self._now.measured.block >= since)
@@ -127,8 +136,23 @@ class Told:
             measured.levels[:, :, 2].sum(0) / total,
             self._usual.centre.levels[:, 2],
         )
-        names = [self._name(code) for code in self._plan.services.tolist()]
-        return [Figures(name, *(float(one[i]) for one in columns)) for i, name in enumerate(names)]
+        return [
+            Figures(self._name(code), *(float(one[i]) for one in columns))
+            for i, code in enumerate(self._plan.services.tolist())
+            if self._is_heard(code)
+        ]
+
+    @property
+    def heard(self) -> Bool:
+        """Of which figures [x] it is told: not of those that lack sources."""
+        codes = (
+            self._plan.values[i][0] if aspect == "values" else int(self._plan.services[i])
+            for aspect, i in self._usual.of
+        )
+        return np.array([self._is_heard(code) for code in codes], np.bool_)
+
+    def _is_heard(self, code: int) -> bool:
+        return not self._without or (code != ALL and self._name(code) not in self._without)
 
     def _name(self, code: int) -> str:
         return self._services[code] if 0 <= code < len(self._services) else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from oddlog.errors import InputError
+from oddlog.errors import InputError, install
 from oddlog.evaluation import plots
 from oddlog.evaluation.frozen import FILE, digest
 from oddlog.evaluation.goals import goal_table, left_out_table, read_goals
@@ -40,7 +40,7 @@ COLUMNS = """\
 TESTS = """\
 *p*: how likely a difference in F1 to the first row is if neither is better, corrected for how many rows there are
 (Holm); of all seeds that both have, a case that several of them judge being swapped in all of them at once."""
-NO_FIGURES = "Figures are left out: they need the extra 'bench' (pip install 'oddlog[bench]')."
+NO_FIGURES = "Figures are left out: they need the extra 'bench' (" + install("bench") + ")."
 
 
 def write_reports(folder: Path, also: Sequence[Path] = (), goals: Path | None = None) -> list[Path]:

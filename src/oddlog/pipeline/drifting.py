@@ -130,13 +130,22 @@ class Drifting:
         """Judge the scores of blocks, as all windows that were over before a minute have been judged."""
         self._following.settle(minute)
 
-    def told(self, services: Sequence[str], matcher: Matcher, rolling: tuple[Rolled, ...] = ()) -> Drift:
-        """Return what is known now, with what thresholds say; the same object until more is."""
+    def told(
+        self,
+        services: Sequence[str],
+        matcher: Matcher,
+        rolling: tuple[Rolled, ...] = (),
+        without: frozenset[str] = frozenset(),
+    ) -> Drift:
+        """Return what is known now, with what thresholds say; the same object until more is.
+
+        Nothing is told of services `without` some of their sources, nor of all services together if there are such.
+        """
         known = (self._following.judged, rolling)
         if self._told is not None and self._told[0] == known:
             return self._told[1]
-        told, now = Told(self._following, services, matcher.text_of), self._following.now
-        evidence = np.concatenate([now.bets.evidence, now.of_scores.evidence])
+        told, now = Told(self._following, services, matcher.text_of, without), self._following.now
+        evidence = np.concatenate([now.bets.evidence[told.heard], now.of_scores.evidence])
         drift = Drift(
             tuple(told.drifted()),
             tuple(told.figures()),

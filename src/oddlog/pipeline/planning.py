@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import polars as pl
@@ -128,7 +129,15 @@ def unused_window(window: str, cuts: Sequence[tuple[str, Cut]]) -> str:
 def session_says(choice: SessionChoice, cut: Cut) -> str:
     """Return what ties lines together, or what is judged in its stead."""
     if choice.kind == "none":
-        return f"none: nothing ties lines together, so windows of {_stretch(cut)} are judged (--session, --window)"
+        judged = f"so windows of {_stretch(cut)} are judged (--session, --window)"
+        if choice.ties is None:
+            return f"none: nothing ties lines together, {judged}"
+        what, share, source = choice.ties
+        name = what.removeprefix("f.")
+        return (
+            f"none: nothing ties all lines together, {judged}; {name} ties {share:.0%} of them: "
+            f"--session {shlex.quote(name)}, or learn {PurePath(source).name or source} by itself"
+        )
     what = "the field" if choice.kind == "field" else "what fits"
     return f"by {what} {choice.value} (confidence {choice.confidence:.2f}; --session changes it)"
 

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from oddlog.drift import Usual
-from oddlog.rates import Before, Counted, Counting, Watch, counted, rate_of
+from oddlog.rates import Absent, Before, Counted, Counting, Origin, Origins, Watch, counted, joined, rate_of
 from oddlog.rates.counting import BUCKET, US_PER_MINUTE
 from oddlog.rates.shares import pairs
 from oddlog.rates.watch import ODD
@@ -32,6 +32,7 @@ ALARMS_A_DAY = 0.5  # where no number is asked for
 TINY = 1e-300
 NO_SERVICE = "lines without a service"
 
+EVERY_SOURCE = Absent()
 # Ten minutes that are far too many, minute by minute: it began when the first of them were, and ended in the midst of
 # the last of them.
 _FROM_MIDDLE = ("z-score", "moving-average", "error-share", "mean")
@@ -105,21 +106,27 @@ def _time(bucket: int) -> datetime:
 
 @dataclass(frozen=True)
 class RatesView:
-    """Learned rates, learned shares of steps, gaps and numbers, and what blocks of time were like."""
+    """Learned rates, learned shares of steps, gaps and numbers, what blocks of time were like, and who wrote what."""
 
     watch: Watch
     shares: Shares | None = None
     drift: Usual | None = None
+    origins: Origins | None = None
 
-    def judge(self, counting: Counting | Before, k: int, services: Sequence[str], tally: Tally) -> Judged:
-        """Judge the counts of an input; the types of `counting` are rows of the model's `k` templates or beyond."""
+    def judge(
+        self, counting: Counting | Before, k: int, services: Sequence[str], tally: Tally, absent: Absent = EVERY_SOURCE
+    ) -> Judged:
+        """Judge the counts of an input; the types of `counting` are rows of the model's `k` templates or beyond.
+
+        That too few lines come of what is `absent` is not told.
+        """
 
         def rows_of(types: pl.Series) -> I64:
             row = types.to_numpy()
             return np.where(row < k, row, k).astype(np.int64) - np.where(row < k, 0, k + 1)
 
         counts = counted(counting, rows_of, services, tally, self.watch.series)
-        found = self._named(self.watch.judge(counts), counts)
+        found = _told_of(self._named(self.watch.judge(counts), counts), absent)
         return Judged(counts, found.filter("is_odd"), self._scores(found, counts))
 
     def _named(self, found: pl.DataFrame, counts: Counted) -> pl.DataFrame:
@@ -180,6 +187,7 @@ class RatesView:
         """Return the parts of the view, by file name."""
         parts = self.watch.states() | ({} if self.shares is None else self.shares.state())
         parts |= {} if self.drift is None else self.drift.states()
+        parts |= {} if self.origins is None else self.origins.state()
         return {f"{NAME}.{name}": state for name, state in parts.items()}
 
     @classmethod
@@ -187,7 +195,28 @@ class RatesView:
         """Rebuild; None where a model has no such parts."""
         prefix = f"{NAME}."
         own = {name.removeprefix(prefix): state for name, state in states.items() if name.startswith(prefix)}
-        return cls(Watch.from_states(own), Shares.from_states(own), Usual.from_states(own)) if own else None
+        if not own:
+            return None
+        return cls(Watch.from_states(own), Shares.from_states(own), Usual.from_states(own), Origins.from_states(own))
+
+
+def _told_of(found: pl.DataFrame, absent: Absent) -> pl.DataFrame:
+    """Return the candidates without those that say no more than that sources of training are absent."""
+    if not absent:
+        return found
+    kind = pl.col("kind")
+    is_lacking = (
+        pl.when(kind == "template")
+        .then(pl.col("template").is_in(list(absent.templates)))
+        .when(kind == "host")
+        .then(pl.col("host").is_in(list(absent.hosts)))
+        .when(kind == "entity")
+        .then(pl.lit(value=False))
+        .otherwise(pl.col("service").is_in(list(absent.services)))
+    )
+    # Of a mean it cannot be said which sources move it; a count above what all of them usually have is too high still.
+    is_little = (pl.col("seen") < pl.col("usual")) | pl.col("member").is_in(["silence", "mean"])
+    return found.filter(~(is_lacking & is_little))
 
 
 def _lines_of_ten_minutes(counts: Counted) -> pl.DataFrame:
@@ -260,11 +289,16 @@ def _with_services(found: pl.DataFrame, counts: Counted) -> pl.DataFrame:
 
 
 def learn_rates(
-    counting: Counting, templates: Templates, services: Sequence[str], alarms_a_day: float | None, tally: Tally
+    counting: Counting,
+    templates: Templates,
+    services: Sequence[str],
+    alarms_a_day: float | None,
+    tally: Tally,
+    origins: Sequence[Origin] = (),
 ) -> tuple[RatesView | None, dict[str, Any]]:
     """Return the view of what was counted while learning, None if it is too little, and what is said of it.
 
-    The types of `counting` are keys of templates.
+    The types of `counting` are keys of templates. `origins` say which source wrote what; none if that is not known.
     """
     counts = counted(counting, lambda keys: templates.rows_of(keys.to_numpy()), services, tally, None)
     hours = 24 * counts.span.days
@@ -283,7 +317,20 @@ def learn_rates(
             f"{hours:.0f} hours tell no hour of the day from another: each minute is compared with the two hours "
             "before it. Learn from two days or more, best from two weeks."
         )
-    return RatesView(watch, drift=_usual(counting, counts, len(templates))), facts | {"says": _says(facts)}
+    drift = _usual(counting, counts, len(templates))
+    return RatesView(watch, drift=drift, origins=_origins(origins, counts)), facts | {"says": _says(facts)}
+
+
+def _origins(origins: Sequence[Origin], counts: Counted) -> Origins | None:
+    """Return who wrote what, with which services wrote each watched type; None if it is not known."""
+    if not origins:
+        return None
+    watched = counts.series.frame().filter(pl.col("kind") == "template")["template"].implode()
+    wrote = counts.cells.filter(pl.col("template").is_in(watched)).group_by("template", "service")
+    of: dict[int, dict[str, int]] = {}
+    for template, service, n in wrote.agg(pl.col("n").sum().cast(pl.Int64)).sort("template", "service").iter_rows():
+        of.setdefault(template, {})[counts.services[service]] = n
+    return Origins(joined(origins), of)
 
 
 def _usual(counting: Counting, counts: Counted, k: int) -> Usual | None:

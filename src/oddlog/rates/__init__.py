@@ -13,13 +13,30 @@
     shares          the share of errors is too high
     concentrations  one address or user causes most of the failures
     limits          scores → share of usual hours that are as odd
+    origins         which sources of training wrote what, and which of them are not here
     watch           all of these, learned and asked together
 """
 
 from oddlog.rates.choosing import counted
 from oddlog.rates.counting import Before, Counting, is_measure
 from oddlog.rates.limits import rate_of
+from oddlog.rates.origins import Absent, Origin, Origins, Wrote, joined
 from oddlog.rates.series import Counted, Series, Span
 from oddlog.rates.watch import Watch
 
-__all__ = ["Before", "Counted", "Counting", "Series", "Span", "Watch", "counted", "is_measure", "rate_of"]
+__all__ = [
+    "Absent",
+    "Before",
+    "Counted",
+    "Counting",
+    "Origin",
+    "Origins",
+    "Series",
+    "Span",
+    "Watch",
+    "Wrote",
+    "counted",
+    "is_measure",
+    "joined",
+    "rate_of",
+]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import polars as pl
 
 from oddlog.rates.counting import BUCKET, NO_HOST, Before, Counting
-from oddlog.rates.series import KINDS, MINUTES_PER_DAY, MOST_MINUTES, Counted, Series, Span
+from oddlog.rates.series import KINDS, MINUTES_PER_DAY, MOST_MINUTES, TAIL_MINUTES, Counted, Series, Span
 from oddlog.types import I64, Tally
 
 MOST_SERIES = 5_000
@@ -50,8 +50,7 @@ def counted(
         inside = pl.col(unit).is_between(span.first // per, (span.first + len(span) - 1) // per)
         tables[name] = table.filter(inside)
         if name == "cells":
-            left_out = int(table["n"].sum()) - int(tables[name]["n"].sum())
-            tally.add(f"lines more than {MOST_MINUTES // MINUTES_PER_DAY} days from most others, in no rate", left_out)
+            _tell_left_out(table.filter(~inside), span, tally)
     counts, numbers = _counts(tables), _numbers(tables["numbers"])
     names = (services, counting.hosts.names, counting.fields.names)
     named_counts, named_numbers = _named(counts, *names), _named(numbers, *names)
@@ -68,6 +67,15 @@ def counted(
         tuple(counting.entities.names),
         tuple(services),
     )
+
+
+def _tell_left_out(cells: pl.DataFrame, span: Span, tally: Tally) -> None:
+    """Count the lines that lie in no minute of `span`: the last few behind its end, and those far away."""
+    behind = pl.col("minute") - (span.first + len(span) - 1)
+    last = int(cells.filter(behind.is_between(1, TAIL_MINUTES))["n"].sum())
+    tally.add("last lines, of minutes in which hardly anything was written any more, in no rate", last)
+    far = int(cells["n"].sum()) - last
+    tally.add(f"lines more than {MOST_MINUTES // MINUTES_PER_DAY} days from most others, in no rate", far)
 
 
 _KIND = {kind: code for code, kind in enumerate(KINDS)}

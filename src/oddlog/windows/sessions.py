@@ -17,6 +17,7 @@ from oddlog.windows.identifiers import shapes_of
 
 LEAST_COVERAGE = 0.5  # lines without the identifier would stand in no window
 LEAST_VALUES = 10
+LEAST_TIED, LEAST_TOGETHER = 0.05, 2.0  # share of the lines, and lines a value, from which on a part is worth a word
 LEAST_RECURRING = 0.35  # of the lines that carry one: OpenStack's requests, many of one line only, have .48
 LARGEST_LIFETIME = 0.25  # corrected: blocks of HDFS .05 to .20, clients of a web server .30, its processes .31 to .40
 LEAST_SCORE = 0.2
@@ -74,6 +75,9 @@ class SessionChoice:
         kind of line that one holds; ``opening`` how much the first lines of values differ in kind from all;
         ``score`` = recurring x (1 - lifetime_share x (1 - opening x resemblance)) x (1 + resemblance) / 2;
         ``why_not`` empty for what could be taken.
+    ties : (str, float, str) or None
+        Where nothing was taken: what would tie a part of the lines together if these were alone, the share of the
+        lines that carry it, and the source with most of them if its lines can be learned by themselves.
 
     """
 
@@ -81,6 +85,7 @@ class SessionChoice:
     value: str = ""
     confidence: float = 1.0
     candidates: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CANDIDATES))
+    ties: tuple[str, float, str] | None = None
 
 
 def find_session(records: pl.DataFrame, *, max_records: int = 200_000) -> SessionChoice:
@@ -111,12 +116,33 @@ def find_session(records: pl.DataFrame, *, max_records: int = 200_000) -> Sessio
     )
     if best is None:
         rejected = order.filter(~pl.col("why_not").str.starts_with("tells"))["score"].max() or 0.0
-        return SessionChoice("none", confidence=1 - float(str(rejected)), candidates=order.drop("rank"))
+        ties = _ties_some(records, order)
+        return SessionChoice("none", confidence=1 - float(str(rejected)), candidates=order.drop("rank"), ties=ties)
     near = order.filter(pl.col("why_not") == "", pl.col("score") >= _NEARLY * pl.lit(best))
     taken = near.sort("rank").row(0, named=True)
     order = order.sort(pl.col("rank") != taken["rank"], maintain_order=True).drop("rank")
     name, score = taken["candidate"], round(taken["score"], 3)
     return SessionChoice("field" if name.startswith("f.") else "regex", name, score, order)
+
+
+def _ties_some(records: pl.DataFrame, rejected: pl.DataFrame) -> tuple[str, float, str] | None:
+    """Return what stands on too few lines to tie all of them, but ties those; see `SessionChoice.ties`."""
+    few = rejected.filter(
+        pl.col("why_not").str.starts_with("stands on"),
+        pl.col("coverage") >= LEAST_TIED,
+        pl.col("lines_per_value") >= LEAST_TOGETHER,
+        pl.col("values") >= LEAST_VALUES,
+    ).sort("coverage", descending=True, maintain_order=True)
+    if "source" not in records.columns:
+        return None
+    for name, coverage in few.select("candidate", "coverage").iter_rows():
+        value = records[name] if name.startswith("f.") else records["message"].str.extract(name)
+        carried = records.select("source").with_columns(there=value.is_not_null()).group_by("source")
+        by = carried.agg(n=pl.col("there").sum(), share=pl.col("there").mean()).sort("n", "source", descending=True)
+        source, _, share = by.row(0)
+        if share >= LEAST_COVERAGE and len(by) > 1 and find_session(records.filter(source=source)).value == name:
+            return name, coverage, source
+    return None
 
 
 def _moment(records: pl.DataFrame) -> pl.Expr:

@@ -38,7 +38,7 @@ from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.rolling import Thresholds
 from oddlog.pipeline.shares import ShareLines, with_shares
 from oddlog.pipeline.watching import NumberColumns
-from oddlog.rates import Counting
+from oddlog.rates import Absent, Counting, Wrote
 from oddlog.rates.counting import US_PER_MINUTE
 from oddlog.shares import ShareCounting
 from oddlog.templates import Matcher
@@ -152,6 +152,8 @@ class _Detecting:
         )
         self.counting = Counting(self.tally, self.model.reading.get("entity", "")) if self.model.rates else None
         self.episodes: list[Episode] = []
+        self.wrote = Wrote()
+        self.absent = Absent()
         self.drifting = Drifting.of(self.model)
         self.thresholds = Thresholds(self.model, self.threshold, self.tally)
 
@@ -195,6 +197,7 @@ class _Detecting:
     def _add(self, records: pl.DataFrame, stores: list[EventStore]) -> None:
         shared, masked = typed(records, self.matcher, self.numbers, self.services, self.sources, self.hosts)
         self._note_times(shared["time_us"])
+        self.wrote.add(shared)
         if self.collector is not None:
             self.collector.add_records(records, shared)
         if self.counting is not None:
@@ -223,7 +226,7 @@ class _Detecting:
         overlay = Overlay(self.standing, self.matcher)
         self._find_deployments(overlay, stores[0])
         verdicts: list[pl.DataFrame] = []
-        judged = self._rates()
+        judged = self._rates(reading)
         with LineWriter(line_scores, self.sources, self.matcher, words) as writer:
             for i, (view, store) in enumerate(zip(self._views(), stores, strict=True)):
                 self.say(f"judging {view.cut.noun}", store.rows)
@@ -272,20 +275,23 @@ class _Detecting:
         if self.drifting is None or self.end_us == NO_TIME:
             return None
         self.drifting.settle(self.end_us // US_PER_MINUTE)
-        return self.drifting.told(self.services.names, self.matcher, self.thresholds.told())
+        return self.drifting.told(self.services.names, self.matcher, self.thresholds.told(), self.absent.services)
 
     def _views(self) -> list[View]:
         """Return the views as their members judge now that all types are known."""
         texts = self.matcher.unseen_texts
         return [view.knowing(texts) for view in self.model.views]
 
-    def _rates(self) -> Judged | None:
+    def _rates(self, reading: Reading) -> Judged | None:
         """Return what the rates view says of counts, if there is one; lines of what is odd will be sampled."""
         if self.model.rates is None or self.counting is None:
             return None
         self.say("judging rates", 0)
         k = len(self.model.context.templates)
-        judged = self.model.rates.judge(self.counting, k, self.services.names, self.tally)
+        if self.model.rates.origins is not None:
+            here = self.wrote.pairs(self.services.names, self.hosts.names)
+            self.absent = self.model.rates.origins.absent(here, reading.formats)
+        judged = self.model.rates.judge(self.counting, k, self.services.names, self.tally, self.absent)
         if self.drifting is not None and self.end_us != NO_TIME:
             self.drifting.advance(self.counting, self.end_us // US_PER_MINUTE)
         self.sampling = Sampling(stretches_of(judged.odd), self.services.names)
@@ -300,11 +306,13 @@ class _Detecting:
         if rates.shares is not None and self.shares is not None:
             self.say("judging shares", 0)
             counts = self.shares.counts()
-            odd = rates.shares.judge(counts)
+            # What part of a service's lines is of a type says nothing where another part of them is not here.
+            names = self.services.names
+            judged_shares = rates.shares.judge(counts)
+            odd = [one for one in judged_shares if one.kind != "mix" or names[one.service] not in self.absent.services]
             if writer.is_wanted:
                 self._tell_lines(ShareLines.of(rates.shares, odd, judged.odd, len(context.templates)), store, writer)
-            names = (self.services.names, self.hosts.names)
-            judged = with_shares(judged, rates.shares, counts, odd, context, names)
+            judged = with_shares(judged, rates.shares, counts, odd, context, (names, self.hosts.names))
         self.episodes = episodes_of(judged, rates.watch, context.templates, self.sampling)
         return judged
 
@@ -387,6 +395,8 @@ class _Detecting:
                 f"{share:.0%} of the message types here were never seen in training: is this the same system? "
                 "If it is, learn anew from more of it."
             )
+        if self.absent:
+            notes.append(self.absent.says)
         if merging.n_dropped:
             notes.append(f"Only the {MOST_ODD:,} oddest windows of each view were merged into incidents.")
         return notes

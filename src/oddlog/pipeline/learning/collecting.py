@@ -19,7 +19,7 @@ from oddlog.pipeline.judging.views import Cut
 from oddlog.pipeline.planning import group_of, look, plan
 from oddlog.pipeline.reading import Reading
 from oddlog.pipeline.watching import NumberColumns, choose_numbers
-from oddlog.rates import Counting
+from oddlog.rates import Counting, Origin, Wrote
 from oddlog.templates import Masked, mask, mine, with_embedding
 from oddlog.types import F64, I64, NO_TIME, Context, Number, Tally, Templates
 from oddlog.windows import SessionChoice
@@ -44,6 +44,8 @@ class Collected(ExitStack):
         First and last time; `NO_TIME` if no record has one.
     counting : Counting or None
         Lines by minute, for the rates view; `key` is their type.
+    wrote : Wrote
+        Which source wrote lines of what.
 
     """
 
@@ -58,6 +60,7 @@ class Collected(ExitStack):
     ) -> None:
         super().__init__()
         self.counting = counting
+        self.wrote = Wrote()
         self.plan = plan
         self._numbers = NumberColumns(numbers)
         self.tally = tally
@@ -87,6 +90,7 @@ class Collected(ExitStack):
         self.records += len(records)
         self._count_types(masked.distinct_key, masked.distinct_text, masked.inverse, shared)
         self._note_times(shared["time_us"].to_numpy())
+        self.wrote.add(shared)
         if self.counting is not None:
             self.counting.add(records, shared.rename({"key": "type"}), words_of(masked))
         for i, ((name, cut), store) in enumerate(zip(self.plan, self.stores, strict=True)):
@@ -114,6 +118,10 @@ class Collected(ExitStack):
             types = types.head(MOST_TYPES)
         self._types = [types]
         self._known_types = self._type_rows = len(types)
+
+    def origins(self) -> tuple[Origin, ...]:
+        """Return which source wrote what; none if there is too much to be noted."""
+        return self.wrote.origins(self.sources.names, self.services.names, self.hosts.names)
 
     def types(self) -> pl.DataFrame:
         """Return the distinct masked texts: ``key text level n`` (lines, the most frequent level), by key."""

@@ -259,7 +259,11 @@ class Fitting:
         self.say("learning rates", 0)
         alarms = None if self.alarms is None else self.alarms / self._shares
         alarms = facts.get("alarms_a_day", alarms)
-        return learn_rates(counting, self.context.templates, self.context.services, alarms, tally)
+        origins = self.collected.origins()
+        if self.older is not None and self.older.rates is not None:
+            before = self.older.rates.origins
+            origins = () if before is None or not origins else (*before.origins, *origins)
+        return learn_rates(counting, self.context.templates, self.context.services, alarms, tally, origins)
 
     @property
     def rates_alarms(self) -> float:
