@@ -170,6 +170,12 @@ def test_who_of_several_is_refused_is_told(serving: Callable[..., Server]):
         ("mail+smtp://mail.example.com/?too=a@b.c", "Did you mean 'to'"),
         ("mail+smtp://mail.example.com/?to=a@b.c&password-file=/nowhere", "cannot be read"),
         ("mail+imap://mail.example.com/?to=a@b.c", "names no server"),
+        ("mail+smtp://mail.example.com:99999/?to=a@b.c", "makes no sense"),
+        ("mail+smtp://mail.example.com:x/?to=a@b.c", "makes no sense"),
+        ("mail+smtp://[::1/?to=a@b.c", "makes no sense"),
+        ("mail+smtp://mail.example.com/?to=a@b.c&ca=/nowhere", "certificates in /nowhere cannot be read"),
+        (f"mail+smtp://mail.example.com/?to=a@b.c&ca={__file__}", "cannot be read"),
+        ("webhook+http://example.com:99999/", "makes no sense"),
     ],
 )
 def test_a_sink_that_makes_no_sense_is_refused_with_a_hint(text: str, said: str):

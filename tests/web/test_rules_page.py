@@ -128,6 +128,10 @@ def test_maintenance_is_announced_for_a_time_from_now_on_and_what_is_over_says_s
         ({"kind": "never", "match": "x" * 600}, "longer than 500"),
         ({"kind": "limit", "match": "x", "within": "soon", "most": "3"}, "no duration"),
         ({"kind": "limit", "match": "x", "within": "5min", "most": "many"}, "no number"),
+        *(
+            ({"kind": "limit", "within": "5min", "most": n}, "no number of lines")
+            for n in ("inf", "nan", "1e30", "2.7")
+        ),
         ({"kind": "budget", "per_day": "-1"}, "no number of incidents"),
         ({"kind": "budget", "per_day": "nan"}, "no number of incidents"),
         ({"kind": "maintenance", "from": "soon", "to": "later"}, "names no time"),
@@ -146,6 +150,7 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_set(page: Page, fields: d
         {"kind": "never", "fields": {"match": "x", "nope": 1}},
         {"kind": "budget", "fields": {"per_day": "5"}},
         {"kind": "limit", "fields": {"match": "x", "most": 1.5, "within": "5min"}},
+        {"kind": "limit", "fields": {"match": "x", "most": 10**30, "within": "5min"}},
         {"kind": "maintenance", "fields": {"from": 5, "to": 6}},
     ],
 )

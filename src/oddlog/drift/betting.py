@@ -44,7 +44,7 @@ def least_blocks(slack: float, bound: float) -> int:
     """Return after how many blocks, each odder than all of training, a figure has drifted: before that none can have.
 
     >>> least_blocks(0.05, 1e5)
-    17
+    22
     """
     bets, n = Bets(np.array([slack]), bound), 0
     while not bets.drifts[0]:

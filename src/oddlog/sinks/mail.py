@@ -77,7 +77,7 @@ class MailSink:
         self._from = _address(asked.get("from", "oddlog@localhost"))
         self._user = unquote(parts.username or "")
         self._password = _password(asked.get("password-file", ""), unquote(parts.password or ""))
-        self._context = ssl.create_default_context(cafile=asked.get("ca") or None)
+        self._context = _trusting(asked.get("ca", ""))
         own = hashlib.blake2b(",".join(self._to).encode(), digest_size=4).hexdigest()
         self.name = f"mail+{self._kind}://{self._host}:{self._port}/…{own}"
 
@@ -161,6 +161,16 @@ def _address(text: str) -> str:
     if not re.fullmatch(r"[^\s@<>,;]+@[^\s@<>,;]+", address):
         raise ConfigError(f"'{text}' is no e-mail address.", "Write name@example.com, without the name of its owner.")
     return address
+
+
+def _trusting(path: str) -> ssl.SSLContext:
+    """Return what trusts the certificates in a file, or those of the system."""
+    try:
+        return ssl.create_default_context(cafile=path or None)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(
+            f"The certificates in {path} cannot be read: {error}.", "Name a file of PEM that is there: ca=PATH."
+        ) from error
 
 
 def _password(path: str, given: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from oddlog.errors import ConfigError, did_you_mean
 from oddlog.sinks.file import FileSink
@@ -32,6 +33,8 @@ def parse(text: str, *, internal: bool = True) -> Sink:
     if text.startswith("file:"):
         return FileSink(Path(text.removeprefix("file:").removeprefix("//")))
     kind, plus, url = text.partition("+")
+    if plus and kind != "apprise":  # whose addresses hold what they like where others have a port
+        _require_port(kind, url)
     if kind == "mail" and plus:
         return MailSink(url, internal=internal)
     if kind == "apprise" and plus:
@@ -48,3 +51,12 @@ def parse(text: str, *, internal: bool = True) -> Sink:
             f"There is no sink called '{kind}'.", did_you_mean(kind, [*_BY_URL, "mail", "apprise", "file"])
         )
     return _BY_URL[kind](url, internal=internal)
+
+
+def _require_port(kind: str, url: str) -> None:
+    try:
+        _ = urlsplit(url).port
+    except ValueError as error:  # its words may hold a part of a password
+        raise ConfigError(
+            f"The address of the sink {kind}+ makes no sense.", "Write HOST or HOST:PORT, the port from 1 to 65535."
+        ) from error

@@ -237,11 +237,8 @@ class _Pages:
         return self._answered(request, form, id_, number, word)
 
     def undo(self, request: Request, form: Mapping[str, str]) -> Response:
-        number = request.path_params["number"]
-        if not number.isdecimal() or len(number) > 9:  # noqa: PLR2004 - digits
-            raise ConfigError("There is no such answer.", "")
-        asked = who(request)
-        undone = self._watching.undo(int(number), who=asked.name or form.get("who", "").strip()[:64])
+        number, signed = _undone(request, form)
+        undone = self._watching.undo(number, who=signed)
         return self._answered(request, form, form.get("id", "") or undone.id, 0, "")
 
     def _answered(self, request: Request, form: Mapping[str, str], id_: str, number: int, word: str) -> Response:

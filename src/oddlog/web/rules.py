@@ -87,8 +87,15 @@ def fields_of(kind: str, form: Mapping[str, str]) -> dict[str, str | int | float
         if name == "days":
             found[name] = [day.strip() for day in text.split(",")]
         else:
-            found[name] = int(_number(name, text)) if name in _NUMBERS else text
+            found[name] = _whole(name, text) if name in _NUMBERS else text
     return found
+
+
+def _whole(name: str, text: str) -> int:
+    number = _number(name, text)
+    if not number.is_integer():  # nor are inf and nan
+        raise ConfigError(f"'{text[:40]}' is no number of lines.", f"Give {name} as a whole one, such as 100.")
+    return int(number)
 
 
 def _number(name: str, text: str) -> float:

@@ -28,6 +28,7 @@ from oddlog.types import LEVELS
 
 Kind = Literal["never", "always", "limit"]
 MOST_NAME = 60  # characters of a rule's name that is its words
+MOST_LINES = 10**12  # of a limit
 _NAMES = {
     "never": {"name", "match", "service", "level"},
     "always": {"name", "match", "service", "level", "every"},
@@ -219,7 +220,7 @@ def _rule(where: str, kind: str, entry: Mapping[str, Any], name: str) -> Rule:
     if kind == "limit" and (most is None) == (least is None):
         raise ConfigError(f"{where} needs one of 'most' and 'least'.", "Write, for instance: most = 100")
     for number in (most, least):
-        if number is not None and (not isinstance(number, int) or number < 0):
+        if number is not None and not (isinstance(number, int) and 0 <= number <= MOST_LINES):
             raise ConfigError(f"{where}: {number!r} is no number of lines.", "Write, for instance: most = 100")
     assert kind in ("never", "always", "limit")
     return Rule(
