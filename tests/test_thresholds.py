@@ -132,7 +132,7 @@ surprises = st.lists(st.lists(st.floats(0, 12), max_size=12), max_size=12)
 
 
 @settings(deadline=None, max_examples=80)
-@given(st.floats(0.2, 5), surprises, st.integers(20, 500), st.integers(2, 24))
+@given(st.floats(0.2, 5), surprises, st.integers(4, 60), st.integers(2, 5))
 def test_the_rolling_threshold_is_that_of_its_slow_twin(
     learned: float, blocks: list[list[float]], size: int, most: int
 ):
@@ -143,12 +143,12 @@ def test_the_rolling_threshold_is_that_of_its_slow_twin(
 @settings(deadline=None, max_examples=80)
 @given(surprises, st.randoms(use_true_random=False))
 def test_the_order_inside_a_block_its_pieces_and_a_restart_change_nothing(blocks: list[list[float]], random: Any):
-    whole, pieces = Rolling(SURPRISE, 3.0, 200, 4), Rolling(SURPRISE, 3.0, 200, 4)
+    whole, pieces = Rolling(SURPRISE, 3.0, 20, 2), Rolling(SURPRISE, 3.0, 20, 2)
     for block in blocks:
         stirred = random.sample(block, len(block))
         for one in stirred:
             pieces.push(np.array([one]), np.array([one > pieces.value]))
-            state, pieces = pieces.state(), Rolling(SURPRISE, 3.0, 200, 4)
+            state, pieces = pieces.state(), Rolling(SURPRISE, 3.0, 20, 2)
             pieces.restore(state)
         whole.push(np.array(block), np.array(block) > whole.value)
         whole.settle()
@@ -157,39 +157,43 @@ def test_the_order_inside_a_block_its_pieces_and_a_restart_change_nothing(blocks
         assert 2.0 <= whole.value <= 4.0
 
 
+FIRST = drawn(6_000, 0.08, 0.5, 9).reshape(60, 100).tolist()  # what is usual is not just what was learned
+
+
 def test_where_nothing_changes_it_stays_where_it_was_learned():
-    days = drawn(20_000, 0.1, USUALLY).reshape(200, 100).tolist()
-    values = rolled(Rolling(SURPRISE, 3.0), days)
-    assert values[0] == 3.0
-    assert max(abs(value - 3.0) for value in values) < 0.15
+    days = drawn(20_000, 0.08, 0.5).reshape(200, 100).tolist()
+    values = rolled(Rolling(SURPRISE, 3.0), FIRST + days)
+    assert set(values[:25]) == {3.0}
+    assert max(abs(value - 3.0) for value in values) < 0.35
 
 
 def test_twice_as_many_high_scores_raise_it_until_as_few_are_beyond_as_before():
     rolling = Rolling(SURPRISE, 2.0)
-    rolled(rolling, drawn(60_000, 0.2, USUALLY).reshape(600, 100).tolist())
-    assert rolling.value == pytest.approx(2.0 + np.log10(2), abs=0.05)
-    assert (drawn(60_000, 0.2, USUALLY, 1) > rolling.value).mean() == pytest.approx(0.01, rel=0.15)
+    rolled(rolling, FIRST + drawn(60_000, 0.16, 0.5, 1).reshape(600, 100).tolist())
+    beyond = [(drawn(60_000, share, 0.5, 2) > x).mean() for share, x in ((0.08, 2.0), (0.16, rolling.value))]
+    assert beyond[1] == pytest.approx(beyond[0], rel=0.2)
 
 
 def test_where_scores_fall_off_faster_it_goes_down_but_never_below_a_tenth():
     rolling = Rolling(SURPRISE, 3.0)
-    rolled(rolling, drawn(60_000, 0.1, USUALLY / 2).reshape(600, 100).tolist())
+    rolled(rolling, FIRST + drawn(60_000, 0.08, 0.2).reshape(600, 100).tolist())
     assert rolling.value == rolling.least == 2.0
     assert Rolling(SURPRISE, 0.8).least == 0.4  # nor below the scores that are followed
 
 
 def test_an_incident_teaches_nothing_however_long_it_lasts():
     rolling = Rolling(SURPRISE, 3.0)
-    half_odd = np.concatenate([drawn(50, 0.1, USUALLY), np.full(30, 2.9), np.full(20, 8.0)])
-    assert set(rolled(rolling, [half_odd.tolist()] * 500)) == {3.0}
+    before = rolled(rolling, FIRST)[-1]
+    half_odd = np.concatenate([drawn(50, 0.1, 0.5), np.full(30, 2.9), np.full(20, 8.0)])
+    assert set(rolled(rolling, [half_odd.tolist()] * 500)) == {before}
 
 
-def test_odd_windows_here_and_there_raise_it_no_more_than_usual_ones_would():
-    usual = drawn(50_000, 0.1, USUALLY).reshape(500, 100)
+def test_odd_windows_here_and_there_do_not_raise_it():
+    usual = drawn(50_000, 0.08, 0.5).reshape(500, 100)
     some = usual.copy()
     some[:, :5] = 9.0  # one window in twenty
-    without, beside = (rolled(Rolling(SURPRISE, 3.0), one.tolist())[-1] for one in (usual[:, 5:], some))
-    assert beside == pytest.approx(without, abs=0.02)
+    without, beside = (rolled(Rolling(SURPRISE, 3.0), FIRST + one.tolist())[-1] for one in (usual[:, 5:], some))
+    assert beside == pytest.approx(without, abs=0.15)
 
 
 @pytest.mark.parametrize("usual", [np.zeros(100), np.full(100, 5.0)])

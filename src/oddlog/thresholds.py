@@ -19,7 +19,7 @@ MOST_DEVIATIONS = 100.0  # more is a slip
 BODY = 1.0  # -log10 p above which scores are followed: a tenth of the usual ones, many enough, and below the threshold
 RANGE = 1.0  # -log10 p that a rolling threshold may go up or down: ten times as many usual windows, or a tenth
 CALM = 0.1  # a block with more than this share of its windows beyond the learned threshold is an incident's
-FOLLOWED = 0.01  # share of usual windows between the body and the threshold that can be followed
+FOLLOWED = 0.01  # share of windows between the body and the threshold that can be followed
 FINE = 1 << 20  # to so much of one are excesses counted
 
 
@@ -215,17 +215,20 @@ def best_f1(scores: F64, labels: I8, weight: F64 | None = None) -> Threshold:
 
 
 class Rolling:
-    """The learned threshold, moved as far as the scores of the last windows have gone from usual ones.
+    """The learned threshold, moved as far as the scores of the last windows have gone from those it began with.
 
-    All scores are -log10 p by the learned calibration, by which usual windows fall off exponentially. Two things of the
-    last windows are followed: which share of them lies above `body`, and how far above it they lie in the mean. The
-    threshold is where as few lie beyond as lay beyond the learned one in training, if they fall off like that.
+    All scores are -log10 p by the learned calibration, by which usual windows fall off exponentially. Two things are
+    followed: which share of the windows lies above `body`, and how far above it they lie in the mean. The threshold is
+    where as few lie beyond as lay beyond the learned one in the first windows, if they fall off like that.
+
+    The first are those of as many blocks as it fades in, and a quarter of `size` at least; until then the learned
+    threshold judges. Scores of training are no measure of what drifts: members scored those that had learned from less.
 
     One fold over blocks of time: the threshold of a block comes from the blocks before it, in whichever order the
     scores of one block come. It is learned so that incidents do not teach it:
 
     - What is odd enters by its number alone, as if it lay *at* the threshold, and never as more than was beyond the
-      learned one in training, or than was for each window between `body` and there.
+      learned one at first, or than was for each window between `body` and there.
     - A block with a share of more than `CALM` beyond the *learned* threshold does not enter at all.
     - A block weighs at most 1 in `blocks`, however much it holds.
     - It stays within `RANGE` of the learned threshold, either way.
@@ -237,7 +240,7 @@ class Rolling:
     threshold : float
         What was learned, as -log10 p.
     size : int
-        So many windows are remembered, fading; it begins as if the last had been usual ones.
+        So many windows are remembered, fading.
     blocks : int
         In so many blocks at least they fade.
 
@@ -262,17 +265,12 @@ class Rolling:
         self.learned, self.size, self.blocks = threshold, size, blocks
         self.body = min(BODY, threshold / 2)
         self.value = threshold
-        self._usual = self._shares(usual, usual > threshold)
-        self._mean = self._usual.copy()
-        self.rolls = bool(threshold > 0 and self._usual[0] >= FOLLOWED)
+        self.rolls = threshold > 0 and bool(((usual > self.body) & (usual <= threshold)).mean() >= FOLLOWED)
+        # for each window that is not odd: those above the body, the excess of these, odd windows
+        self._usual, self._mean = np.zeros(3), np.zeros(3)
+        self._first = np.zeros(5)  # blocks that it began with, windows in them that are not odd, and the same of these
         # windows, those beyond what was learned, odd ones, others above the body, the excess of these
         self._block = np.zeros(5, np.int64)
-
-    def _shares(self, scores: F64, is_odd: Bool) -> F64:
-        """Return, for each window that is not odd: those above the body, their excess, and odd windows."""
-        others = scores[~is_odd]
-        excess = (others - self.body).clip(0.0).sum()
-        return np.array([(others > self.body).sum(), excess, is_odd.sum()]) / max(len(others), 1)
 
     @property
     def least(self) -> float:
@@ -294,9 +292,19 @@ class Rolling:
         n = windows - odd
         if not (self.rolls and n) or beyond > CALM * windows:
             return
-        weight = min(n / self.size, 1 / self.blocks)
-        self._mean += weight * (np.array([above, excess / FINE, odd]) / n - self._mean)
-        self.value = self._moved()
+        seen = np.array([above, excess / FINE, odd])
+        if not self._mean.any():
+            self._begin(n, seen)
+        elif self._usual[0] >= FOLLOWED:
+            self._mean += min(n / self.size, 1 / self.blocks) * (seen / n - self._mean)
+            self.value = self._moved()
+
+    def _begin(self, n: int, seen: F64) -> None:
+        """Take in a block of `n` windows that what comes is compared with."""
+        self._first += np.array([1, n, *seen])
+        if self._first[0] >= self.blocks and self._first[1] >= self.size / 4 and self._first[2]:
+            self._usual = self._first[2:] / self._first[1]
+            self._mean = self._usual.copy()
 
     def _moved(self) -> float:
         """Return the threshold that the shares followed so far amount to."""
@@ -310,11 +318,13 @@ class Rolling:
 
     def state(self) -> State:
         """Return everything `restore` needs."""
-        return State({"mean": self._mean, "block": self._block, "value": np.array([self.value])})
+        parts = {"usual": self._usual, "mean": self._mean, "first": self._first, "block": self._block}
+        return State(parts | {"value": np.array([self.value])})
 
     def restore(self, state: State) -> None:
         """Go on where `state` was taken; this one must be of the same usual scores and threshold."""
-        self._mean, self._block = (np.array(state.arrays[name]) for name in ("mean", "block"))
+        parts = (np.array(state.arrays[name]) for name in ("usual", "mean", "first", "block"))
+        self._usual, self._mean, self._first, self._block = parts
         self.value = float(state.arrays["value"][0])
 
 

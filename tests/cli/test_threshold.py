@@ -12,6 +12,7 @@ import pytest
 
 import oddlog
 from made_orders import orders
+from oddlog.pipeline import rolling
 
 Command = Callable[..., Any]
 
@@ -25,7 +26,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "app.model"
 
 
-def test_detect_judges_by_it_and_says_so(command: Command, model: Path, tmp_path: Path):
+def test_detect_judges_by_it_and_says_so(
+    command: Command, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(rolling, "SIZE", 100)
+    monkeypatch.setattr(rolling, "BLOCKS", 2)
     scores = tmp_path / "scores.parquet"
     today = model.parent / "today.log"
     answer = command("detect", today, "-m", model, "--threshold", "rolling", "--scores", scores, terminal=True)

@@ -30,14 +30,19 @@ def rolling_thresholds(
         above = [x - body for x in others if x > body]
         return [len(above) / len(others), sum(above) / len(others), (len(scores) - len(others)) / len(others)]
 
-    now = learned
-    begun = mean = shares(usual, learned)
-    thresholds = []
+    now, first, mean, thresholds = learned, [], [], []
+    rolls = sum(body < x <= learned for x in usual) / len(usual) >= 0.01
     for block in blocks:
         thresholds.append(now)
-        calm = sum(x > learned for x in block) <= 0.1 * len(block)
         n = sum(x <= now for x in block)
-        if calm and n and begun[0] >= 0.01:
+        if not (rolls and n) or sum(x > learned for x in block) > 0.1 * len(block):
+            continue
+        if not mean:
+            first.append(block)
+            every = [x for one in first for x in one]
+            if len(first) >= most and sum(x <= learned for x in every) >= size / 4 and shares(every, learned)[0]:
+                begun = mean = shares(every, learned)
+        elif begun[0] >= 0.01:
             weight = min(n / size, 1 / most)
             mean = [old + weight * (new - old) for old, new in zip(mean, shares(block, now), strict=True)]
             odd = min(mean[2], begun[2], mean[0] * begun[2] / begun[0])

@@ -30,9 +30,9 @@ from oddlog.thresholds import Rolling
 from oddlog.types import CLOSED_BY, F64, I64, NO_TIME, Bool, State, Tally, Windows
 
 LEARNED, ROLLING = KINDS = ("learned", "rolling")
-QUANTILES = 10_000  # of usual windows, that the last ones are compared with
+QUANTILES = 10_000  # of usual windows, by which it is told whether a threshold can roll
 SIZE = 10_000  # windows that are remembered, fading
-BLOCKS = 24  # in so many blocks at least they fade: a day, or four hours of ten minutes
+BLOCKS = 24  # blocks in which they fade at least, and that come first: a day, or four hours of ten minutes
 KEPT = 24  # blocks that it is told of
 UNTIMED = "window without a time, or begun before the input: judged by the learned threshold"
 US_PER_HOUR = 3_600_000_000
@@ -76,8 +76,7 @@ class Rolled:
         learned = f"{self.odd:,} beyond the learned threshold ({self.threshold:.2f})"
         rolling = f"{self.odd_rolling:,} beyond one that rolls with them (now {self.rolling:.2f})"
         first, second = (learned, rolling) if self.judges == LEARNED else (rolling, learned)
-        are = "is" if first.startswith("1 ") else "are"
-        return f"Of the last {self.windows:,} {self.view} {are} {first}, which judges, and {second}."
+        return f"The last {self.windows:,} {self.view}: {first}, which judges, and {second}."
 
 
 def require_kind(text: str) -> None:
