@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oddlog.incidents import LEVEL_FACTOR, alarming, group, lasts, pattern_of, pressing, words
-from oddlog.types import LEVELS, NO_TIME
+from made_incidents import incident
+from oddlog.incidents import LEVEL_FACTOR, alarming, group, keyed, lasts, pattern_of, pressing, where, words
+from oddlog.types import LEVELS, NO_TIME, Incident, LineRef
 
 MINUTE = 60_000_000
 
@@ -87,3 +88,18 @@ def test_grouping_does_not_depend_on_the_order_of_windows(rows: list[tuple[str, 
     # Windows of equal start are told apart by nothing but their place: give each its own minute.
     rows = [(p, lead, 90 * i + t) for i, (p, lead, t) in enumerate(rows)]
     assert groups(forward) == groups(forward[::-1])
+
+
+def _incident(key: str, services: tuple[str, ...], *sources: str) -> Incident:
+    lines = tuple(LineRef(source, 1, "", 0.0) for source in sources)
+    return incident("1", key=key, services=services, lines=lines)
+
+
+def test_lines_without_a_service_are_called_by_their_file_or_as_what_they_are():
+    at = "2026-11-21T14:18:00Z"
+    assert keyed(_incident(at, (), "today/access.log", "today/access.log")) == f"access.log@{at}"
+    assert keyed(_incident(f"lines without a service@{at}", (), "access.log")) == f"access.log@{at}"
+    assert keyed(_incident(at, (), "a.log", "b.log")) == f"lines without a service@{at}"
+    assert keyed(_incident(f"web@{at}", ("web",), "a.log")) == f"web@{at}"
+    assert keyed(_incident("req-17", (), "a.log")) == "req-17"
+    assert where(_incident(at, ("a", "b"), "x.log")) == "a, b"

@@ -23,14 +23,16 @@ are not watched, nothing else tells what is many, and levels and words do not ma
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import PurePath
 
 import numpy as np
 import polars as pl
 
-from oddlog.types import F64, I64, LEVELS, NO_TIME, U8, Bool
+from oddlog.types import F64, I64, LEVELS, NO_SERVICE, NO_TIME, U8, Bool, Incident
 
 MOST_NOVEL = 12.0
 LEVEL_FACTOR = np.array([1.0, 0.5, 0.5, 1.0, 1.25, 2.0, 4.0, 5.0])
@@ -41,6 +43,7 @@ SEVERITIES = ((40.0, "critical"), (15.0, "high"), (6.0, "medium"), (0.0, "low"))
 SUSTAINED = 3  # times in a row, from which on something lasts
 WARNING, CRITICAL = LEVELS.index("WARNING"), LEVELS.index("CRITICAL")
 
+_TIME_ALONE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 assert len(LEVEL_FACTOR) == len(LEVELS)
 
 
@@ -177,3 +180,18 @@ class Joined:
         """Return a number for each thing, the same of those that belong together, by first appearance."""
         order: dict[int, int] = {}
         return np.array([order.setdefault(self.root(i), len(order)) for i in range(len(self._parent))], np.int64)
+
+
+def where(incident: Incident) -> str:
+    """Return what an incident is of where no line names a service: the file if all its lines are of one."""
+    if incident.services:
+        return ", ".join(incident.services[:3])
+    sources = {line.source for line in incident.lines}
+    return (PurePath(next(iter(sources))).name or next(iter(sources))) if len(sources) == 1 else NO_SERVICE
+
+
+def keyed(incident: Incident) -> str:
+    """Return an incident's key with what it is of in front of the time; the key of lines without a service has none."""
+    at = incident.key.removeprefix(f"{NO_SERVICE}@")
+    alone = not incident.services and _TIME_ALONE.fullmatch(at)
+    return f"{where(incident)}@{at}" if alone else incident.key

@@ -36,6 +36,8 @@ Bool = NDArray[np.bool_]
 LEVELS = ("UNKNOWN", "TRACE", "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL")
 """Severity, ascending; the position in this tuple is the `u8` code in `Windows.level`."""
 LEVEL: pl.DataType = pl.Enum(LEVELS)
+NO_SERVICE = "lines without a service"
+"""What they are called together, wherever services are named."""
 TIME: pl.DataType = pl.Datetime("us", "UTC")
 
 LINES = pl.Schema(

@@ -83,6 +83,8 @@ def _print(found: Backtest, shown: Sequence[Fired]) -> None:
     daily = f", {told / found.days:.1f} a day" if found.days >= 1 else ""
     kinds = f"{show.several(alerts, 'alert')}, {show.several(told - alerts, 'notice')}"
     out.print(f"[bold]Would have fired at {found.budget:g}/day: {of}[/bold] ({kinds}{daily})")
+    if found.fired:
+        out.print(_rule(found.budget))
     for frame, title, right in ([_by_day(found)] if found.fired else []) + [_budgets(found)]:
         out.print(f"\n[italic]{title}[/italic]")
         show.print_frame(frame, right=right)
@@ -94,6 +96,15 @@ def _print(found: Backtest, shown: Sequence[Fired]) -> None:
         show.print_entry(f"{when}{one.service}  {incident.id[: show.SHOWN_ID]}  {incident.urgency}", why)
     if not told:
         out.print("[green]Nothing would have fired.[/green]")
+
+
+def _rule(budget: float) -> str:
+    """Return what a budget lets through, and why that may be more than it; see `live.budget`."""
+    return (
+        f"Told is what is as pressing as the {max(round(budget * 7), 1):,} most pressing of the last 7 days, "
+        f"{budget:g} in 24 hours, and beyond these only what is worse than all of them. "
+        "Of what comes later nothing is known then: trifles that came first are told already."
+    )
 
 
 def _span(found: Backtest) -> str:

@@ -69,7 +69,7 @@ def print_drift(found: Drift, learn_on: str) -> None:
     if found.figures:
         rows = [
             {
-                "service": one.service or "all",
+                "service": one.service or "all services",
                 "lines_a_minute": f"{one.lines:,.3g}",
                 "usual": f"{one.usual_lines:,.3g}",
                 "errors": f"{one.errors:.1%}",

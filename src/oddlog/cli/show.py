@@ -350,12 +350,15 @@ def print_live(pushed: Pushed, incidents: Sequence[LiveIncident]) -> None:
 
 
 def _print_incident(out: Console, rank: int | str, incident: Incident) -> None:
+    from oddlog.incidents import keyed
+
     style = next((style for least, style in LEVEL_STYLES if incident.severity >= least), "cyan")
     style = "cyan" if incident.urgency == "notice" else style
     start, end = _when(incident.start), _when(incident.end)
     same_day = start[:10] == end[:10]
     span = start if start == end else f"{start} – {end[11:] if same_day else end}"
-    what = incident.key if incident.n_windows <= 1 else f"{incident.n_windows:,} × {incident.key} …"
+    key = keyed(incident)
+    what = key if incident.n_windows <= 1 else f"{incident.n_windows:,} × {key} …"
     head = Text.assemble((f"\n{rank:>3}  ", "bold"), (span, style), "  ", (plain(what), "bold"))
     where = ", ".join(incident.services[:3])
     if where:

@@ -12,7 +12,7 @@ import polars as pl
 from oddlog.drift.blocks import ALL, Measured
 from oddlog.drift.following import ODD_SHARE, Following
 from oddlog.drift.usual import Usual
-from oddlog.types import F64, Bool
+from oddlog.types import F64, NO_SERVICE, Bool
 
 LASTS_HOURS = 24.0  # from then on it is proposed to learn on: every hour of the day has been there once
 MOST_NAMED = 3  # types of one subject
@@ -152,9 +152,12 @@ class Told:
         return np.array([self._is_heard(code) for code in codes], np.bool_)
 
     def _is_heard(self, code: int) -> bool:
-        return not self._without or (code != ALL and self._name(code) not in self._without)
+        return not self._without or (code != ALL and self._known(code) not in self._without)
 
     def _name(self, code: int) -> str:
+        return "" if code == ALL else self._known(code) or NO_SERVICE
+
+    def _known(self, code: int) -> str:
         return self._services[code] if 0 <= code < len(self._services) else ""
 
     def _made(self, of: str, service: str, since: int, said: tuple[str, float, float] | None) -> list[Drifted]:

@@ -20,7 +20,7 @@ from oddlog.rates.counting import BUCKET, US_PER_MINUTE
 from oddlog.rates.shares import pairs
 from oddlog.rates.watch import ODD
 from oddlog.shares import Shares
-from oddlog.types import I64, SCORES, TIME, State, Tally, Templates
+from oddlog.types import I64, NO_SERVICE, SCORES, TIME, State, Tally, Templates
 
 if TYPE_CHECKING:
     from oddlog.pipeline.judging.rates_reasons import Stretch
@@ -30,8 +30,6 @@ NOUN = "ten-minute counts"
 LEAST_HOURS = 3.0
 ALARMS_A_DAY = 0.5  # where no number is asked for
 TINY = 1e-300
-NO_SERVICE = "lines without a service"
-
 EVERY_SOURCE = Absent()
 # Ten minutes that are far too many, minute by minute: it began when the first of them were, and ended in the midst of
 # the last of them.

@@ -15,7 +15,7 @@ from oddlog.reports.correlations import Correlation, lagged
 from oddlog.reports.elements import Child, Markup, element
 from oddlog.reports.scales import SMALLEST_US, step_for
 from oddlog.reports.wording import at_us, length, number_name, plural, severity, span
-from oddlog.types import F64, I64, Incident, Templates
+from oddlog.types import F64, I64, NO_SERVICE, Incident, Templates
 
 COLUMNS = 180  # intervals of a chart over time
 MOST_FLAGS = 9
@@ -254,7 +254,7 @@ def correlations(overview: Overview, drawn: Domain, templates: Templates) -> tup
     means = _series(numbers, measured, by, pl.col("mean") * pl.col("n"), n)
     weights = _series(numbers, measured, by, pl.col("n"), n)
     means = np.where(weights > 0, means / np.maximum(weights, 1), np.nan)
-    names = [f"errors of {s or 'lines without a service'}" for s in failing]
+    names = [f"errors of {s or NO_SERVICE}" for s in failing]
     called = [(number_name(name, templates), service) for name, service in measured]
     names += [f"{name} of {service}" if service else name for name, service in called]
     # Of logarithms, as the measured numbers are: else one minute of a storm is all that a correlation tells of.
@@ -263,7 +263,7 @@ def correlations(overview: Overview, drawn: Domain, templates: Templates) -> tup
 
 
 def _told(one: Correlation, services: Sequence[str], names: Sequence[str], step: int) -> Together:
-    return Together(services[one.activity] or "lines without a service", names[one.other], one.lag * step, one.r, one.n)
+    return Together(services[one.activity] or NO_SERVICE, names[one.other], one.lag * step, one.r, one.n)
 
 
 def _most(rates: pl.DataFrame) -> list[str]:

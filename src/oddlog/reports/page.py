@@ -20,7 +20,7 @@ from oddlog.reports.cards import MOST_CARDS, cards, reason_text, rows_of_rest, t
 from oddlog.reports.elements import Child, Markup, element, page
 from oddlog.reports.judging import Judged
 from oddlog.reports.wording import length, listed, moment, plural, severity, span
-from oddlog.types import Incident
+from oddlog.types import NO_SERVICE, Incident
 
 AT_A_GLANCE = 5
 MOST_SOURCES = 20
@@ -168,7 +168,7 @@ def _services(overview: Overview, drawn: figures.Domain) -> Markup:
     rows = [
         element(
             "tr",
-            element("th", one.name or "(no service)", scope="row", class_="name"),
+            element("th", one.name or NO_SERVICE, scope="row", class_="name"),
             element("td", charts.trend(one.trend, f"lines over time, {one.lines:,} in all")),
             element("td", f"{one.lines:,}", class_="n"),
             element("td", f"{one.errors:,}", class_="n"),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from oddlog.errors import InputError
+from oddlog.incidents import where
 from oddlog.model import Model
 from oddlog.pipeline.judging.detecting import detect
 from oddlog.pipeline.judging.detection import Detection, Part
@@ -23,7 +24,6 @@ from oddlog.pipeline.live.budget import Budget
 from oddlog.types import F64, Incident
 
 BUDGETS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)  # a day, that are compared
-NO_SERVICE = "(no service)"
 NO_TIME = "(no time)"
 SECONDS_A_DAY = 86_400.0
 
@@ -37,8 +37,8 @@ class Fired:
 
     @property
     def service(self) -> str:
-        """The service it is counted for: the one with most of its lines."""
-        return next(iter(self.incident.services), NO_SERVICE)
+        """The service it is counted for: the one with most of its lines; see `incidents.where` if there is none."""
+        return next(iter(self.incident.services), where(self.incident))
 
     @property
     def day(self) -> str:

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from oddlog.explain import Oddity, Usual, concentration, reason
+from oddlog.explain import EXPECTED_SHARE, Oddity, Usual, concentration, reason
 from oddlog.incidents import CRITICAL, MOST_NOVEL, WARNING, group, lasts, pattern_of, pressing
 from oddlog.model import Model
 from oddlog.pipeline.events import Codes
@@ -20,6 +20,7 @@ from oddlog.pipeline.judging.company import company_of
 from oddlog.pipeline.judging.episodes import Episode, incident_of, is_part, together
 from oddlog.pipeline.judging.odd import MOST_ODD, OddWindows, combination, patterns_of, told_of
 from oddlog.pipeline.judging.telling import Remark, reason_of
+from oddlog.pipeline.judging.writers import Writers
 from oddlog.pipeline.rates import Judged
 from oddlog.templates import Matcher
 from oddlog.types import (
@@ -43,6 +44,7 @@ MOST_PATTERNS = 100
 MOST_LINES = 20
 MOST_WINDOWS_SHOWN = 5
 MOST_REASONS = 6
+RARELY_THERE = 5  # how late it is told that something is missing which few usual windows have
 TINY = 1e-300
 _OF_TYPE = ("template", "level", "source", "line", "time_us", "service", "score", "p_value", "lines", "part")
 
@@ -237,20 +239,47 @@ class Merging:
         if self.closeups is not None:
             window = windows.take(np.array([top]))
             view = odd.view
-            self.closeups.add_window(incident.id, order, window, odd.lead[top], view.usual, view.cut.noun, one.start)
+            lead = Writers.of(self.model, view, windows, top, self.services.names).oddities(odd.lead[top])
+            self.closeups.add_window(incident.id, order, window, lead, view.usual, view.cut.noun, one.start)
         return _Found(incident, refs, order)
 
     def _reasons(self, odd: OddWindows, top: int, remarks: list[Remark]) -> list[Reason]:
-        """Return why the window `top` is odd: by its counts, then by what members that read more remark on it."""
-        view, windows, lead = odd.view, odd.windows, odd.lead[top]
-        reasons = [reason(o, view.usual, self.matcher.text_of(o.template), view.cut.noun) for o in lead]
+        """Return why the window `top` is odd, what says most first.
+
+        By its counts, then by what members that read more remark on it; what is missing that few usual windows have
+        comes last, for usual ones lack it too.
+        """
+        view, windows = odd.view, odd.windows
+        writers = Writers.of(self.model, view, windows, top, self.services.names)
+        late = {id(one): self._said_late(one, view.usual) for one in odd.lead[top]}
+        lead = sorted(writers.oddities(odd.lead[top]), key=lambda one: late[id(one)])
+        told = [
+            (late[id(o)] == RARELY_THERE, reason(o, view.usual, self.matcher.text_of(o.template), view.cut.noun))
+            for o in lead
+        ]
         if view.name == "entities":
             name = windows.key[top].rsplit("@", 1)[0].rsplit("#", 1)[0]
-            reasons = self._concentrations(view.usual, name, int(windows.start[top]), view.name, lead) + reasons
-        said = [reason_of(one, self.model.context, self.matcher.text_of) for one in remarks]
-        return [*reasons[: MOST_REASONS - len(said)], *said] or combination(
-            view, windows.take(np.array([top])), self.model.context, self.matcher.text_of
+            found = self._concentrations(view.usual, name, int(windows.start[top]), view.name, lead)
+            told = [*((False, one) for one in found), *told]
+        said = [reason_of(one, self.model.context, self.matcher.text_of) for one in writers.remarks(remarks)]
+        told = told[: MOST_REASONS - len(said)]
+        first, last = ([one for is_last, one in told if is_last == asked] for asked in (False, True))
+        return [*first, *said, *last] or combination(
+            view, windows.take(np.array([top])), self.model.context, self.matcher.text_of, writers.remarks
         )
+
+    def _said_late(self, one: Oddity, usual: Usual) -> int:
+        """Return how late among the reasons of its window an oddity is told.
+
+        What was never seen comes first, of this and of the rest what is grave by its level or its words; then what
+        else is there too often, or is missing though most usual windows have it; `RARELY_THERE` at the end.
+        """
+        known = self.model.context.templates
+        level = int(known.level[one.template]) if one.template < len(known) else 0
+        grave = level >= WARNING or bool(self.words[min(one.template, len(self.words) - 1)])
+        if one.kind == "missing_event":
+            return RARELY_THERE - int(usual.share[one.template] >= EXPECTED_SHARE)
+        return (0 if grave else 1) if one.kind == "unseen_template" else 2 if grave else 3
 
     def _concentrations(self, usual: Usual, name: str, start: int, view: str, lead: list[Oddity]) -> list[Reason]:
         found = []

@@ -161,17 +161,23 @@ def told_of(view: View, windows: Windows) -> tuple[dict[str, F64], list[list[Rem
     return p_value, remarks_of(view.members, p_value, view.rate, windows)
 
 
-def combination(view: View, window: Windows, context: Context, text_of: Callable[[int], str]) -> list[Reason]:
+def combination(
+    view: View,
+    window: Windows,
+    context: Context,
+    text_of: Callable[[int], str],
+    own: Callable[[list[Remark]], list[Remark]] = list,
+) -> list[Reason]:
     """Return why the one `window` is odd of which neither a type nor a remark stands out.
 
     The members are asked what they remark on, the most surprised first, though none of them would call it odd alone.
-    If none has a word for it, it is said who is surprised.
+    If none has a word for it that is its `own` to say, it is said who is surprised.
     """
     p_value = {name: float(p[0]) for name, p in view.member_p(window).items() if not np.isnan(p[0])}
     ranked = sorted((one for one in view.members if one.name in p_value), key=lambda one: p_value[one.name])
     for member in ranked:
-        ((*said,),) = remarks_of([member], {member.name: np.zeros(1)}, 0.0, window)
-        if said:
+        ((*every,),) = remarks_of([member], {member.name: np.zeros(1)}, 0.0, window)
+        if said := own(every):
             return [reason_of(one, context, text_of) for one in said]
     types, n = np.unique(window.template), len(window.template)
     by = f"{ranked[0].name} has seldom seen the like (p {p_value[ranked[0].name]:.1g})" if ranked else ""

@@ -155,11 +155,11 @@ def _share(one: Stretch, judged: Judged) -> Reason:
     kind = pl.col("kind") == ("status" if one.kind == "status" else "lines")
     rows = series.filter(of & kind)["series"].cast(pl.Int64).to_numpy()
     total = trailing(dense(counts.counts, counts.span, rows), one.span)[:, one.minute - counts.span.first].sum()
-    where = one.service or "all services"
+    whose = f"of {one.service}" if one.service else "without a service"
     numbers: dict[str, float | int | str] = {"share": one.seen, "usual_share": one.usual, "total": int(total)}
     return Reason(
         "error_share",
-        f"{percent(one.seen)} of {total:,.0f} {among} of {where} in {one.span} min are {what}, "
+        f"{percent(one.seen)} of {total:,.0f} {among} {whose} in {one.span} min are {what}, "
         f"usually {percent(one.usual)}",
         numbers,
     )
