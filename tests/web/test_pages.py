@@ -194,6 +194,7 @@ def test_sources_rates_and_the_model_are_told(page: Page):
     assert "http/shop" in page.client.get("/sources").text
     page.worker.drift = Drift(watched=12, judged=3, least=17)
     model = page.client.get("/model").text
+    assert "Windows are judged by the threshold that was learned." in model
     assert "3 of 17 hours" in model  # and no other word on it, whatever the figures of the day
     assert not [word for word in ("Nothing has", "oddlog update", 'class="off"') if word in model]
     assert "snn, new-event" in model
