@@ -156,6 +156,15 @@ def test_what_recurs_hours_apart_is_an_incident_each_time_also_when_it_is_caught
     assert ids[0] == ids[1]
 
 
+def test_windows_that_are_waited_for_longer_than_an_hour_are_still_one_incident(model: Model):
+    """What is over is over by the time that windows have been judged up to, not by that of the last line."""
+    lines = frame("a.log", [*shop_lines(60, 1, broken=3), *shop_lines(190, 2, start=1_400)])
+    batches = cut(lines, list(range(1_200, len(lines), 3)))
+    _, told = streamed(Streaming(model, sample_lines=50, lateness_s=3_700), batches)
+    assert len({one.incident.id for one in told}) == 1
+    assert "over" not in {one.change for one in told}  # the next of it may be judged only now
+
+
 def test_a_session_that_pauses_is_judged_provisionally_and_once(model: Model):
     steps = [line for line in shop_lines(30, 5) if "handed to carrier" not in line and "receipt" not in line]
     stream = Streaming(model, sample_lines=10)

@@ -156,6 +156,7 @@ class Streaming:
             answers=answers,
             rules=rules or RuleBook(),
             gate=gate or Gate(),
+            lateness_us=self._lateness_us,
         )
         self._thresholds = Thresholds(model, threshold, self.tally)
         self._rating = None if model.rates is None else Rating(model, self._services, self.tally)

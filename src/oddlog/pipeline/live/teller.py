@@ -47,6 +47,8 @@ class Teller:
         Traditional rules.
     gate : Gate
         What of the incidents is told.
+    lateness_us : int
+        How long is waited for lines that are out of order.
 
     Attributes
     ----------
@@ -68,9 +70,10 @@ class Teller:
         answers: Answers | None,
         rules: RuleBook,
         gate: Gate,
+        lateness_us: int = 0,
     ) -> None:
         self._matcher = matcher
-        self.unfolding = Unfolding(model, matcher, services, sources, tally)
+        self.unfolding = Unfolding(model, matcher, services, sources, tally, lateness_us=lateness_us)
         self.deploying = Deploying(model, matcher, services, sources, tally)
         self.newcomers = Newcomers(model, services, tally)
         self.quiet = Quiet(model.id, tally)

@@ -63,8 +63,11 @@ class _Told:
 class Unfolding:
     """Keeps what is odd, and tells of incidents that are new, have grown, or are over."""
 
-    def __init__(self, model: Model, matcher: Matcher, services: Codes, sources: Codes, tally: Tally) -> None:
+    def __init__(
+        self, model: Model, matcher: Matcher, services: Codes, sources: Codes, tally: Tally, *, lateness_us: int = 0
+    ) -> None:
         self._of = (model, matcher, services, sources)
+        self._quiet_us = QUIET_US + lateness_us  # so much later windows are over: more of an incident may still come
         self._tally = tally
         self._held = Held()
         self._stretching = Stretching(len(model.context.templates))
@@ -352,7 +355,7 @@ class Unfolding:
 
     def _end(self, now_us: int) -> list[LiveIncident]:
         """End the incidents that nothing was added to for long, and forget what they were made of."""
-        over = {id_ for id_, told in self._told.items() if now_us - told.seen_us > QUIET_US}
+        over = {id_ for id_, told in self._told.items() if now_us - told.seen_us > self._quiet_us}
         if not over:
             return []
         names = {name for name, id_ in self._id.items() if id_ in over}
