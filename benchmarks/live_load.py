@@ -121,9 +121,13 @@ class Pusher:
     def push(self, source: str, body: bytes) -> None:
         """Push lines until they are acknowledged."""
         while True:
-            self._connection.request("POST", f"/v1/lines?source={source}", body)
-            answer = self._connection.getresponse()
-            answer.read()
+            try:
+                self._connection.request("POST", f"/v1/lines?source={source}", body)
+                answer = self._connection.getresponse()
+                answer.read()
+            except (ConnectionError, http.client.HTTPException):  # left alone for 30 s it is closed by the server
+                self._connection.close()
+                continue
             if answer.status == 204:
                 return
             if answer.status not in (429, 503):
