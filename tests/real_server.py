@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,15 @@ RUN = [sys.executable, "-c", "from oddlog.cli import main; main()", "serve"]
 PATIENCE_S = 90.0
 
 
+def free_port() -> int:
+    """A port below those that clients connect from: one that tries again and again while nobody listens there would
+    else be given the very port it asks for, connect to itself, and keep the server from it."""
+    while True:
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", random.SystemRandom().randrange(20_000, 32_000)))
+            return int(free.getsockname()[1])
+
+
 class Server:
     """`oddlog serve` in a process of its own, on one folder and one port.
 
@@ -27,9 +38,7 @@ class Server:
     """
 
     def __init__(self, model: Path | None, data: Path, *words: str, before: Sequence[str] = ()) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         named = [] if model is None else ["-m", str(model)]
         self._command = [*before, *RUN, *named, "--data", str(data), "--port", str(self.port), *words]
         self.start()
