@@ -102,8 +102,8 @@ def _rule(budget: float) -> str:
     """Return what a budget lets through, and why that may be more than it; see `live.budget`."""
     return (
         f"Told is what is as pressing as the {max(round(budget * 7), 1):,} most pressing of the last 7 days, "
-        f"{budget:g} in 24 hours, and beyond these only what is worse than all of them. "
-        "Of what comes later nothing is known then: trifles that came first are told already."
+        f"and, when it comes, among the {budget:g} most pressing that were told in 24 hours. "
+        "What worse will come is not known then: trifles that came first are told too, so that a day may bring more."
     )
 
 

@@ -20,10 +20,11 @@ class Budget:
     An incident is let through if
 
     - it is as pressing as those of the last week that such a budget has room for (the *bar*), and
-    - fewer than `per_day` were let through in the 24 hours before it, or none of these was as pressing as it is.
+    - of those that were let through in the 24 hours before it, fewer than `per_day` are as pressing as it is.
 
-    So the worst is never held back; beyond the budget comes only what is worse than all before it that day. What was
-    let through once stays so, whatever becomes of it; what was held back is asked again when it grows.
+    So what is among the `per_day` worst of its last 24 hours is never held back, however many trifles came before it:
+    that is how there may be more than `per_day`. What was let through once stays so, whatever becomes of it; what was
+    held back is asked again when it grows.
 
     >>> hour = 3_600_000_000
     >>> two = Budget(2)
@@ -55,9 +56,8 @@ class Budget:
         if id_ in self._told:
             self._told[id_] = (self._told[id_][0], before)
             return True
-        today = [one for when, one in self._told.values() if at_us - when < DAY_US]
-        room = len(today) < self.per_day or severity > max(today)
-        if severity < self.bar or not room:
+        as_pressing = sum(one >= severity for when, one in self._told.values() if at_us - when < DAY_US)
+        if severity < self.bar or as_pressing >= self.per_day:
             self.held += not known
             return False
         self._told[id_] = (at_us, severity)
