@@ -15,9 +15,7 @@ def test_a_person_sees_services_days_and_budgets(command: Command, quick_model: 
     assert answer.code == 0
     assert "Would have fired at 1/day: 1 of 1 incident" in answer.out
     rule = " ".join(answer.out.split())
-    assert (
-        "the 7 most pressing of the last 7 days, and, when it comes, among the 1 most pressing" in rule
-    )
+    assert "the 7 most pressing of the last 7 days, and, when it comes, among the 1 most pressing" in rule
     assert "2026-03-03" in answer.out
     assert "shop.ship         1/1" in answer.out
     assert "What budgets would have held" in answer.out
