@@ -33,7 +33,9 @@ def odd_windows(p_value: list[float], score: list[float]) -> OddWindows:
     cut = Cut("session", SessionChoice("field", "f.id"))
     view = View("sessions", cut, (), Calibrator(), 0.0, Usual.learn(windows, K), Known.nothing())
     because = [[Oddity(GRAVE, "count_off", 1, 0, 1.0)] for _ in p_value]
-    return OddWindows(view, windows, np.array(score), np.array(p_value), because, [[] for _ in p_value])
+    return OddWindows(
+        view, windows, np.array(score), np.array(p_value), because, [[] for _ in p_value], np.zeros(len(p_value))
+    )
 
 
 def events_of(odd: OddWindows, level: int) -> pl.DataFrame:
