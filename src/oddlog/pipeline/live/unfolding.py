@@ -46,6 +46,7 @@ QUIET_US = 3_600_000_000  # an incident is over after so much event time without
 ENTITIES = "entities"  # the view of those who do something
 GROWN = 2.0  # an incident is told again once it has so many times the windows or the weight
 MOST_NAMES = 20_000  # of what has told of incidents; beyond it, and beyond twice what is held, the others are forgotten
+_SHARED = ("t:", "p:")  # names that several incidents have, one after the other: types, patterns
 _OWN = ("w:", "e:")  # names that no two incidents share: windows, episodes
 _LINE_BITS = 44  # of a place in one number: beside the source's 16
 FORGOTTEN = "odd window or line forgotten: too many are part of what goes on"
@@ -321,18 +322,33 @@ class Unfolding:
     def _id_of(self, incident: Incident, taken: set[str]) -> str:
         """Return the id that an incident was told by, or is to be told by; `taken` are those of other ones."""
         names = [name for name in self._names(incident) if name in self._rank or name.startswith("e:")]
-        names = [name for name in names if self._id.get(name) not in taken]
+        names = [name for name in names if self._id.get(name) not in taken and self._leads_to(name, incident)]
         known = {self._id[name] for name in names if name in self._id}
         if known:  # by its own windows rather than by types, which others have too
             own = {self._id.get(name) for name in names if name.startswith(_OWN)}
             return min(known, key=lambda id_: (id_ not in own, id_ not in self._told, id_))
-        names = [name for name in names if name in self._rank]
-        if not names:
+        # By what is its own: a type may have been seen first days ago, in an incident that is over.
+        lines = [] if incident.n_windows else [_line_name((one.source, one.line)) for one in incident.lines]
+        ranked = [name for name in (*names, *lines) if name in self._rank]
+        if not ranked:
             return incident.id
-        first = min(names, key=lambda name: (self._rank[name], name))
+        first = min(ranked, key=lambda name: (name.startswith(_SHARED), self._rank[name], name))
         source, line = self._first[first]
         id_ = self._id_by(source, line)
         return id_ if id_ not in taken else self._id_by(source, line, first)
+
+    def _leads_to(self, name: str, incident: Incident) -> bool:
+        """Return whether what is known by a name may be this incident: by a type only what is not hours apart from it.
+
+        While much is caught up with at once, lines of a type are told before windows of hours ago are judged.
+        """
+        told = self._told.get(self._id.get(name, ""))
+        if told is None or name.startswith(_OWN) or incident.start is None or incident.end is None:
+            return True
+        start = told.last.incident.start
+        start_us, end_us = (round(one.timestamp() * 1e6) for one in (incident.start, incident.end))
+        from_us = told.seen_us if start is None else round(start.timestamp() * 1e6)
+        return from_us - end_us <= QUIET_US and start_us - told.seen_us <= self._quiet_us
 
     def _id_by(self, *first: str | int) -> str:
         """Return an id made of the model and the first thing that told of an incident."""
