@@ -82,9 +82,11 @@ def against(updates: F32) -> NDArray[np.bool_]:
     """Return which updates [c, p] point against the others', where the others agree on a direction [c].
 
     That of each is compared with the mean direction of all others. Where the median cosine is `AGREED` or more, one
-    below 0 is refused: one turned round, say. Near where nothing is left to learn, and where sites see quite other
-    things (BGL by time), honest updates point apart and half of them against the rest: then nobody is refused, nor
-    where there are fewer than four. Cosines are what Cao et al., "FLTrust", NDSS 2021, weigh by.
+    at least half as far on the other side is refused: one turned round lies there as far as it would have lain here.
+    Of honest ones some lie a little below 0: refusing these too cost HDFS F1 .977 to .858 in one draw of five. Near
+    where nothing is left to learn, and where sites see quite other things (BGL by time), honest updates point apart
+    and half of them against the rest: then nobody is refused, nor where there are fewer than four. Cosines are what
+    Cao et al., "FLTrust", NDSS 2021, weigh by.
 
     >>> against(np.array([[1.0, 0.2], [1.0, -0.2], [0.8, 0.5], [-1.0, 0.1]], np.float32)).tolist()
     [False, False, False, True]
@@ -96,7 +98,8 @@ def against(updates: F32) -> NDArray[np.bool_]:
     direction = updates / np.maximum(np.linalg.norm(updates.astype(np.float64), axis=1, keepdims=True), 1e-12)
     others = direction.sum(0) - direction
     cosine = (direction * others).sum(1) / np.maximum(np.linalg.norm(others, axis=1), 1e-12)
-    return np.asarray((cosine < 0) & (np.median(cosine) >= AGREED), np.bool_)
+    agreed = np.median(cosine)
+    return np.asarray((cosine < -agreed / 2) & (agreed >= AGREED), np.bool_)
 
 
 def oversized(updates: F32, most: float = MOST_TIMES_MEDIAN) -> NDArray[np.bool_]:
