@@ -90,6 +90,8 @@ def against(updates: F32) -> NDArray[np.bool_]:
 
     >>> against(np.array([[1.0, 0.2], [1.0, -0.2], [0.8, 0.5], [-1.0, 0.1]], np.float32)).tolist()
     [False, False, False, True]
+    >>> against(np.array([[1.0, 0.2], [1.0, -0.2], [0.8, 0.5], [-0.05, 1.0], [1.0, -0.6]], np.float32)).tolist()
+    [False, False, False, False, False]
     >>> against(np.array([[1.0, 0.0], [-1.0, 0.1], [0.0, 1.0], [0.1, -1.0]], np.float32)).tolist()
     [False, False, False, False]
     """

@@ -30,7 +30,7 @@ import orjson
 import polars as pl
 
 from oddlog.errors import InputError, OddlogError
-from oddlog.sources.spooled import Entries, Marks, entries_in, frame, frames_in, marks_in, sync_folder, take_marks
+from oddlog.sources.spooled import Entries, Marks, entries_in, frame, frames_in, marks_in, sync, take_marks
 from oddlog.types import LINES, Batch, Tally
 
 MOST_BYTES = 1 << 30
@@ -271,7 +271,7 @@ class Spool:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(last.path)
-        sync_folder(self._folder)
+        sync(self._folder)
         self._file.close()
         self._file = last.path.open("a+b", buffering=0)
         with self._changed:
@@ -302,7 +302,7 @@ class Spool:
     def _begin_segment(self) -> _Segment:
         segment = _Segment(self._folder / f"{self._next:016x}.spool", self._next)
         file = segment.path.open("a+b", buffering=0)
-        sync_folder(self._folder)
+        sync(self._folder)
         self._file.close()
         self._file = file
         with self._changed:
@@ -316,7 +316,7 @@ class Spool:
         if not segments:
             segments = [_Segment(self._folder / f"{1:016x}.spool", 1)]
             segments[0].path.touch()
-            sync_folder(self._folder)
+            sync(self._folder)
         last = segments[-1]
         self._next, good = last.first, 0
         for first, n, content, end in frames_in(last.path, 0):

@@ -57,9 +57,9 @@ def frames_in(path: Path, offset: int) -> Iterator[tuple[int, int, bytes, int]]:
             yield first, n, content, offset
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a new file's name durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file durable, or the names of those in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -156,6 +156,28 @@ def test_what_recurs_hours_apart_is_an_incident_each_time_also_when_it_is_caught
     assert ids[0] == ids[1]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_lines_that_are_told_before_windows_of_hours_ago_are_judged_take_no_other_incident_s_id(
+    seed: int, model: Model
+):
+    """As the worker catches up: windows that are over are judged later than lines, many of them at once."""
+    n, draw = 8, random.Random(seed)
+    texts = [text for i in range(n) for text in shop_lines(220, i + 1, start=i * 8_820, broken=3)]
+    lines = frame("a.log", [*texts, *shop_lines(420, 9, start=n * 8_820)])
+    odd = sorted(tuple(f"ord-{i + 1}00{220 + j}" for j in range(3)) for i in range(n))
+    _, slowly = streamed(Streaming(model, sample_lines=50, lateness_s=3_600), cut(lines, [*range(0, len(lines), 200)]))
+    stream, told = Streaming(model, sample_lines=50, lateness_s=3_600), []
+    for i, batch in enumerate(cut(lines, [draw.randrange(len(lines)) for _ in range(24)])):
+        stream.push(batch, float(i), windows=draw.random() < 0.3)
+        told += stream.incidents(every=True)
+    stream.finish()
+    told += stream.incidents(every=True)
+    stands = {one.incident.id: one for one in told}  # as a store keeps it
+    shown = {id_: one.incident.keys for id_, one in stands.items() if one.change != "withdrawn"}
+    assert sorted(shown.values()) == odd
+    assert shown == {one.incident.id: one.incident.keys for one in slowly if one.change != "withdrawn"}
+
+
 def test_windows_that_are_waited_for_longer_than_an_hour_are_still_one_incident(model: Model):
     """What is over is over by the time that windows have been judged up to, not by that of the last line."""
     lines = frame("a.log", [*shop_lines(60, 1, broken=3), *shop_lines(190, 2, start=1_400)])

@@ -21,6 +21,7 @@ import polars as pl
 from oddlog.errors import InputError
 from oddlog.pipeline.live.arriving import Arriving
 from oddlog.pipeline.reading import Reading
+from oddlog.sources.spooled import sync
 from oddlog.types import NO_TIME, TIME, Tally
 
 NEED_LINES = 10_000
@@ -173,7 +174,7 @@ class Collecting:
         """Note durably that lines up to `position` are kept."""
         self.position = position
         for name in self._sizes:
-            _sync(self.folder / name)
+            sync(self.folder / name)
         note = {
             "position": position,
             "sizes": self._sizes,
@@ -183,7 +184,7 @@ class Collecting:
         }
         aside = self.folder / f".{_NOTE}.part"
         aside.write_bytes(orjson.dumps(note))
-        _sync(aside)
+        sync(aside)
         aside.replace(self.folder / _NOTE)
 
     @property
@@ -237,14 +238,6 @@ def _file_of(source: str) -> str:
     """Return the name of a source's file; two sources never share one."""
     digest = hashlib.blake2b(source.encode(), digest_size=4).hexdigest()
     return f"{_UNSAFE.sub('-', source).strip('-.')[-60:] or 'source'}.{digest}.log"
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 __all__ = ["Collecting", "Need", "Progress"]
