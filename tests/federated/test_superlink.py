@@ -22,10 +22,11 @@ from oddlog.errors import ConfigError, OddlogError
 from oddlog.federated import site, supernode
 from oddlog.federated.certificate import make_certificate
 from oddlog.federated.flower import FlowerLink, client_app, packed
+from oddlog.federated.guard import MOST_BYTES, SERVED
 from oddlog.federated.identity import SiteKey, read_roster_lines
 from oddlog.federated.plan import Plan
 from oddlog.federated.server import Federation
-from oddlog.federated.superlink import MOST_BYTES, SERVED, SuperLink
+from oddlog.federated.superlink import SuperLink
 from oddlog.federated.supernode import NotTrustedError, SuperNode, TurnedAwayError
 from oddlog.federated.wire import PROTOCOL, Note
 from small_federation import Sites

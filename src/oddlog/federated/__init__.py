@@ -8,8 +8,8 @@
     visible       a round whose updates the server sees, `summing` one of which it sees the sum
     flower        server and site as Flower's apps, and a Grid that runs both in this process
     simulate      both, from folders of raw logs to a model for each site
-    running       both on several machines: `superlink` listens over TLS, `supernode` connects; `identity`,
-                  `certificate`, `settings` of the server, and its `status`
+    running       both on several machines: `superlink` listens over TLS behind its `guard`, and reaches the sites by
+                  `fleet`; `supernode` connects; `identity`, `certificate`, `settings` of the server, its `status`
     wire          what is sent, as bytes
     site          what a site answers
     local         what a site does by itself: windows, training, utility, the network it keeps
@@ -27,3 +27,9 @@
     wgan          rare windows that a generator draws, where an ablation says they help
     secagg        the sum of the sites' vectors and nothing else
 """
+
+import os
+
+# Before the first import of Flower: it phones home and looks for updates otherwise.
+os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+os.environ["FLWR_DISABLE_UPDATE_CHECK"] = "1"

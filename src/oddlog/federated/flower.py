@@ -11,7 +11,6 @@ The apps are the same in both; what a note is, Flower does not know: one value o
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -21,9 +20,6 @@ from oddlog.federated.history import Asked
 from oddlog.federated.site import Kind, Site
 from oddlog.federated.wire import MOST_BYTES, DamagedNoteError, Note
 
-# Before the first import of Flower: it phones home and looks for updates otherwise.
-os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
-os.environ["FLWR_DISABLE_UPDATE_CHECK"] = "1"
 try:
     from flwr.app import ConfigRecord, Context, Message, RecordDict
     from flwr.clientapp import ClientApp

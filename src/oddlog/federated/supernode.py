@@ -8,7 +8,6 @@ not make the site do what it does not know. And nothing is read or imported twic
 from __future__ import annotations
 
 import logging
-import os
 import ssl
 import threading
 import time
@@ -18,11 +17,9 @@ from typing import Any
 
 from oddlog.errors import ConfigError, MissingExtraError, OddlogError
 from oddlog.federated.flower import RECORD
+from oddlog.federated.guard import CONNECTED, REASON, TOO_LARGE, TOO_MUCH, UNREGISTERED, UNSIGNED
 from oddlog.federated.identity import SiteKey
-from oddlog.federated.superlink import CONNECTED, REASON, TOO_LARGE, TOO_MUCH, UNREGISTERED, UNSIGNED
 
-os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
-os.environ["FLWR_DISABLE_UPDATE_CHECK"] = "1"
 try:
     import httpx
     from flwr.app import Message
