@@ -190,6 +190,8 @@ def test_more_noise_for_less_epsilon_and_words_where_none_is_enough():
     [
         ({"epsilon": -1.0}, "promises nothing"),
         ({"epsilon": 8.0, "delta": 2.0}, "is no chance"),
+        ({"epsilon": 0.03}, "costs 0.033 at least, however much noise there is. Write an epsilon of 0.04 or more"),
+        ({"epsilon": 0.08, "delta": 1e-8}, "costs 0.088 at least"),
         ({"epsilon": 8.0, "clip": 0.0}, "cannot be cut"),
         ({"epsilon": 8.0, "weigh": "quality"}, "'weigh: quality' no noise hides"),
         ({"epsilon": 8.0, "tune_steps": 10}, "'tune_steps: 10' no noise hides"),
@@ -198,6 +200,14 @@ def test_more_noise_for_less_epsilon_and_words_where_none_is_enough():
 def test_a_plan_that_promises_nothing_is_refused_in_words(wrong, says):
     with pytest.raises(ConfigError, match=says):
         Plan(**{"weigh": "data", **wrong}).checked()
+
+
+@pytest.mark.parametrize("epsilon", [0.04, 0.1, 0.3])
+def test_a_small_epsilon_that_can_be_kept_to_is_promised(epsilon):
+    promise = Plan(weigh="data", epsilon=epsilon).checked().privacy
+    noise, rate = promise.of_training(3_000)
+    assert spent([(promise.of_histogram, 1.0, 1), (noise, rate, 1_000)], 1e-5) <= epsilon
+    assert promise.of_histogram > 40
 
 
 def test_gradients_are_those_of_opacus_and_each_is_cut_to_one_length():

@@ -90,7 +90,7 @@ def site(
         read_roster(roster) if roster is not None else {},
         read_shared(shared) if shared is not None else b"",
         seed,
-        Bound(epsilon, delta) if epsilon else None,
+        Bound(epsilon, delta).checked() if epsilon else None,
     )
     take_part(server, authority, key, taking, _lines(f"{key.name}: "))
     with show.until_nobody_reads():
