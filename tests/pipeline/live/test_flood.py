@@ -11,7 +11,7 @@ from polars.lazyframe.frame import LazyFrame
 import oddlog
 from oddlog.model import Model
 from oddlog.pipeline.learning.checkpointing import packed, unpacked
-from oddlog.pipeline.live import held, unfolding
+from oddlog.pipeline.live import held, naming
 from oddlog.pipeline.live.streaming import Streaming
 from oddlog.pipeline.live.unfolding import FORGOTTEN
 from oddlog.types import LINES
@@ -79,7 +79,7 @@ def test_what_is_let_go_is_over_and_counted_and_never_called_usual(model: Model,
 
 def test_what_a_checkpoint_holds_does_not_grow_with_the_flood(model: Model, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(held, "MOST_LINES", 100)
-    monkeypatch.setattr(unfolding, "MOST_NAMES", 300)
+    monkeypatch.setattr(naming, "MOST_NAMES", 300)
     stream = Streaming(model, sample_lines=20, max_unseen=200)
     sizes = []
     for part in range(6):
@@ -89,7 +89,8 @@ def test_what_a_checkpoint_holds_does_not_grow_with_the_flood(model: Model, monk
             stream.incidents(every=True)
         own = stream._teller.unfolding.state()
         sizes.append({name: len(value) for name, value in own.meta.items() if isinstance(value, (list, dict))})
-    assert max(len(one) for one in (stream._teller.unfolding._rank, stream._teller.unfolding._id)) <= 1_000
+    names = stream._teller.unfolding._naming
+    assert max(len(one) for one in (names._rank, names._id)) <= 1_000
     assert sizes[-1] == sizes[-2]
     again = Streaming(model, sample_lines=20, max_unseen=200)
     again.restore(unpacked(packed(stream.state())))

@@ -20,7 +20,7 @@ from oddlog.pipeline.judging.detection import Detection
 from oddlog.pipeline.learning.checkpointing import packed, unpacked
 from oddlog.pipeline.live.pushed import Pushed
 from oddlog.pipeline.live.streaming import LATENESS_S, Streaming
-from oddlog.pipeline.live.unfolding import QUIET_US
+from oddlog.pipeline.live.told import QUIET_US
 from oddlog.pipeline.live.windowing import HURRIED
 from oddlog.sources import read_blocks
 from oddlog.types import LINES, SCORES, LiveIncident, State, Tally

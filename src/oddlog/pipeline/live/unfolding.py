@@ -5,20 +5,17 @@
     odd windows ─┐  held while their incident goes on     Merging ──► incidents ──► new · grown · over · withdrawn
     odd lines  ──┘  (an hour without anything more ends it)
 
-An incident keeps its id while it grows: that of the first thing that told of it, a line or a window.
+An incident keeps its id while it grows: that of the first thing that told of it, a line or a window (`naming`).
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from oddlog.incidents import pattern_of
 from oddlog.model import Model
 from oddlog.pipeline.events import Codes
 from oddlog.pipeline.judging.answering import Judged, Overlay
@@ -28,37 +25,31 @@ from oddlog.pipeline.judging.episodes import incident_of as incident_of_episode
 from oddlog.pipeline.judging.merging import Merging
 from oddlog.pipeline.judging.odd import OddWindows
 from oddlog.pipeline.judging.views import View
-from oddlog.pipeline.learning.checkpointing import (
-    incident_json,
-    incident_of,
-    under,
-    within,
-)
+from oddlog.pipeline.learning.checkpointing import under, within
+from oddlog.pipeline.live import naming
 from oddlog.pipeline.live.held import Held
+from oddlog.pipeline.live.naming import EPISODE, PATTERN, TYPE, WINDOW, Naming, Spot, bare
 from oddlog.pipeline.live.rating import Looked
 from oddlog.pipeline.live.recent import Recent
 from oddlog.pipeline.live.stretching import Stretching
+from oddlog.pipeline.live.told import QUIET_US, Told
 from oddlog.pipeline.rates import Judged as RatesJudged
 from oddlog.templates import Matcher
 from oddlog.types import Bool, Incident, LiveIncident, State, Tally, Windows
 
-QUIET_US = 3_600_000_000  # an incident is over after so much event time without anything more
 ENTITIES = "entities"  # the view of those who do something
-GROWN = 2.0  # an incident is told again once it has so many times the windows or the weight
-MOST_NAMES = 20_000  # of what has told of incidents; beyond it, and beyond twice what is held, the others are forgotten
-_SHARED = ("t:", "p:")  # names that several incidents have, one after the other: types, patterns
-_OWN = ("w:", "e:")  # names that no two incidents share: windows, episodes
 _LINE_BITS = 44  # of a place in one number: beside the source's 16
 FORGOTTEN = "odd window or line forgotten: too many are part of what goes on"
 
 
 @dataclass
-class _Told:
-    """An incident that was told."""
+class _Odd:
+    """What the rates view said last: episodes that are shown, each with its name, and those that answers hide."""
 
-    last: LiveIncident
-    seen_us: int  # event time of the last of it
-    weight: tuple[float, int]  # severity and windows when it was told last
+    judged: RatesJudged
+    shown: list[Episode]
+    names: list[str]
+    hidden: list[Episode]
 
 
 class Unfolding:
@@ -72,19 +63,15 @@ class Unfolding:
         self._tally = tally
         self._held = Held()
         self._stretching = Stretching(len(model.context.templates))
+        self._naming = Naming(model.id)
         self._open_keys: dict[tuple[str, str], bool] = {}  # (view, key) of held windows -> provisional
-        self._rank: dict[str, tuple[int, int]] = {}  # what tells of an incident -> its turn
-        self._first: dict[str, tuple[str, int]] = {}  # … -> source, line
-        self._id: dict[str, str] = {}  # … -> the id of the incident it told of
-        self._told: dict[str, _Told] = {}
-        self._pending: dict[int, str] = {}  # odd lines whose window is still open
+        self._told: dict[str, Told] = {}  # what goes on, by id
+        self._pending: dict[int, str] = {}  # odd lines whose window is still open -> their names
         self._closeups: Closeups | None = None  # of the incidents as they were grouped last, by their ids there
         self._near: dict[str, str] = {}  # the id that was told -> the id there
-        self._episodes: tuple[RatesJudged, list[Episode], list[str], list[Episode]] | None = None
+        self._rates: _Odd | None = None
         self._episode_of: dict[str, str] = {}  # id of an incident as it was grouped -> name of the episode in it
         self._over: set[str] = set()  # names of episodes that were told as over
-        self._turn = 0
-        self._most_names = MOST_NAMES
         self._stirred = False
 
     def stir(self) -> None:
@@ -99,11 +86,11 @@ class Unfolding:
         names = {id(one): name for one, name in zip(looked.episodes, looked.names, strict=True)}
         self._over &= set(looked.names)
         shown = [one for one in rated.shown if names[id(one)] not in self._over]
-        if shown or rated.hidden or self._episodes is not None:
+        if shown or rated.hidden or self._rates is not None:
             self._stirred = True
-        self._episodes = None
+        self._rates = None
         if shown or rated.hidden:
-            self._episodes = (looked.judged, shown, [names[id(one)] for one in shown], rated.hidden)
+            self._rates = _Odd(looked.judged, shown, [names[id(one)] for one in shown], rated.hidden)
 
     def add_windows(self, view: View, windows: Windows, judged: Judged, *, provisional: bool) -> None:
         """Take in what was found of `windows`; their final verdict replaces a provisional one."""
@@ -125,14 +112,7 @@ class Unfolding:
             self._open_keys[view, key] = provisional
             events = slice(int(one.offsets[i]), int(one.offsets[i + 1]))
             pairs = zip(one.source[events].tolist(), one.line[events].tolist(), strict=True)
-            places = [self._place(*pair) for pair in pairs]
-            # A window is told of by its first odd line, if it has one: by whichever of the two it is noticed first.
-            known = [name for name in map(_line_name, places) if name in self._rank]
-            first = min(known, key=self._rank.__getitem__, default=None)
-            if first is None:
-                self._note([f"w:{key}"], (1, self._next()), places[0])
-            else:
-                self._note([f"w:{key}"], self._rank[first], self._first[first])
+            self._naming.add_window(key, [self._spot(*pair) for pair in pairs])
 
     def resort(self, overlay: Overlay) -> None:
         """Have the incidents looked at again, because deployments explain something else; windows are counted there."""
@@ -160,15 +140,10 @@ class Unfolding:
         self._stirred = True
         by_session = model.views[0].cut.by == "session"
         for template, source, line, session in odd.select("template", "source", "line", "session").iter_rows():
-            key, place = matcher.key_of(template), self._place(source, line)
-            self._note([_line_name(place), f"t:{key:016x}", f"p:{pattern_of([key])}"], (0, self._next()), place)
+            spot = self._spot(source, line)
+            self._naming.add_line(spot, matcher.key_of(template))
             if session is not None or not by_session:
-                self._pending[source << _LINE_BITS | line] = _line_name(place)
-
-    def _note(self, names: Sequence[str], rank: tuple[int, int], place: tuple[str, int]) -> None:
-        for name in names:
-            self._rank.setdefault(name, rank)
-            self._first.setdefault(name, place)
+                self._pending[source << _LINE_BITS | line] = naming.of_line(spot)
 
     def _settle(self, windows: Windows) -> None:
         """Note that the windows of odd lines were closed."""
@@ -189,14 +164,13 @@ class Unfolding:
             here: set[str] = set()
             # In order of time: what many share, a type, leads on to the last of them, as it does when looked at often.
             for incident in sorted(self._grouped(overlay, words, recent), key=_start_s):
-                id_ = self._id_of(incident, here)
+                id_ = self._naming.id_of(incident, self._names(incident), here, self._told, self._quiet_us)
                 here.add(id_)
                 live = self._tell(id_, incident, open_lines, now_us)
                 told += [] if live is None else [live]
-            gone = [id_ for id_ in self._told if id_ not in here]
-            for id_ in gone:  # what was let go is over, as far as anybody will hear: it did not turn out usual
-                over: Literal["over", "withdrawn"] = "over" if id_ in let_go else "withdrawn"
-                told.append(replace(self._told.pop(id_).last, change=over, notable=True))
+            for id_ in [id_ for id_ in self._told if id_ not in here]:
+                # What was let go is over, as far as anybody will hear: it did not turn out usual.
+                told.append(self._told.pop(id_).end("over" if id_ in let_go else "withdrawn"))
         told = sorted(told, key=lambda one: -one.incident.severity) + self._end(now_us)
         self._forget_names()
         return told
@@ -215,32 +189,19 @@ class Unfolding:
 
     def abandon(self) -> list[LiveIncident]:
         """Return all incidents as over, because another model judges from now on."""
-        return [replace(one.last, change="over", notable=True) for one in self._told.values()]
+        return [one.end() for one in self._told.values()]
 
     # -- state -----------------------------------------------------------------------------------------------
 
     def state(self) -> State:
         """Return everything `restore` needs."""
         arrays = self._held.arrays() | within("stretches", self._stretching.arrays())
-        told = [
-            {
-                "incident": incident_json(one.last.incident),
-                "change": one.last.change,
-                "provisional": one.last.provisional,
-                "seen": one.seen_us,
-                "weight": one.weight,
-            }
-            for one in self._told.values()
-        ]
         meta = {
+            **self._naming.state(),
             "open": [[view, key, provisional] for (view, key), provisional in self._open_keys.items()],
-            "names": [[name, *rank, *self._first[name]] for name, rank in self._rank.items()],
-            "ids": self._id,
             "pending": [[str(place), name] for place, name in self._pending.items()],
-            "turn": self._turn,
-            "told": told,
+            "told": [one.state() for one in self._told.values()],
             "over": sorted(self._over),
-            "most_names": self._most_names,
         }
         return State(arrays, meta)
 
@@ -250,16 +211,11 @@ class Unfolding:
         self._held.restore(arrays, self._of[0].views)
         self._stretching.restore(under("stretches", arrays))
         self._open_keys = {(view, key): provisional for view, key, provisional in meta["open"]}
-        self._rank = {name: (kind, turn) for name, kind, turn, _, _ in meta["names"]}
-        self._first = {name: (source, line) for name, _, _, source, line in meta["names"]}
-        self._id = dict(meta["ids"])
+        self._naming.restore(meta)
         self._pending = {int(place): name for place, name in meta["pending"]}
-        self._turn = meta["turn"]
         self._over = set(meta.get("over", ()))
-        self._most_names = meta.get("most_names", MOST_NAMES)
-        for one in meta["told"]:
-            live = LiveIncident(incident_of(one["incident"]), one["change"], one["provisional"])
-            self._told[live.incident.id] = _Told(live, one["seen"], (one["weight"][0], one["weight"][1]))
+        told = map(Told.from_state, meta["told"])
+        self._told = {one.last.incident.id: one for one in told}
         self._stirred = True
 
     # -- grouping --------------------------------------------------------------------------------------------
@@ -282,87 +238,43 @@ class Unfolding:
             _, shown, hidden = overlay.lines(lines, usual)
             merging.add_lines(shown, Windows.concat(told))
             covered.add_lines(hidden, Windows.empty())
-        if self._episodes is not None:
-            judged, episodes, names, calm = self._episodes
-            merging.add_episodes(episodes, judged, names)
-            covered.add_episodes(calm, judged)
+        if (rates := self._rates) is not None:
+            merging.add_episodes(rates.shown, rates.judged, rates.names)
+            covered.add_episodes(rates.hidden, rates.judged)
         found, _ = overlay.incidents(merging.incidents(recent), ())
         self._episode_of = merging.episode_of
         return found
 
     def _tell(self, id_: str, incident: Incident, open_lines: set[str], now_us: int) -> LiveIncident | None:
         """Return the incident if it is new or has grown enough to be told again."""
-        for name in self._names(incident):
-            self._id[name] = id_
+        self._naming.lead(self._names(incident), id_)
         self._near[id_] = incident.id
-        provisional = incident.id not in self._episode_of and self._rests_on_what_is_open(incident, open_lines)
+        is_episode, before = incident.id in self._episode_of, self._told.get(id_)
+        provisional = not is_episode and self._rests_on_what_is_open(incident, open_lines)
         live = LiveIncident(replace(incident, id=id_), "new", provisional)
-        before = self._told.get(id_)
-        if before is not None and incident.id in self._episode_of:
+        if before is not None and is_episode:
             live = replace(live, incident=_since(live.incident, before.last.incident))
         # Of what has no times nothing tells when it happened but that it has just come.
         seen_us = now_us if incident.end is None else round(incident.end.timestamp() * 1e6)
-        if before is None:
-            self._told[id_] = _Told(live, seen_us, (incident.severity, incident.n_windows))
-            return live
-        last, before.seen_us = before.last, max(before.seen_us, seen_us)
-        live = replace(live, change="grown", notable=_is_weightier(incident, before.weight) or _differs(live, last))
-        if not live.notable and _size(incident) == _size(last.incident):
-            return None
-        before.last = live
-        if live.notable:
-            before.weight = (incident.severity, incident.n_windows)
+        if before is not None:
+            return before.again(live, seen_us)
+        self._told[id_] = Told.first(live, seen_us)
         return live
 
     def _rests_on_what_is_open(self, incident: Incident, open_lines: set[str]) -> bool:
         if incident.n_windows:
             return all(self._open_keys.get((view, key), True) for view in self._views() for key in incident.keys)
-        return all(_line_name((one.source, one.line)) in open_lines for one in incident.lines)
-
-    def _id_of(self, incident: Incident, taken: set[str]) -> str:
-        """Return the id that an incident was told by, or is to be told by; `taken` are those of other ones."""
-        names = [name for name in self._names(incident) if name in self._rank or name.startswith("e:")]
-        names = [name for name in names if self._id.get(name) not in taken and self._leads_to(name, incident)]
-        known = {self._id[name] for name in names if name in self._id}
-        if known:  # by its own windows rather than by types, which others have too
-            own = {self._id.get(name) for name in names if name.startswith(_OWN)}
-            return min(known, key=lambda id_: (id_ not in own, id_ not in self._told, id_))
-        # By what is its own: a type may have been seen first days ago, in an incident that is over.
-        lines = [] if incident.n_windows else [_line_name((one.source, one.line)) for one in incident.lines]
-        ranked = [name for name in (*names, *lines) if name in self._rank]
-        if not ranked:
-            return incident.id
-        first = min(ranked, key=lambda name: (name.startswith(_SHARED), self._rank[name], name))
-        source, line = self._first[first]
-        id_ = self._id_by(source, line)
-        return id_ if id_ not in taken else self._id_by(source, line, first)
-
-    def _leads_to(self, name: str, incident: Incident) -> bool:
-        """Return whether what is known by a name may be this incident: by a type only what is not hours apart from it.
-
-        While much is caught up with at once, lines of a type are told before windows of hours ago are judged.
-        """
-        told = self._told.get(self._id.get(name, ""))
-        if told is None or name.startswith(_OWN) or incident.start is None or incident.end is None:
-            return True
-        start = told.last.incident.start
-        start_us, end_us = (round(one.timestamp() * 1e6) for one in (incident.start, incident.end))
-        from_us = told.seen_us if start is None else round(start.timestamp() * 1e6)
-        return from_us - end_us <= QUIET_US and start_us - told.seen_us <= self._quiet_us
-
-    def _id_by(self, *first: str | int) -> str:
-        """Return an id made of the model and the first thing that told of an incident."""
-        said = "\n".join(map(str, (self._of[0].id, *first)))
-        return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+        return all(naming.of_line((one.source, one.line)) in open_lines for one in incident.lines)
 
     def _names(self, incident: Incident) -> list[str]:
-        """Return what may have told of an incident."""
+        """Return what may have told of an incident; see `naming`."""
+        types = [TYPE + key for key in incident.new_types]
         if incident.id in self._episode_of:
             windows = (key for key in incident.keys if any((view, key) in self._open_keys for view in self._views()))
-            return [f"e:{self._episode_of[incident.id]}", *(f"w:{key}" for key in windows)]
+            return [EPISODE + self._episode_of[incident.id], *(WINDOW + key for key in windows)]
         if incident.n_windows:
-            return [*(f"w:{key}" for key in incident.keys), *(f"t:{key}" for key in incident.new_types)]
-        return [f"p:{incident.pattern}", *(f"t:{key}" for key in incident.new_types)]
+            return [*(WINDOW + key for key in incident.keys), *types]
+        return [PATTERN + incident.pattern, *types]
 
     def _views(self) -> Iterable[str]:
         return (view.name for view in self._of[0].views)
@@ -374,25 +286,22 @@ class Unfolding:
         over = {id_ for id_, told in self._told.items() if now_us - told.seen_us > self._quiet_us}
         if not over:
             return []
-        names = {name for name, id_ in self._id.items() if id_ in over}
-        keys = {name.removeprefix("w:") for name in names if name.startswith("w:")}
-        for view in list(self._views()):
+        names = self._naming.leading(over)
+        keys = bare(WINDOW, names)
+        for view in self._views():
             self._held.drop_lines_of(view, keys)  # their type may go on elsewhere
             self._drop(view, keys)
-        types = {name.removeprefix("t:") for name in names if name.startswith("t:")}
-        patterns = {name.removeprefix("p:") for name in names if name.startswith("p:")}
-        self._held.drop_types(types, patterns, self._of[1].key_of)
-        self._end_episodes({name.removeprefix("e:") for name in names if name.startswith("e:")})
-        self._forget(names)
-        return [replace(self._told.pop(id_).last, change="over", notable=True) for id_ in sorted(over)]
+        self._held.drop_types(bare(TYPE, names), bare(PATTERN, names), self._of[1].key_of)
+        self._end_episodes(bare(EPISODE, names))
+        self._naming.forget(names)
+        return [self._told.pop(id_).end() for id_ in sorted(over)]
 
     def _end_episodes(self, gone: set[str]) -> None:
         """Let go of episodes that are over; the counts they were found in are still there."""
         self._over |= gone
-        if self._episodes is not None:
-            judged, episodes, names, calm = self._episodes
-            kept = [(one, name) for one, name in zip(episodes, names, strict=True) if name not in gone]
-            self._episodes = (judged, [one for one, _ in kept], [name for _, name in kept], calm)
+        if (rates := self._rates) is not None:
+            kept = [(one, name) for one, name in zip(rates.shown, rates.names, strict=True) if name not in gone]
+            rates.shown, rates.names = [one for one, _ in kept], [name for _, name in kept]
 
     def _drop(self, view: str, keys: set[str]) -> None:
         """Let go of the windows of these keys."""
@@ -400,53 +309,33 @@ class Unfolding:
         for key in keys:
             self._open_keys.pop((view, key), None)
 
-    def _forget(self, names: set[str]) -> None:
-        for name in names:
-            for known in (self._rank, self._first, self._id):
-                known.pop(name, None)
-
     def _forget_names(self) -> None:
         """Forget the names of what is neither held nor part of anything told, once they are many."""
-        if len(self._rank) + len(self._id) <= self._most_names:
+        if not self._naming.are_many:
             return
-        held = {f"w:{key}" for _, key in self._open_keys}
+        held = {WINDOW + key for _, key in self._open_keys}
         for row, source, line in self._held.places():
             key = self._of[1].key_of(row)
-            held |= {_line_name(self._place(source, line)), f"t:{key:016x}", f"p:{pattern_of([key])}"}
-        names = self._rank.keys() | self._id.keys()
-        self._forget({name for name in names - held if self._id.get(name) not in self._told})
-        self._most_names = max(2 * (len(self._rank) + len(self._id)), MOST_NAMES)
+            held |= {naming.of_line(self._spot(source, line)), naming.of_type(key), naming.of_pattern_of(key)}
+        self._naming.keep(held, self._told)
 
     def _bound(self) -> set[str]:
         """Forget the oldest of what is held beyond the limits; return the ids of the incidents that it was part of."""
         let_go: set[str | None] = set()
         for view, keys in self._held.windows_beyond():
             self._tally.add(FORGOTTEN, len(keys))
-            let_go.update(self._id.get(f"w:{key}") for key in keys)
+            let_go.update(self._naming.led(WINDOW + key) for key in keys)
             self._drop(view, keys)
         for gone in self._held.lines_beyond():
             self._tally.add(FORGOTTEN, len(gone))
-            let_go.update(self._id.get(f"t:{self._of[1].key_of(row):016x}") for row in {row for row, _, _ in gone})
+            types = {naming.of_type(self._of[1].key_of(row)) for row in {row for row, _, _ in gone}}
+            let_go.update(map(self._naming.led, types))
             for _, source, line in gone:
                 self._pending.pop(source << _LINE_BITS | line, None)
         return {id_ for id_ in let_go if id_ is not None}
 
-    # -- names -----------------------------------------------------------------------------------------------
-
-    def _next(self) -> int:
-        self._turn += 1
-        return self._turn
-
-    def _place(self, source: int, line: int) -> tuple[str, int]:
+    def _spot(self, source: int, line: int) -> Spot:
         return self._of[3].names[source], line
-
-
-def _is_weightier(incident: Incident, weight: tuple[float, int]) -> bool:
-    return bool(incident.severity >= GROWN * weight[0] or incident.n_windows >= GROWN * max(weight[1], 1))
-
-
-def _differs(one: LiveIncident, last: LiveIncident) -> bool:
-    return (one.provisional, one.incident.answer) != (last.provisional, last.incident.answer)
 
 
 def _start_s(incident: Incident) -> float:
@@ -457,11 +346,3 @@ def _since(incident: Incident, before: Incident) -> Incident:
     """Return an incident of counts with its first beginning, also when the counts of then are forgotten."""
     starts = [one.start for one in (incident, before) if one.start is not None]
     return replace(incident, start=min(starts, default=None))
-
-
-def _size(incident: Incident) -> tuple[object, ...]:
-    return incident.n_windows, incident.start, incident.end, len(incident.lines), incident.severity
-
-
-def _line_name(place: tuple[str, int]) -> str:
-    return f"l:{place[0]}:{place[1]}"
