@@ -150,7 +150,7 @@ def test_which_of_them_judges_is_told_and_what_the_other_would_say(model: Model,
         stream = Streaming(model, threshold=kind, sample_lines=50)
         stream.push(read(log), 0.0)
         stream.finish()
-        (told[kind],) = stream._thresholds.told()
+        (told[kind],) = stream._deciding.thresholds.told()
         assert thresholds.told()[0].windows == 0
     learned, by_rolling = told["learned"], told["rolling"]
     assert (learned.judges, by_rolling.judges) == ("learned", "rolling")

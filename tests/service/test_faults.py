@@ -318,7 +318,7 @@ def test_a_flood_of_distinct_messages_garbage_and_long_lines_is_bounded_and_coun
     assert worker.failure is None
     assert worker.behind == 0
     assert stream.lines == len(flood) + 20 * len(garbage)
-    assert stream._matcher.n_unseen == 500  # the others are one type
+    assert stream._encoding.matcher.n_unseen == 500  # the others are one type
     assert sum(map(len, stream._teller.unfolding._held.lines)) <= MOST_LINES
     assert stream.tally.counts["odd line beyond 200 of one push, not told by itself"] > 3_000
     worker.store.close()

@@ -38,10 +38,12 @@ No stage knows another; only this room knows their order. One file a leg of the 
   live/
     arriving      lines → records        a few at a time; `recent` keeps their text
     ahead         times of the future
-    streaming     lines → verdicts       the same functions, with state between batches; `windowing` keeps the windows
-                  that are open, `pushed` is what a batch gave
+    streaming     lines → verdicts       the same functions, with state between batches; `pushed` is what a batch gave
+    encoding      records → events       what is new gets numbers of its own
+    deciding      events → verdicts      of lines, windows, counts; `windowing` keeps the windows that are open
     rating        counts → verdicts      minute by minute, as the rates view judges them
-    unfolding     verdicts → incidents   new, grown, over; `held` are the odd lines until then
+    unfolding     verdicts → incidents   new, grown, over; `held` are the odd windows and lines until then, `naming`
+                  has the ids of incidents, `told` what was told of one
     deploying     what deployments brought, marked before or after it came; `followed` is one of them, `lately` is what
                   came
     teller        incidents of whatever kind → who is told, heeding answers, marks and rules

@@ -163,7 +163,7 @@ def test_counts_are_forgotten_after_some_hours(model: Model, today: pl.DataFrame
     stream = Streaming(model, sample_lines=50)
     for i, part in enumerate(cut(today, [i / 48 for i in range(48)])):
         stream.push(part, float(i))
-    counting = stream._rating._counting
+    counting = stream._deciding.rating._counting
     minutes = counting.table("cells")["minute"]
     assert minutes.max() - minutes.min() <= KEPT + 120
     assert counting.hosts.names

@@ -16,19 +16,18 @@ import polars as pl
 
 from oddlog.feedback import Answers, Mark, Standing
 from oddlog.model import Model
-from oddlog.pipeline.events import Codes
 from oddlog.pipeline.judging.answering import Overlay
 from oddlog.pipeline.judging.newcomers import Newcomers
 from oddlog.pipeline.judging.since_deploy import after_deploy
 from oddlog.pipeline.learning.checkpointing import live_json, live_of, under, within
 from oddlog.pipeline.live.deploying import Deploying
+from oddlog.pipeline.live.encoding import Encoding
 from oddlog.pipeline.live.gate import ENDED, Gate
 from oddlog.pipeline.live.quiet import Quiet
 from oddlog.pipeline.live.recent import Recent
 from oddlog.pipeline.live.rulebook import RuleBook
 from oddlog.pipeline.live.rules import Rules
 from oddlog.pipeline.live.unfolding import Unfolding
-from oddlog.templates import Matcher
 from oddlog.types import Bool, LiveIncident, State, Tally, to_datetime
 
 
@@ -39,7 +38,7 @@ class Teller:
     ----------
     model : Model
         What is usual.
-    matcher, services, sources, tally
+    encoding, tally
         Those of the stream.
     answers : Answers or None
         What people have said of earlier incidents.
@@ -62,9 +61,7 @@ class Teller:
     def __init__(
         self,
         model: Model,
-        matcher: Matcher,
-        services: Codes,
-        sources: Codes,
+        encoding: Encoding,
         tally: Tally,
         *,
         answers: Answers | None,
@@ -72,10 +69,11 @@ class Teller:
         gate: Gate,
         lateness_us: int = 0,
     ) -> None:
-        self._matcher = matcher
-        self.unfolding = Unfolding(model, matcher, services, sources, tally, lateness_us=lateness_us)
-        self.deploying = Deploying(model, matcher, services, sources, tally)
-        self.newcomers = Newcomers(model, services, tally)
+        self._matcher = encoding.matcher
+        codes = encoding.matcher, encoding.services, encoding.sources
+        self.unfolding = Unfolding(model, *codes, tally, lateness_us=lateness_us)
+        self.deploying = Deploying(model, *codes, tally)
+        self.newcomers = Newcomers(model, encoding.services, tally)
         self.quiet = Quiet(model.id, tally)
         self.rules = Rules(rules, model.id)
         self.gate = gate
@@ -108,6 +106,12 @@ class Teller:
         self.gate.turn_to(per_day, book.maintenance)
 
     # -- what comes ------------------------------------------------------------------------------------------
+
+    def add_records(self, records: pl.DataFrame, events: pl.DataFrame, end_us: int) -> None:
+        """Take in records and their events, `end_us` being the latest time of all: for rules, silence, newcomers."""
+        self.rules.add(records)
+        self.newcomers.add(events)
+        self.quiet.add(records, end_us)
 
     def add(self, events: pl.DataFrame) -> None:
         """Take in events with their sessions: deployments may have brought some of them."""

@@ -49,27 +49,26 @@ class Windowing:
         """The farthest that the watermark of any view has come."""
         return max(windower.watermark_us for windower in self.windowers)
 
-    def push(self, events: Sequence[pl.DataFrame | None], watermark_us: int | None, end_us: int) -> None:
-        """Take in the events of each view, if there are any, and let the watermark pass, if it is given.
-
-        `end_us` is the latest time of a record (us).
-        """
-        for i, mine in enumerate(events):
-            closed = self._closed(i, mine, watermark_us, end_us)
-            self._over[i] += [closed] if len(closed) else []
-
-    def _closed(self, i: int, events: pl.DataFrame | None, watermark_us: int | None, end_us: int) -> Windows:
-        """Return the windows that are closed by events and by a watermark."""
-        windower, closed = self.windowers[i], []
-        if events is not None:
-            self._empty[i] = events.clear()
-            closed.append(windower.push(events))
+    def push(self, events: Sequence[pl.DataFrame], end_us: int) -> None:
+        """Take in the events of each view; `end_us` is the latest time of a record (us)."""
+        for i, (windower, mine) in enumerate(zip(self.windowers, events, strict=True)):
+            self._empty[i] = mine.clear()
+            self._close(i, windower.push(mine))
             if windower.n_waiting > self._max_waiting:
                 self._tally.add(HURRIED)
-                watermark_us = max(watermark_us or end_us, end_us)
-        if watermark_us is not None and windower.watermark_us < watermark_us and i in self._empty:
-            closed.append(windower.push(self._empty[i], watermark_us))
-        return Windows.concat(closed)
+                self._pass(i, end_us)
+
+    def let_pass(self, watermark_us: int) -> None:
+        """Close the windows that nothing before `watermark_us` is awaited for."""
+        for i in range(len(self.windowers)):
+            self._pass(i, watermark_us)
+
+    def _pass(self, i: int, watermark_us: int) -> None:
+        if self.windowers[i].watermark_us < watermark_us and i in self._empty:
+            self._close(i, self.windowers[i].push(self._empty[i], watermark_us))
+
+    def _close(self, i: int, closed: Windows) -> None:
+        self._over[i] += [closed] if len(closed) else []
 
     def over(self) -> list[Windows]:
         """Return the windows that are over since this was asked last, by view."""
