@@ -27,12 +27,11 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
-from pathlib import PurePath
 
 import numpy as np
 import polars as pl
 
-from oddlog.types import F64, I64, LEVELS, NO_SERVICE, NO_TIME, U8, Bool, Incident
+from oddlog.types import F64, I64, LEVELS, NO_SERVICE, NO_TIME, U8, Bool, Incident, source_name
 
 MOST_NOVEL = 12.0
 LEVEL_FACTOR = np.array([1.0, 0.5, 0.5, 1.0, 1.25, 2.0, 4.0, 5.0])
@@ -187,7 +186,7 @@ def where(incident: Incident) -> str:
     if incident.services:
         return ", ".join(incident.services[:3])
     sources = {line.source for line in incident.lines}
-    return (PurePath(next(iter(sources))).name or next(iter(sources))) if len(sources) == 1 else NO_SERVICE
+    return source_name(sources.pop()) if len(sources) == 1 else NO_SERVICE
 
 
 def keyed(incident: Incident) -> str:

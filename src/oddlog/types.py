@@ -361,6 +361,11 @@ class Incident:
         return vars(self) | parts
 
     @property
+    def place(self) -> tuple[str, ...]:
+        """Where it is: its services; where its lines name none its hosts, else the sources they came from, shortly."""
+        return self.services or self.hosts or tuple(dict.fromkeys(source_name(line.source) for line in self.lines))
+
+    @property
     def order(self) -> tuple[bool, float]:
         """What incidents are sorted by: alerts before notices, the most pressing first."""
         return self.urgency == "notice", -self.severity
@@ -550,6 +555,18 @@ class Federable(Detector, Protocol):
     def train(self, windows: Windows, steps: int, seed: int) -> int:
         """Learn on from the weights that are set; return the steps taken. Same weights, windows, seed: same result."""
         ...
+
+
+def source_name(source: str) -> str:
+    """Return what a source is called where there is little room: its file, with the folder if that says nothing.
+
+    >>> source_name("/var/log/app.log"), source_name("/pods/shop_pay-7/pay/0.log"), source_name("push:till-3")
+    ('app.log', 'pay/0.log', 'push:till-3')
+    """
+    parts = [part for part in source.split("/") if part]
+    name = parts[-1] if parts else source
+    is_number = not any(map(str.isalpha, name.partition(".")[0]))
+    return "/".join(parts[-2:]) if is_number and len(parts) > 1 else name
 
 
 def to_datetime(time_us: int) -> datetime | None:

@@ -14,7 +14,10 @@ import pytest
 from oddlog.errors import ConfigError, SinkRefusedError, SinkUnavailableError
 from oddlog.sinks import parse
 from oddlog.sinks.http import AlertmanagerSink
+from oddlog.sinks.told import summary
 from oddlog.testing import check_sink, live_incidents
+from oddlog.types import LineRef
+from stored_incidents import live as stored
 
 pytest.importorskip("sqlalchemy")
 from oddlog.service.dispatching import LEAST_TRIES, LONGEST_WAIT_S, OLDEST_S, Dispatcher
@@ -101,6 +104,19 @@ def test_slack_shows_log_text_as_text(receiver: Receiver):
     assert "<b>" not in json.dumps(body)
     assert "&lt;b&gt;" in body["text"]
     assert len(body["blocks"][0]["text"]["text"]) <= 3_000
+
+
+def test_a_title_says_where_also_of_lines_that_name_no_service():
+    lines = tuple(LineRef(f"/var/log/{name}", 1, "", 1.0) for name in ("app.log", "app.log", "pods/pay/0.log"))
+    nowhere: tuple[str, ...] = ()
+    why = "never seen before: “x”"
+    assert summary(stored(1, services=("pay", "web"))) == f"{why} in pay, web"
+    assert summary(stored(1, services=nowhere, hosts=("till-3",))) == f"{why} on till-3"
+    assert (
+        summary(stored(1, "over", services=nowhere, hosts=nowhere, lines=lines)) == f"Over: {why} in app.log, pay/0.log"
+    )
+    assert summary(stored(1, services=nowhere, hosts=nowhere, lines=())) == why
+    assert summary(stored(1), 20) == "never seen b… in pay"
 
 
 def test_alertmanager_resolves_what_is_over_under_the_same_labels(receiver: Receiver):

@@ -168,6 +168,18 @@ def test_incidents_are_filtered_and_shown_page_by_page(page: Page):
     assert "2 incidents" in page.client.get(f"/incidents?since={since}").text
 
 
+def test_a_row_says_where_also_of_lines_that_name_no_service(page: Page):
+    pods = ("pay", "pay", "web", "mail", "cart", "stock")
+    lines = tuple(LineRef(f"/pods/shop_{n}/{pod}/0.log", n, "x", 5.0) for n, pod in enumerate(pods))
+    nowhere: tuple[str, ...] = ()
+    page.store.save("m", [live(1, services=nowhere), live(2, services=nowhere, hosts=nowhere, lines=lines)])
+    text = page.client.get("/incidents").text
+    assert '<a class="chip" title="host" href="/incidents?host=h1">h1</a>' in text
+    assert re.findall('came from">([^<]*)', text) == ["pay/0.log", "web/0.log", "mail/0.log"]
+    assert '<span class="more">+2</span>' in text
+    assert 'came from">pay/0.log</span>' in page.client.get(f"/incidents/{2:016x}").text
+
+
 def test_ten_thousand_incidents_are_shown_page_by_page(page: Page):
     page.store.save("m", [live(n, "over") for n in range(10_000)])
     text = page.client.get("/incidents").text

@@ -89,7 +89,9 @@ class MailSink:
         told = f"{live.change}.{incident.n_windows}.{live.provisional}.{incident.answer}"
         own = hashlib.blake2b(told.encode(), digest_size=6).hexdigest()
         message = EmailMessage()
-        message["Subject"] = " ".join(_plain(f"[oddlog] {summary(live)}").split())[:LONGEST_SUBJECT]
+        message["Subject"] = " ".join(_plain(f"[oddlog] {summary(live, LONGEST_SUBJECT - len('[oddlog] '))}").split())[
+            :LONGEST_SUBJECT
+        ]
         message["From"], message["To"] = self._from, ", ".join(self._to)
         message["Date"] = format_datetime(self._clock())
         # The same change sent again has the same id: a mail store shows it once.

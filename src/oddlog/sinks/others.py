@@ -16,6 +16,7 @@ except ImportError as error:
     raise MissingExtraError("apprise+…", "notify") from error
 
 RETRY_S = 60.0
+LONGEST_TITLE = 250
 LONGEST_BODY = 4_000  # characters; most services take at least so many
 
 
@@ -54,7 +55,7 @@ class AppriseSink:
         kind = apprise.NotifyType.SUCCESS if live.change in ENDED else apprise.NotifyType.WARNING
         rows = [*details(live), *live.incident.notes, live.incident.id]
         sent = self._apprise.notify(
-            title=" ".join(summary(live).split())[:250],
+            title=" ".join(summary(live, LONGEST_TITLE).split())[:LONGEST_TITLE],
             body="\n".join(rows)[:LONGEST_BODY],
             notify_type=kind,
             body_format=apprise.NotifyFormat.TEXT,

@@ -8,6 +8,7 @@ from typing import Any
 from oddlog.types import LiveIncident
 
 MOST_REASONS = 3
+MOST_PLACES = 3
 ENDED = ("over", "withdrawn")
 
 
@@ -17,13 +18,15 @@ def as_json(live: LiveIncident) -> dict[str, Any]:
     return head | asdict(live.incident)
 
 
-def summary(live: LiveIncident) -> str:
-    """Return one line: what, where, why."""
+def summary(live: LiveIncident, most: int | None = None) -> str:
+    """Return one line: what, why, where; at `most` so many characters, if `why` can be cut for that."""
     incident = live.incident
-    where = f" in {', '.join(incident.services[:3])}" if incident.services else ""
+    by_host = incident.hosts and not incident.services
+    where = f" {'on' if by_host else 'in'} {', '.join(incident.place[:MOST_PLACES])}" if incident.place else ""
     why = incident.reasons[0].text if incident.reasons else incident.key
     word = {"over": "Over: ", "withdrawn": "Usual after all: "}.get(live.change, "")
-    return f"{word}{why}{where}"
+    room = len(why) if most is None else max(most - len(word) - len(where), 1)
+    return f"{word}{why if len(why) <= room else why[: room - 1] + '…'}{where}"
 
 
 def details(live: LiveIncident) -> list[str]:

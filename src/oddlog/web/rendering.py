@@ -16,6 +16,7 @@ from oddlog.reports.cards import message, reason_text
 from oddlog.reports.cards import template as marked
 from oddlog.reports.elements import markup, visible
 from oddlog.reports.wording import length, moment, plural, probability, span
+from oddlog.types import source_name
 
 try:
     import jinja2
@@ -99,7 +100,7 @@ def _environment() -> jinja2.Environment:
         "lasted": lasted,
         "clock": clock,
         "iso": lambda value: as_time(value).isoformat(timespec="seconds") if value else "",  # type: ignore[union-attr]
-        "base": lambda source: source.rsplit("/", 1)[-1] or source,
+        "source_name": source_name,
     }
     made.globals |= {"severity": lambda one: severity_word(one.severity, one.urgency), "static": _address}
     return made
