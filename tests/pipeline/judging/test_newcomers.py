@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 import oddlog
+from oddlog.pipeline.judging.newcomers import VANISHED
 from oddlog.pipeline.learning.checkpointing import packed, unpacked
 from oddlog.pipeline.live.streaming import Streaming
-from oddlog.types import LINES, LiveIncident
+from oddlog.types import LINES, LiveIncident, State
 from small_shop import shop_lines
 
 
@@ -51,6 +53,51 @@ def test_a_new_service_is_one_notice_and_none_of_its_lines_is_odd_for_a_day(mode
     lines, incidents = told(stream, gift(3, "went up in flames", 3), 3_001, 30.0)
     assert len(lines) == 3
     assert "went up in flames" in incidents[0].incident.reasons[0].text
+
+
+DAY_S = 86_400.0
+
+
+def test_the_notice_of_a_service_that_vanishes_is_over_after_a_day_without_a_line(model: oddlog.Model):
+    stream = Streaming(model, sample_lines=20)
+    told(stream, shop_lines(30, 5), 1, 0.0)
+    told(stream, gift(0, "printed"), 1_001, 10.0)
+    state = unpacked(packed(stream.state()))
+    for noted in (state, older(state)):  # a checkpoint from before this was noted counts from when it is read
+        stream = Streaming(model, sample_lines=1)
+        stream.restore(noted)
+        stream.tick(20.0)
+        assert stream.incidents() == []
+        stream.tick(DAY_S - 10.0)
+        assert stream.incidents() == []
+        stream.tick(DAY_S + 60.0)
+        ((key, change, notes),) = [(one.incident.key, one.change, one.incident.notes) for one in stream.incidents()]
+        assert (key, change, notes) == ("service shop.gift", "over", (VANISHED,))
+        assert not stream.going
+        stream.tick(3 * DAY_S)
+        assert stream.incidents() == []
+        lines, _ = told(stream, gift(2, "printed", 3), 2_001, 3 * DAY_S)
+        assert len(lines) == 0  # what it wrote while it was learning stays usual of it
+        lines, _ = told(stream, gift(2, "went up in flames", 3), 3_001, 3 * DAY_S + 10)
+        assert len(lines) == 3
+
+
+def older(state: State) -> State:
+    """Return a state as it was when nothing was noted of when a service was heard of."""
+    meta = json.loads(json.dumps(state.meta))
+    for _, one in meta["telling"]["newcomers"]["seen"]:
+        del one["heard_us"], one["heard"]
+    return State(state.arrays, meta)
+
+
+def test_a_new_service_whose_lines_come_days_late_goes_on_learning(model: oddlog.Model):
+    stream = Streaming(model, sample_lines=20)
+    told(stream, shop_lines(30, 5), 1, 0.0)
+    for part in range(3):
+        texts = [one.replace("2026-03-02", "2026-02-26") for one in gift(0, "printed")[part * 10 : part * 10 + 10]]
+        _, incidents = told(stream, texts, 1_001 + part * 10, 10.0 + part)
+        assert [one.change for one in incidents] == (["new"] if part == 0 else [])
+    assert stream.going
 
 
 def test_what_a_known_service_writes_stays_odd_meanwhile(model: oddlog.Model):

@@ -1,14 +1,16 @@
 """Services that a model has never seen: for a day they are *learning*, and nothing of them is odd.
 
 What a new service writes in that day is taken as usual of it from then on; what it writes for the first time later is
-odd as of any other. It is told once, as a notice. A model that knows no service by name has no newcomers, and there are
-none until a service that it knows has been seen: else a log whose services are only called otherwise would be silent.
+odd as of any other. It is told once, as a notice, which is over when the day is, or when the time of all lines has gone
+on by a day without one of its own: what is new of it after that is odd, too. A model that knows no service by name has
+no newcomers, and there are none until a service that it knows has been seen: else a log whose services are only called
+otherwise would be silent.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ LEARNING_US = 86_400_000_000
 MOST_PAIRS = 200_000  # types of new services that are known
 SEVERITY = 1.0
 _ROW_BITS = 32
+VANISHED = "nothing of it has come for a day"
 BEYOND = "message type of a new service beyond the limit: taken for odd"
 
 
@@ -34,6 +37,21 @@ class _Newcomer:
     lines: int = 0
     types: int = 0
     state: str = "unseen"  # unseen, new, over
+    heard_us: int = NO_TIME  # which time had been reached by all lines when it was heard of last …
+    heard: int = 0  # … and its lines until then
+
+    def hear(self, now_us: int) -> None:
+        """Note whether lines of it have come until now; its own times may lie far behind those of others."""
+        if self.heard != self.lines or self.heard_us == NO_TIME:
+            self.heard_us, self.heard = now_us, self.lines
+
+    def has_learned(self) -> bool:
+        """Return whether its lines are of a day."""
+        return self.last_us - self.first_us >= LEARNING_US
+
+    def has_vanished(self, now_us: int) -> bool:
+        """Return whether nothing of it has come for a day."""
+        return self.heard_us != NO_TIME and now_us - self.heard_us >= LEARNING_US
 
 
 @dataclass
@@ -78,7 +96,7 @@ class Newcomers:
         for code, first, last, lines in of.iter_rows():
             one = self._seen.setdefault(code, _Newcomer(first or NO_TIME, last or NO_TIME))
             one.last_us, one.lines = max(one.last_us, last or NO_TIME), one.lines + int(lines)
-        learning = [code for code, one in self._seen.items() if one.last_us - one.first_us < LEARNING_US]
+        learning = [code for code, one in self._seen.items() if one.state != "over" and not one.has_learned()]
         self._learn(new.filter(pl.col("service").is_in(learning)))
 
     def _learn(self, events: pl.DataFrame) -> None:
@@ -97,17 +115,21 @@ class Newcomers:
         excused: Bool = np.isin(_pairs(service, template), self._pairs)
         return excused
 
-    def changed(self) -> list[LiveIncident]:
-        """Return a notice for each service that is new, and for each that has learned enough."""
+    def changed(self, now_us: int) -> list[LiveIncident]:
+        """Return a notice for each service that is new, and for each that has learned enough or has vanished.
+
+        `now_us` is the time that all lines together have reached.
+        """
         told = []
         for code, one in self._seen.items():
-            is_over = one.last_us - one.first_us >= LEARNING_US
+            one.hear(now_us)
             if one.state == "unseen":
                 one.state = "new"
                 told.append(LiveIncident(self._incident(code, one), "new", provisional=False))
-            elif one.state == "new" and is_over:
+            elif one.state == "new" and (one.has_learned() or one.has_vanished(now_us)):
                 one.state = "over"
-                told.append(LiveIncident(self._incident(code, one), "over", provisional=False))
+                notes = () if one.has_learned() else (VANISHED,)
+                told.append(LiveIncident(replace(self._incident(code, one), notes=notes), "over", provisional=False))
         return told
 
     @property

@@ -146,7 +146,7 @@ class Teller:
         changed = self.unfolding.changed(self.overlay, words, recent, span_us[1])
         now = to_datetime(now_us) or datetime.now(UTC)
         ruled, self._unruled = self._unruled, []
-        ruled += [*self.rules.changed(now_us), *self.newcomers.changed()]
+        ruled += [*self.rules.changed(now_us), *self.newcomers.changed(now_us)]
         ruled += self.quiet.changed(clock_s, now)
         changed += self._unanswered(ruled)
         changed = [after_deploy(one, self._marks) for one in changed]
