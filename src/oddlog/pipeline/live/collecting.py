@@ -238,6 +238,3 @@ def _file_of(source: str) -> str:
     """Return the name of a source's file; two sources never share one."""
     digest = hashlib.blake2b(source.encode(), digest_size=4).hexdigest()
     return f"{_UNSAFE.sub('-', source).strip('-.')[-60:] or 'source'}.{digest}.log"
-
-
-__all__ = ["Collecting", "Need", "Progress"]

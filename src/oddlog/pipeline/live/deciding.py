@@ -37,8 +37,6 @@ from oddlog.rates.counting import BUCKET, US_PER_MINUTE
 from oddlog.types import NO_TIME, State, Tally, Windows
 
 MOST_TOLD = 200  # odd lines of a push that are told one by one; all go to incidents
-
-
 MOST_OVER = 50_000  # events of windows that are over and wait to be judged
 
 
@@ -124,14 +122,15 @@ class Deciding:
 
     def _odd(self, events: pl.DataFrame) -> pl.DataFrame:
         """Return the odd ones among lines, as they are shown."""
-        code = self._encoding
-        odd = line_verdicts(self._model.events, events, code.words)
+        encoding = self._encoding
+        odd = line_verdicts(self._model.events, events, encoding.words)
         if not odd["is_anomaly"].any():
             return pl.DataFrame(schema=ODD_LINES)
         odd = self._teller.lines(odd.filter("is_anomaly"))
         self.odd_lines += len(odd)
         self._tally.add(f"odd line beyond {MOST_TOLD:,} of one push, not told by itself", len(odd) - MOST_TOLD)
-        return shown_lines(odd.head(MOST_TOLD), code.matcher, code.services.names, code.sources.names, self._recent)
+        names = encoding.services.names, encoding.sources.names
+        return shown_lines(odd.head(MOST_TOLD), encoding.matcher, *names, self._recent)
 
     # -- windows ---------------------------------------------------------------------------------------------
 
@@ -142,10 +141,11 @@ class Deciding:
         over = zip(self._knowing, self.windowing.over(), strict=True)
         return stacked([self._verdicts(view, windows) for view, windows in over], VERDICTS)
 
-    def all(self) -> pl.DataFrame:
-        """Return the verdicts of all windows that are open: they are closed now."""
+    def finish(self) -> pl.DataFrame:
+        """Return the verdicts of all windows that are open, which are closed now, and of all counts."""
         flushed = zip(self._knowing, self.windowing.flush(), strict=True)
-        return stacked([self._verdicts(view, windows) for view, windows in flushed], VERDICTS)
+        windows = [self._verdicts(view, windows) for view, windows in flushed]
+        return stacked([*windows, self._all_counts()], VERDICTS)
 
     def at_rest(self) -> pl.DataFrame:
         """Return the verdicts of sessions that pause: what `detect` would say of them now."""
@@ -204,7 +204,7 @@ class Deciding:
             return pl.DataFrame(schema=VERDICTS)
         return self._counts(self.rating, minute, settle=not more)  # windows that are over have been judged just now
 
-    def all_counts(self) -> pl.DataFrame:
+    def _all_counts(self) -> pl.DataFrame:
         """Return what counts and shares say now that all has come."""
         end_us = self._encoding.span_us[1]
         if self.rating is None or end_us == NO_TIME:
@@ -223,8 +223,8 @@ class Deciding:
         """Return how far what comes now is from training; None where the model knows nothing of that."""
         if self.rating is None or self.rating.drifting is None:
             return None
-        code = self._encoding
-        return self.rating.drifting.told(code.services.names, code.matcher, self.thresholds.told())
+        encoding = self._encoding
+        return self.rating.drifting.told(encoding.services.names, encoding.matcher, self.thresholds.told())
 
     # -- state -----------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from oddlog.pipeline.judging.rates_reasons import Stretch
 from oddlog.pipeline.judging.sampling import EACH, Line, Sampling
 from oddlog.pipeline.learning.checkpointing import under, within
 from oddlog.pipeline.learning.collecting import words_of
-from oddlog.pipeline.rates import NAME, Judged
+from oddlog.pipeline.rates import Judged
 from oddlog.pipeline.shares import with_shares
 from oddlog.rates import Counting
 from oddlog.rates.counting import BUCKET, US_PER_MINUTE
@@ -330,6 +330,3 @@ def _shared(mine: dict[_Key, tuple[int, int]], theirs: dict[_Key, tuple[int, int
 
 def _joined(one: tuple[int, int], other: tuple[int, int] | None) -> tuple[int, int]:
     return one if other is None else (min(one[0], other[0]), max(one[1], other[1]))
-
-
-__all__ = ["NAME", "Looked", "Rating"]

@@ -40,10 +40,7 @@ class _Watched:
     told: int = 0  # … when it was told last
     services: dict[str, int] = field(default_factory=dict)
     is_broken: bool = False
-    peak: tuple[int, int] = (
-        0,
-        0,
-    )  # of a limit: most matches in its time, since it was looked at last, and from when on
+    peak: tuple[int, int] = (0, 0)  # of a limit: most matches in its time, since the last look; from when on
     gap_us: int = 0  # of an `always`: the longest time between two, since then
     since_us: int = NO_TIME  # from when on it is watched, if that is later than the first line
     steps: Steps = field(init=False)  # of a limit: matches within its time

@@ -110,13 +110,13 @@ class Streaming:
         self.model = model
         self.tally = tally = tally or Tally()
         self._lateness_us = round(lateness_s * 1e6)
-        self._encoding = code = Encoding(model, max_unseen, tally)
-        reading = reading_of(model, tally, format, exclude, known_numbers=code.number_fields)
+        self._encoding = encoding = Encoding(model, max_unseen, tally)
+        reading = reading_of(model, tally, format, exclude, known_numbers=encoding.number_fields)
         self._arriving = Arriving(reading, sample_lines=sample_lines)
         self._recent = Recent(max_text_bytes)
         self._teller = Teller(
             model,
-            code,
+            encoding,
             tally,
             answers=answers,
             rules=rules or RuleBook(),
@@ -126,7 +126,7 @@ class Streaming:
         self._passing = passing
         self._deciding = Deciding(
             model,
-            code,
+            encoding,
             self._teller,
             self._recent,
             tally,
@@ -264,16 +264,16 @@ class Streaming:
         """Judge everything, as nothing more will come for now."""
         done = self._judge(self._arriving.finish(), 0)
         self._is_finished = True
-        return joined([done, Pushed(self._deciding.all()), Pushed(self._deciding.all_counts())])
+        return joined([done, Pushed(self._deciding.finish())])
 
     def incidents(self, *, every: bool = False) -> list[LiveIncident]:
         """Return the incidents that are new or have changed since they were last asked for, most pressing first.
 
         Those that have changed a little are only returned if `every` change is asked for.
         """
-        code = self._encoding
-        clocks = (code.span_us, self._now_us, self._clock_s)
-        changed = self._teller.changed(code.words, self._recent, *clocks, exact=self._is_finished)
+        encoding = self._encoding
+        clocks = (encoding.span_us, self._now_us, self._clock_s)
+        changed = self._teller.changed(encoding.words, self._recent, *clocks, exact=self._is_finished)
         return [one for one in changed if every or one.notable]
 
     @property
@@ -294,8 +294,8 @@ class Streaming:
         """Return what went by since this was asked last; None where it is not counted, or for nothing."""
         if self._passing is None:
             return None
-        code = self._encoding
-        return self._passing.take(code.matcher, code.services.names, code.sources.names)
+        encoding = self._encoding
+        return self._passing.take(encoding.matcher, encoding.services.names, encoding.sources.names)
 
     def drift(self) -> Drift | None:
         """Return how far what comes now is from training; None where the model knows nothing of that."""
