@@ -83,6 +83,16 @@ def test_reasons_read_like_sentences(usual: Usual, oddity: Oddity, kind: str, sa
     assert told.numbers["seen"] == oddity.seen
 
 
+@pytest.mark.parametrize(
+    ("in_all", "says"),
+    [(None, "(1 line)"), ((3, 1), "(3 lines)"), ((64, 60), "(64 lines in 60 sessions)")],
+)
+def test_what_is_new_is_counted_in_all_windows_of_an_incident(usual: Usual, in_all: tuple[int, int] | None, says: str):
+    told = reason(Oddity(9, "unseen_template", 1, 0, 1), usual, "text", "sessions", in_all)
+    assert told.text == f"never seen before: “text” {says}"
+    assert told.numbers == {"seen": in_all[0] if in_all else 1}
+
+
 def test_long_texts_are_cut_in_the_middle():
     text = shorten("a" * 90 + "b" * 90, 43)
     assert text == f"“{'a' * 20} … {'b' * 20}”"

@@ -167,4 +167,4 @@ def test_the_commands_for_ones_own_logs_run_word_for_word(own_logs: Path):
 def test_the_python_of_the_readme_runs_word_for_word(own_logs: Path):
     printed = run([sys.executable, "-c", PYTHON], own_logs)
     assert "2 of 52 sessions odd" in printed
-    assert "never seen before: “Order <*> lost: carrier refused parcel <*>” (1 line)" in printed
+    assert "never seen before: “Order <*> lost: carrier refused parcel <*>” (2 lines in 2 sessions)" in printed

@@ -214,12 +214,17 @@ def times(n: float) -> str:
     return "once" if n == 1 else f"{n:,.0f} times"
 
 
-def reason(oddity: Oddity, usual: Usual, text: str, what: str) -> Reason:
-    """Return the reason for one oddity; `what` is the plural of the view's windows ("sessions")."""
+def reason(oddity: Oddity, usual: Usual, text: str, what: str, in_all: tuple[int, int] | None = None) -> Reason:
+    """Return the reason for one oddity; `what` is the plural of the view's windows ("sessions").
+
+    `in_all` is how many lines of a type never seen before the whole incident has, and in how many of its windows.
+    """
     quoted = shorten(text)
     seen = int(oddity.seen)
     if oddity.kind == "unseen_template":
+        seen, windows = in_all or (seen, 1)
         lines = "1 line" if seen == 1 else f"{seen:,} lines"
+        lines += f" in {windows:,} {what}" if windows > 1 else ""
         return Reason("unseen_template", f"never seen before: {quoted} ({lines})", {"seen": seen})
     share, median, p99 = (float(getattr(usual, name)[oddity.template]) for name in ("share", "median", "p99"))
     numbers = {"seen": seen, "usual": int(oddity.expected), "usual_share": share, "usual_p99": int(p99)}

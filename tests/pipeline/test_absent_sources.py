@@ -16,7 +16,7 @@ from oddlog.pipeline.judging.detection import Detection
 FAST: dict[str, Any] = {"session": "none", "window": "600s", "detectors": ["new-event"]}
 NEXT = MONDAY + 3 * DAY
 NOTE = (
-    "1 of the 2 sources of training is not here: db.log. That these say nothing is left out of rates and drift: "
+    "1 of the 2 sources of training is not here: db.log. That these say nothing is left out of rates, shares and drift: "
     "give them too, or fit on what is here alone."
 )
 

@@ -88,7 +88,7 @@ def test_the_verdict_comes_first_in_one_sentence(as_seen, shop_page: str, shop_f
 
 def test_a_card_shows_reasons_what_was_expected_and_lines_in_context(as_seen, shop_page: str):
     seen = as_seen(shop_page)
-    assert "never seen before: Order ‹› lost: carrier refused parcel ‹› (1 line)" in seen.text
+    assert "never seen before: Order ‹› lost: carrier refused parcel ‹› (3 lines in 3 sessions)" in seen.text
     assert "Expected against seen, in ord-200060" in seen.text
     rows = re.findall(r"<tr>(?:(?!</tr>).)*missing_event(?:(?!</tr>).)*</tr>", shop_page)
     assert [as_seen(row).text for row in rows] == [

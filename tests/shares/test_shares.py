@@ -125,6 +125,21 @@ def test_lines_that_come_late_are_odd_gaps(shares: Shares):
     assert [one.kind for one in odd_of(shares, rows)] == ["gap"]
 
 
+def test_where_sources_are_absent_what_they_write_is_not_missed_and_other_steps_are_still_told(shares: Shares):
+    rows = [
+        (at, [CHECK, PAY] if 600 <= at < 660 else [CHECK, PAY, ANSWER], gap)  # ASK is written by who is not given
+        for at, _, gap in traffic(1, seed=7)
+    ]
+    every = odd_of(shares, rows)
+    steps = [(one.kind, subject_of(one.kind, one.subject)) for one in every]
+    assert ("step", BEGIN, CHECK) in [(kind, of.before, of.after) for kind, of in steps]
+    assert shares.without(set(), every) == every
+    left = shares.without({ASK}, every)
+    assert [(one.kind, subject_of(one.kind, one.subject)) for one in left if one.kind == "step"] == [
+        (kind, of) for kind, of in steps if kind == "step" and (of.before, of.after) == (PAY, END)
+    ]
+
+
 def test_the_order_in_which_windows_are_counted_does_not_matter(shares: Shares):
     rows = traffic(1, seed=3)
     once = counted(sessions(rows), shares.bounds)

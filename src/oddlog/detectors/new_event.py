@@ -59,6 +59,10 @@ class NewEvent:
         self._surprise = np.append(surprise[:own], surprise[-1])
         return self
 
+    def pass_over(self, types: I64) -> None:
+        """Have no surprise at these known `types`: training held them, though in no window that was learned from."""
+        self._surprise[types] = 0.0
+
     def score(self, windows: Windows) -> Scores:
         """Return the surprise at each event's type, and at the rarest type of each window."""
         event = self._surprise[np.minimum(windows.template, len(self._surprise) - 1)]

@@ -5,6 +5,9 @@
     Nov 20 10:11:12 web-1 sshd[4711]: message
     <34>Nov 20 10:11:12 web-1 su: message
     2024-11-20T10:11:12.345678+01:00 web-1 sshd[4711]: message
+    Nov 20 10:11:12 core-1 1001: Nov 20 10:11:11.345: %LINK-3-UPDOWN: message
+
+The last one is a network device's; `devices` reads those.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from functools import partial
 
 import polars as pl
 
-from oddlog.formats.layout import finish, lines_of, on_some, words
+from oddlog.formats.devices import read_devices
+from oddlog.formats.layout import cascade, finish, lines_of, on_some, words
 from oddlog.formats.levels import by_priority
 from oddlog.formats.times import Stamp, take
 
@@ -72,17 +76,23 @@ def _read(frame: pl.DataFrame) -> pl.DataFrame:
     return on_some(split, pl.col("ok"), split_tag)
 
 
+def _daemons(frame: pl.DataFrame, *, year: int) -> pl.DataFrame:
+    if frame["text"].str.starts_with("<").any():
+        frame = without_priority(frame)
+    else:
+        frame = frame.with_columns(priority=pl.lit(None, pl.Int64), whole="text")
+    taken = take(frame, year=year, only=_STAMPS).with_columns(text="whole")
+    return on_some(taken, pl.col("ok"), _read)
+
+
 class Syslog:
-    """Time, host, tag with process, message; the tag is the service."""
+    """Time, host, tag with process, message; the tag is the service. Of network devices, the facility."""
 
     name = "syslog"
 
     def parse(self, text: pl.Series, *, year: int) -> pl.DataFrame:
-        """Return records; a level only where there is a priority. Every turn of the year adds one to `year`."""
+        """Return records; a level only where a priority or a device says it. Every turn of the year adds one."""
         frame = lines_of(text)
-        if frame["text"].str.starts_with("<").any():
-            frame = without_priority(frame)
-        else:
-            frame = frame.with_columns(priority=pl.lit(None, pl.Int64), whole="text")
-        taken = take(frame, year=year, only=_STAMPS).with_columns(text="whole")
-        return finish(on_some(taken, pl.col("ok"), partial(_read)))
+        if not frame["text"].str.contains(" %[A-Z]|^%[A-Z]").any():
+            return finish(_daemons(frame, year=year))
+        return finish(cascade(frame, [partial(read_devices, year=year), partial(_daemons, year=year)]))

@@ -84,7 +84,8 @@ class Absent:
         are = "is" if n == 1 else "are"
         return (
             f"{n:,} of the {self.sources:,} sources of training {are} not here: {', '.join(names[:SHOWN])}{more}. "
-            "That these say nothing is left out of rates and drift: give them too, or fit on what is here alone."
+            "That these say nothing is left out of rates, shares and drift: give them too, "
+            "or fit on what is here alone."
         )
 
 

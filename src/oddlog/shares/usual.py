@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self, cast
 
@@ -21,6 +21,7 @@ from oddlog.shares.subjects import UNSEEN, Kind, after_of, subject_of, wholes_of
 from oddlog.types import F64, I64, Bool, State
 
 KINDS: tuple[Kind, ...] = (*COUNTED, "detour", "surge")
+LEAST_ABSENT = 0.1  # of the steps from or to a type, from which on it matters that the other end was not given
 RARE = 0.01  # a step with a smaller share is a detour
 SMALL = 100.0  # times what is expected: of so many, a surge is expected to be one
 BUCKET = 10  # minutes
@@ -129,6 +130,30 @@ class Shares:
         often = habit.usual[here] * looked_up(habit.whole, habit.total, whole, 0.0)
         best = int(np.argmax(often))
         return int(whole[best]), float(often[best] / often.sum())
+
+    def without(self, absent: Collection[int], odd: Sequence[Odd]) -> list[Odd]:
+        """Return what is odd though these types are `absent`, for what writes them was not given.
+
+        Where they usually come next, or before, steps go elsewhere and waits seem long: that says nothing.
+        """
+        habit = self.habits["step"]
+        before, after = wholes_of("step", habit.subject), after_of(habit.subject)
+        often = habit.usual * looked_up(habit.whole, habit.total, before, 0.0)
+        gone = np.array(sorted(absent), np.int64)
+        from_gone, to_gone = np.isin(before, gone), np.isin(after, gone)
+
+        def cut_off(here: Bool, lost: Bool) -> bool:
+            return float(often[here & lost].sum()) >= LEAST_ABSENT * float(often[here].sum()) > 0
+
+        def is_news(one: Odd) -> bool:
+            of = subject_of(one.kind, one.subject)
+            if one.kind == "gap":  # which lines a service waits for is not counted
+                return not cut_off(~(from_gone & to_gone), from_gone ^ to_gone)
+            if one.kind == "step" and cut_off(before == of.before, to_gone):
+                return False
+            return one.kind not in ("step", "detour", "surge") or not cut_off(after == of.after, from_gone)
+
+        return [one for one in odd if is_news(one)]
 
     def judge(self, counts: ShareCounts) -> list[Odd]:
         """Return what is odd, in the order of kinds, subjects and time."""

@@ -40,6 +40,15 @@ def test_unfinished_windows_are_counted_and_left_out():
     assert found.whole.windows.key.to_list() == ["s0", "s2", "s4"]
 
 
+def test_what_a_daemon_says_that_is_never_over_is_noted():
+    """Its pid is a key like those of sessions, but it goes on from the first stretch of time to the last."""
+    windows = windows_of([[0, 1], [2, 3, 3], [4, 5]])
+    of = {"start": np.array([0, 0, 35]), "end": np.array([5, 45, 45])}
+    closed_by = np.array([1, CLOSED_BY.index("open"), CLOSED_BY.index("open")], np.uint8)
+    found = gather(replace(windows, closed_by=closed_by, **of), [[0, 1, 2]])
+    assert found.lasting.tolist() == [2, 3]  # 4 and 5 are of a session that the end of the log cut off
+
+
 def test_windows_of_equal_counts_are_one_a_fold_and_whole_ones_keep_their_order():
     windows = windows_of([[0, 1], [1, 0]] * 10)  # starts 0 to 19: two folds
     found = gather(windows, [list(range(20))], whole=True)

@@ -16,7 +16,7 @@ from oddlog.pipeline.learning.gathering import Gathering
 from oddlog.pipeline.learning.view import Gathered, Learned, learn_view
 from oddlog.pipeline.learning.whole import WholeWindows
 from oddlog.testing import context
-from oddlog.types import I8, Windows
+from oddlog.types import CLOSED_BY, I8, Windows
 from oddlog.windows import SessionChoice
 
 CUT = Cut("session", SessionChoice("field", "f.id"))
@@ -71,6 +71,19 @@ def test_whole_windows_that_no_counted_one_stands_for_have_no_place():
     place = fewer.place(K)
     assert (found.windows.lengths[place[place >= 0]] == found.whole.windows.lengths[place >= 0]).all()
     assert 0 < (place < 0).sum() < 500
+
+
+def test_what_a_daemon_says_that_is_never_over_is_no_news_tomorrow():
+    windows = windows_of([[0, 1, 2]] * 500)
+    daemon = windows_of([[3, 3]])
+    tomorrow = replace(daemon, closed_by=np.array([CLOSED_BY.index("open")], np.uint8))
+    found = gathered(windows)
+    odd = learned(found, ["new-event"]).view.verdicts(tomorrow)
+    assert odd["is_anomaly"].to_list() == [True]
+    known = learned(replace(found, lasting=np.array([3])), ["new-event"]).view
+    assert known.verdicts(tomorrow)["is_anomaly"].to_list() == [False]
+    unseen = replace(tomorrow, template=np.array([3, K], np.uint32))  # what training did not hold is news as ever
+    assert known.verdicts(unseen)["is_anomaly"].to_list() == [True]
 
 
 def test_a_candidate_that_helps_votes_and_one_that_does_not_is_shown():

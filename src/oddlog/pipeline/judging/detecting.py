@@ -308,7 +308,7 @@ class _Detecting:
             counts = self.shares.counts()
             # What part of a service's lines is of a type says nothing where another part of them is not here.
             names = self.services.names
-            judged_shares = rates.shares.judge(counts)
+            judged_shares = rates.shares.without(self.absent.templates, rates.shares.judge(counts))
             odd = [one for one in judged_shares if one.kind != "mix" or names[one.service] not in self.absent.services]
             if writer.is_wanted:
                 self._tell_lines(ShareLines.of(rates.shares, odd, judged.odd, len(context.templates)), store, writer)

@@ -229,7 +229,7 @@ class Merging:
             new_types=self._new_types(o.template for o in odd.lead[top]),
             company=company_of(odd.view, self.matcher, one),
             services=self._ranked(one.service[is_guilty]),
-            reasons=tuple(self._reasons(odd, top, remarks)),
+            reasons=tuple(self._reasons(odd, top, remarks, one)),
             hosts=(),
             lines=(),
             urgency=self._urgency(one.start, one.level[is_guilty], one.template[is_guilty]),
@@ -243,8 +243,8 @@ class Merging:
             self.closeups.add_window(incident.id, order, window, lead, view.usual, view.cut.noun, one.start)
         return _Found(incident, refs, order)
 
-    def _reasons(self, odd: OddWindows, top: int, remarks: list[Remark]) -> list[Reason]:
-        """Return why the window `top` is odd, what says most first.
+    def _reasons(self, odd: OddWindows, top: int, remarks: list[Remark], every: Windows) -> list[Reason]:
+        """Return why the window `top` is odd, what says most first; `every` is all windows of the incident.
 
         By its counts, then by what members that read more remark on it; what is missing that few usual windows have
         comes last, for usual ones lack it too.
@@ -253,10 +253,7 @@ class Merging:
         writers = Writers.of(self.model, view, windows, top, self.services.names)
         late = {id(one): self._said_late(one, view.usual) for one in odd.lead[top]}
         lead = sorted(writers.oddities(odd.lead[top]), key=lambda one: late[id(one)])
-        told = [
-            (late[id(o)] == RARELY_THERE, reason(o, view.usual, self.matcher.text_of(o.template), view.cut.noun))
-            for o in lead
-        ]
+        told = [(late[id(o)] == RARELY_THERE, self._reason(o, view.usual, view.cut.noun, every)) for o in lead]
         if view.name == "entities":
             name = windows.key[top].rsplit("@", 1)[0].rsplit("#", 1)[0]
             found = self._concentrations(view.usual, name, int(windows.start[top]), view.name, lead)
@@ -267,6 +264,15 @@ class Merging:
         return [*first, *said, *last] or combination(
             view, windows.take(np.array([top])), self.model.context, self.matcher.text_of, writers.remarks
         )
+
+    def _reason(self, one: Oddity, usual: Usual, noun: str, every: Windows) -> Reason:
+        """Return the reason for an oddity; what is new is counted in all windows of the incident."""
+        in_all = None
+        if one.kind == "unseen_template" and len(every) > 1:
+            at = np.flatnonzero(every.template == one.template)
+            lines = len(set(zip(every.source[at].tolist(), every.line[at].tolist(), strict=True)))
+            in_all = (lines, len(np.unique(every.window_of_event[at])))
+        return reason(one, usual, self.matcher.text_of(one.template), noun, in_all)
 
     def _said_late(self, one: Oddity, usual: Usual) -> int:
         """Return how late among the reasons of its window an oddity is told.

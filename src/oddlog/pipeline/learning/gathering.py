@@ -85,6 +85,7 @@ class Gathering:
     sampled_from: int = 0
     matched: int = 0
     example: str = ""
+    lasting: set[int] = field(default_factory=set)
     _parts: list[tuple[Windows, U64, I64, I8]] = field(default_factory=list)
     _distinct: int = 0
 
@@ -92,6 +93,7 @@ class Gathering:
         """Take in the windows of one partition."""
         finished = self._finished(windows)
         self.n_open += len(windows) - int(finished.sum())
+        self._note_lasting(windows.take(~finished))
         windows = windows.take(finished)
         if not len(windows):
             return
@@ -109,6 +111,16 @@ class Gathering:
         self._keep(windows, counts_hash(windows, self.k), fold, label)
         if self._distinct > 4 * MOST_WINDOWS:
             self._merge()
+
+    def _note_lasting(self, unfinished: Windows) -> None:
+        """Note the types of those that go on from the first stretch of time to the last.
+
+        No session is that long: its key is that of a daemon (the pid of systemd-logind), which is never over. Left out
+        of training, all that it says would be news tomorrow, every day.
+        """
+        if len(self.edges) and len(unfinished):
+            through = (unfinished.start < self.edges[0]) & (unfinished.end >= self.edges[-1])
+            self.lasting.update(unfinished.take(through).template.tolist())
 
     def recall(self, remembered: ViewMemory) -> None:
         """Take in what an older model remembers of the view."""
@@ -158,7 +170,8 @@ class Gathering:
         if not self._parts:
             nothing = np.empty(0, np.int64)
             return Gathered(Windows.empty(), nothing.astype(np.int8), nothing, 0.0, self.n_open)
+        lasting = np.array(sorted(row for row in self.lasting if row < self.k), np.int64)
         self._merge()
         windows, hashes, fold, label = self._parts[0]
         whole = None if self.whole is None else self.whole.whole()
-        return Gathered(windows, label, fold, self.n_windows, self.n_open, self.sampled_from, hashes, whole)
+        return Gathered(windows, label, fold, self.n_windows, self.n_open, self.sampled_from, hashes, whole, lasting)

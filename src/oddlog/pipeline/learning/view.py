@@ -11,6 +11,7 @@ import numpy as np
 
 from oddlog.calibration import Calibrator, lowest_rate
 from oddlog.detectors import takes
+from oddlog.detectors.new_event import NewEvent
 from oddlog.detectors.trim import trim
 from oddlog.errors import TooLittleDataError, UserError
 from oddlog.explain import Usual, oddities
@@ -69,6 +70,8 @@ class Gathered:
         Of the counts, see `distinct.counts_hash`.
     whole : Whole or None
         Windows as they were, for members that read more than counts.
+    lasting : I64
+        Types that unfinished windows hold which go on all through the data.
 
     """
 
@@ -80,6 +83,7 @@ class Gathered:
     sampled_from: int = 0
     hashes: U64 = field(default_factory=lambda: np.empty(0, np.uint64))
     whole: Whole | None = None
+    lasting: I64 = field(default_factory=lambda: np.empty(0, np.int64))
 
     def place(self, k: int) -> I64:
         """Return which of `windows` stands for each whole window [x], -1 if none does (a sample was taken)."""
@@ -219,6 +223,8 @@ def learn_view(
             f"{1 / lowest:,.0f}, asked is 1 in {1 / rate:,.0f}. Beyond that the fitted tail decides."
         )
     told = Usual.learn(every, k, concentration)
+    for news in (one.detector for one in members if isinstance(one.detector, NewEvent)):
+        news.pass_over(gathered.lasting[told.share[gathered.lasting] == 0])
     known = Known.nothing()
     if recurring == "usual":
         trimmed = every.take(~kept)
