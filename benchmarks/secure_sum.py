@@ -43,13 +43,15 @@ def one_round(n: int, size: int, gone: int, bits: int = 32) -> dict[str, float]:
     left = list(values)[gone:]
     sent = {name: timed(name, lambda n=name: parties[n].mask(values[n], ring, boxes[n])) for name in left}
     survivors = timed("server", lambda: server.survivors(sent))
-    answers = {name: timed(name, lambda n=name: parties[n].unmask(survivors)) for name in left}
+    signed = {name: timed(name, lambda n=name: parties[n].agree(survivors)) for name in left}
+    agreed = timed("server", lambda: server.agreed(signed))
+    answers = {name: timed(name, lambda n=name: parties[n].unmask(agreed)) for name in left}
     total = timed("server", lambda: server.total(answers))
     up = {
         name: len(adverts[name].seal + adverts[name].mask + adverts[name].signature)
         + sum(map(len, shared[name].values()))
         + sent[name][0].nbytes
-        + len(sent[name][1])
+        + len(sent[name][1] + signed[name])
         + sum(len(share) for _, share in answers[name].values())
         for name in left
     }

@@ -98,7 +98,10 @@ def test_secure_sums_give_the_weights_of_visible_updates(sites, signed):
     assert history[1].quality == {}
 
 
-@pytest.mark.parametrize("stage", ["query.advertise", "query.share", "train.learn", "query.unmask"])
+AFTER = ("query.agree", "query.unmask")  # stages at which an update has been sent
+
+
+@pytest.mark.parametrize("stage", ["query.advertise", "query.share", "train.learn", "query.agree", "query.unmask"])
 def test_two_of_five_gone_at_a_stage_of_the_secure_sum_leave_the_mean_of_the_others(five, stage):
     def fate(name, kind, answer):
         return None if kind == stage and name in {"site1", "site3"} else answer
@@ -106,7 +109,7 @@ def test_two_of_five_gone_at_a_stage_of_the_secure_sum_leave_the_mean_of_the_oth
     other = Sites(5)
     five.fate = lambda name, kind, answer: answer if rounds_begun(five) < 1 else fate(name, kind, answer)
     other.fate = lambda name, kind, answer: (
-        None if kind == "train.learn" and name in {"site1", "site3"} and stage != "query.unmask" else answer
+        None if kind == "train.learn" and name in {"site1", "site3"} and stage not in AFTER else answer
     )
     secure, plain = federation(five, mode="secagg", rounds=1), federation(other, rounds=1)
     history = secure.run()
@@ -216,6 +219,7 @@ def test_a_late_site_joins_a_server_that_was_begun_again_in_the_meantime(tmp_pat
         ("query.advertise", Note({}, {"seal": np.zeros(3, np.uint8)}), "secagg"),
         ("query.share", Note({}, {"site1": np.zeros(3, np.float32)}), "secagg"),
         ("query.calibrate", Note({}), "visible"),
+        ("query.agree", Note({"signature": "yes"}), "secagg"),
         ("query.unmask", Note({"kinds": {"site1": "own"}}), "secagg"),
         ("train.finish", Note({}), "visible"),
         ("train.finish", Note({"kept": "common", "utility": [1.0]}), "visible"),
@@ -502,13 +506,24 @@ def test_a_round_that_was_summed_is_not_summed_again_for_fewer_sites(sites):
     with pytest.raises(
         RefusedError, match="'calibrate 2' was summed for other sites before; the difference would show"
     ):
-        site.answer("unmask", Note({"session": session, "round": 99, "survivors": ["site0", "site1"]}))
+        site.answer("agree", Note({"session": session, "round": 99, "survivors": ["site0", "site1"]}))
     again = Site("site0", site.make)
     again.recall(Note.read(site.state().written()))
     assert again.summed == site.summed == {f"{what}": ("site0", "site1", "site2") for what in SUMMED}
     again.answer("advertise", Note({"session": "ab", "threshold": 2}))
     with pytest.raises(RefusedError, match="sent nothing in"):
-        again.answer("unmask", Note({"session": "ab", "round": 1, "survivors": ["site0", "site1"]}))
+        again.answer("agree", Note({"session": "ab", "round": 1, "survivors": ["site0", "site1"]}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [("begin", 1), ("learn", 0), ("learn", 2), ("calibrate", 0), ("calibrate", 3)]
+)
+def test_what_is_asked_under_another_round_to_be_summed_again_is_refused(sites, kind, number):
+    made = federation(sites, rounds=1)
+    made.run()
+    asked = Note({**made.plan.facts(), "round": number}, {"weights": made.weights, "everyone": made.everyone})
+    with pytest.raises(RefusedError, match=f"There is no round {number}"):
+        sites.sites["site0"].answer(kind, asked)
 
 
 def test_a_new_federation_of_other_sites_is_no_repetition_of_the_one_before(sites):

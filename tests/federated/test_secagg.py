@@ -14,12 +14,14 @@ pytest.importorskip("Crypto", reason="extra 'federated'")
 
 from oddlog.errors import ConfigError
 from oddlog.federated.secagg import Identity, Party, Ring, SecureSum
-from oddlog.federated.secagg.keys import read_roster
+from oddlog.federated.secagg.keys import KeyPair
 from oddlog.federated.secagg.server import TooFewSitesError, threshold_of
-from oddlog.federated.secagg.site import RefusedError
+from oddlog.federated.secagg.shares import combined
+from oddlog.federated.secagg.site import RefusedError, own_mask_key
 
 SESSION = b"round 1 of a test"
-STAGES = ("advertise", "share", "mask", "unmask")
+AFTER = ("agree", "unmask")  # stages at which a vector has been sent
+STAGES = ("advertise", "share", "mask", "agree", "unmask")
 
 
 @dataclass
@@ -30,12 +32,14 @@ class Sites:
     threshold: int
     gone: dict[str, str] = field(default_factory=dict)  # by site: the stage it never takes
     ring: Ring = None
-    roster: dict[str, bytes] = field(default_factory=dict)
+    signed: bool = True
 
     def __post_init__(self):
         self.ring = self.ring or Ring(len(self.values), 4.0)
         self.size = len(next(iter(self.values.values())))
-        self.parties = {name: Party(name, SESSION, self.threshold) for name in self.values}
+        one = {name: Identity.new() if self.signed else None for name in self.values}
+        roster = {name: identity.public for name, identity in one.items()} if self.signed else {}
+        self.parties = {name: Party(name, SESSION, self.threshold, one[name], roster) for name in self.values}
         self.server = SecureSum(SESSION, self.threshold, self.ring, self.size)
 
     def there(self, stage):
@@ -57,7 +61,11 @@ class Sites:
 
     def total(self):
         survivors = self.server.survivors(self.sent())
-        return self.server.total({name: self.parties[name].unmask(survivors) for name in self.there("unmask")})
+        agreed = self.agreed(survivors, self.there("agree"))
+        return self.server.total({name: self.parties[name].unmask(agreed) for name in self.there("unmask")})
+
+    def agreed(self, survivors, among=None):
+        return self.server.agreed({name: self.parties[name].agree(survivors) for name in among or self.parties})
 
 
 def sites_of(n, size=5, seed=0, **options):
@@ -79,7 +87,7 @@ def test_the_secure_sum_of_weighted_updates_is_the_plain_one_with_any_droppers(d
     values = {f"site {i}": np.append(weight[i], weight[i] * updates[i]) for i in range(n)}
     sites = Sites(values, threshold_of(n), gone={f"site {i}": stage for i, stage in gone})
     total = sites.total()
-    left = [i for i in range(n) if f"site {i}" not in sites.gone or sites.gone[f"site {i}"] == "unmask"]
+    left = [i for i in range(n) if sites.gone.get(f"site {i}", "agree") in AFTER]
     plain = (weight[left, None] * updates[left]).sum(0) / weight[left].sum()
     np.testing.assert_allclose(total[1:] / total[0], plain, atol=1e-5)
 
@@ -87,7 +95,7 @@ def test_the_secure_sum_of_weighted_updates_is_the_plain_one_with_any_droppers(d
 @pytest.mark.parametrize("stage", STAGES)
 def test_two_of_five_sites_may_go_at_any_stage(stage):
     sites = sites_of(5, gone={"site 1": stage, "site 3": stage})
-    left = [0, 1, 2, 3, 4] if stage == "unmask" else [0, 2, 4]
+    left = [0, 1, 2, 3, 4] if stage in AFTER else [0, 2, 4]
     np.testing.assert_allclose(sites.total(), sum(sites.values[f"site {i}"] for i in left), atol=1e-5)
 
 
@@ -143,19 +151,90 @@ def test_the_seed_that_is_given_away_of_a_site_that_is_gone_opens_no_box():
 def test_a_site_gives_away_one_kind_of_share_and_only_once():
     sites = sites_of(5)
     survivors = sites.server.survivors(sites.sent())
-    asked = sites.parties["site 0"]
-    given = asked.unmask(survivors)
+    asked, agreed = sites.parties["site 0"], sites.agreed(survivors)
+    with pytest.raises(RefusedError, match="asked to agree after agree"):
+        asked.agree(survivors[1:])
+    given = asked.unmask(agreed)
     assert {kind for kind, _ in given.values()} == {"own"}
     with pytest.raises(RefusedError, match="asked to unmask after unmask"):
-        asked.unmask(survivors[1:])
+        asked.unmask(agreed)
+
+
+def told_otherwise(sites):
+    """Return what each site sends under masks and is told of the survivors, by a server that is after site 0.
+
+    Site 0 is masked with sites 1 and 2 only. That it is there three sites are told, and of each of its two mates three
+    others that it is gone: nobody gives away both seeds of one site.
+    """
+    names = list(sites.parties)
+    adverts = sites.adverts()
+    boxes = sites.server.boxes({name: party.share(adverts) for name, party in sites.parties.items()})
+    boxes["site 0"] = {peer: boxes["site 0"][peer] for peer in names[1:3]}
+    sent = {name: sites.parties[name].mask(sites.values[name], sites.ring, boxes[name]) for name in names}
+    told = [(0, 1, 2), (0, 1, 3, 4), (0, 2, 3, 4), (0, 3, 4), (0, 3, 4)]
+    return adverts, sent, {name: [names[i] for i in left] for name, left in zip(names, told, strict=True)}
+
+
+def test_a_server_that_tells_each_site_something_else_is_given_no_share():
+    sites = sites_of(5)
+    _, _, told = told_otherwise(sites)
+    signed = {name: party.agree(told[name]) for name, party in sites.parties.items()}
+    for party in sites.parties.values():
+        with pytest.raises(RefusedError, match="sites say that they were told the same of this round; 3 must"):
+            party.unmask(signed)
+
+
+def test_without_the_signatures_of_others_it_would_read_one_site():
+    sites = sites_of(5, signed=False)
+    adverts, sent, told = told_otherwise(sites)
+    for name, party in sites.parties.items():
+        party.agree(told[name])
+    given = {name: party.unmask({}) for name, party in sites.parties.items()}
+
+    def seed(of, kind):
+        came = {i: by[of][1] for i, by in enumerate(given.values(), 1) if of in by and by[of][0] == kind}
+        return combined(dict(list(came.items())[:3]))
+
+    plain = sent["site 0"][0] - sites.ring.mask(own_mask_key(seed("site 0", "own"), SESSION), sites.size)
+    for mate in ("site 1", "site 2"):
+        pair = KeyPair(seed(mate, "keys"), SESSION, "mask").agreed(adverts["site 0"].mask)
+        plain = plain - sites.ring.mask(pair, sites.size)
+    np.testing.assert_allclose(sites.ring.real(plain), sites.values["site 0"], atol=1e-6)
+
+
+def test_sites_that_were_told_of_other_keys_do_not_agree():
+    sites, other = sites_of(3), Identity.new()
+    for party in sites.parties.values():
+        party.roster = {**party.roster, "site 3": other.public}
+    adverts = {name: party.advertise() for name, party in sites.parties.items()}
+    more = {**adverts, "site 3": Party("site 3", SESSION, 2, other).advertise()}
+    sites.parties["site 2"].threshold = 3  # above half of four
+    for name, party in sites.parties.items():
+        party.share(more if name == "site 2" else adverts)
+        party.done = "mask"
+        party.held = dict.fromkeys(adverts, (b"", b""))
+    signed = {name: party.agree(tuple(adverts)) for name, party in sites.parties.items()}
+    with pytest.raises(RefusedError, match="1 sites say"):
+        sites.parties["site 2"].unmask(signed)
+    assert set(sites.parties["site 0"].unmask(signed)) == set(adverts)
+
+
+def test_a_key_that_nobody_can_agree_with_leaves_its_site_out_and_stops_nobody():
+    sites = sites_of(3, signed=False)
+    adverts = {name: party.advertise() for name, party in sites.parties.items()}
+    adverts["site 1"] = replace(adverts["site 1"], seal=bytes(32))  # of low order: RFC 7748, section 6.1
+    assert sorted(sites.server.adverts(adverts)) == ["site 0", "site 2"]
+    assert sites.server.refused.counts == {"keys that are none": 1}
 
 
 def test_a_server_that_tells_two_stories_gets_a_threshold_of_neither():
-    """It says to two sites that `site 4` is gone, to the others that it is there."""
-    sites = sites_of(5)
+    """It says to two sites that `site 4` is gone, to the others that it is there; nobody has signed anything."""
+    sites = sites_of(5, signed=False)
     everyone = sites.server.survivors(sites.sent())
     without = tuple(name for name in everyone if name != "site 4")
-    told = {f"site {i}": sites.parties[f"site {i}"].unmask(without if i < 2 else everyone) for i in range(4)}
+    for i in range(4):
+        sites.parties[f"site {i}"].agree(without if i < 2 else everyone)
+    told = {f"site {i}": sites.parties[f"site {i}"].unmask({}) for i in range(4)}
     own = [share for given in told.values() for kind, share in [given["site 4"]] if kind == "own"]
     keys = [share for given in told.values() for kind, share in [given["site 4"]] if kind == "keys"]
     assert len(own) < sites.threshold
@@ -185,7 +264,7 @@ def test_survivors_that_cannot_be_are_refused(survivors):
     sites = sites_of(3)
     sites.server.survivors(sites.sent())
     with pytest.raises(RefusedError, match="not those of a round"):
-        sites.parties["site 0"].unmask(survivors)
+        sites.parties["site 0"].agree(survivors)
 
 
 def test_keys_a_server_has_put_in_between_are_refused_where_sites_know_each_other():
@@ -224,7 +303,8 @@ def test_a_box_that_was_changed_on_its_way_is_refused():
 def test_one_site_that_gives_wrong_shares_is_found_out_and_done_without():
     sites = sites_of(5)
     survivors = sites.server.survivors(sites.sent())
-    answers = {name: party.unmask(survivors) for name, party in sites.parties.items()}
+    agreed = sites.agreed(survivors)
+    answers = {name: party.unmask(agreed) for name, party in sites.parties.items()}
     answers["site 0"] = {peer: (kind, bytes(16)) for peer, (kind, _) in answers["site 0"].items()}
     np.testing.assert_allclose(sites.server.total(answers), sum(sites.values.values()), atol=1e-5)
     assert sites.server.refused.counts["shares that give no seed back"] >= 5
@@ -235,7 +315,8 @@ def test_a_masked_vector_of_another_size_leaves_its_site_out():
     sent = sites.sent()
     sent["site 2"] = (sent["site 2"][0][:-1], sent["site 2"][1])
     survivors = sites.server.survivors(sent)
-    total = sites.server.total({name: sites.parties[name].unmask(survivors) for name in survivors})
+    agreed = sites.agreed(survivors, survivors)
+    total = sites.server.total({name: sites.parties[name].unmask(agreed) for name in survivors})
     np.testing.assert_allclose(total, sum(v for name, v in sites.values.items() if name != "site 2"), atol=1e-5)
 
 
@@ -254,16 +335,10 @@ def test_a_site_whose_process_ends_between_two_stages_goes_on():
     sent = {name: party.mask(sites.values[name], sites.ring, boxes[name]) for name, party in again.items()}
     survivors = sites.server.survivors(sent)
     again = {name: Party.from_state(party.state()) for name, party in again.items()}
-    total = sites.server.total({name: party.unmask(survivors) for name, party in again.items()})
+    agreed = sites.server.agreed({name: party.agree(survivors) for name, party in again.items()})
+    again = {name: Party.from_state(party.state()) for name, party in again.items()}
+    total = sites.server.total({name: party.unmask(agreed) for name, party in again.items()})
     np.testing.assert_allclose(total, sum(sites.values.values()), atol=1e-5)
-
-
-def test_two_sites_with_one_identity_and_keys_that_are_none_are_told():
-    key = Identity.new().public.hex()
-    with pytest.raises(ConfigError, match="a and b have one identity"):
-        read_roster({"a": key, "b": key})
-    with pytest.raises(ConfigError, match="The key of a is no public key"):
-        read_roster({"a": "abc"})
 
 
 def test_a_ring_that_holds_nothing_is_refused():

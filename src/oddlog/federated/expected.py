@@ -126,6 +126,7 @@ _OF: Final[dict[Kind, list[Check]]] = {
     ],
     "advertise": [_bytes_only, lambda note: set(note.arrays) == {"seal", "mask", "signature"}],
     "share": [_bytes_only],
+    "agree": [_bytes_only, lambda note: set(note.arrays) == {"signature"}],
     "unmask": [_bytes_only, lambda note: set(note.facts["kinds"]) == set(note.arrays)],
     "patterns": [_bytes_only, lambda note: "box" in note.arrays],
     "finish": [

@@ -36,6 +36,7 @@ TYPES: Final[Mapping[Kind, str]] = {
     "learn": "train.learn",
     "advertise": "query.advertise",
     "share": "query.share",
+    "agree": "query.agree",
     "unmask": "query.unmask",
     "calibrate": "query.calibrate",
     "patterns": "query.patterns",

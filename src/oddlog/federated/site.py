@@ -5,7 +5,7 @@
     join        layout and digest of the untrained network
     begin       windows, histogram of message types, moments; in clear or masked  (round 0)
     learn       the update, in clear or masked, and how good it is               (every round)
-    advertise, share, unmask                                                     (secure sums, around those two)
+    advertise, share, agree, unmask                                              (secure sums, around those two)
     calibrate   usual scores by the common network, counted; in clear or masked      (the end)
     patterns    its usual windows for the other sites, sealed: the server cannot read them (opt-in)
     finish      which network was kept; the site's own model is made             (the end)
@@ -35,7 +35,7 @@ from oddlog.federated.secagg.site import RefusedError
 from oddlog.federated.wire import PROTOCOL, Note, as_array
 from oddlog.types import F32, F64
 
-Kind = Literal["join", "begin", "learn", "advertise", "share", "unmask", "calibrate", "patterns", "finish"]
+Kind = Literal["join", "begin", "learn", "advertise", "share", "agree", "unmask", "calibrate", "patterns", "finish"]
 SENDING = frozenset({"begin", "learn", "calibrate", "patterns", "finish"})
 """Messages that are answered with what a site has counted or learned; the plan's facts stand in each of them."""
 EXTRAS = 3
@@ -90,7 +90,7 @@ class Site:
     given: dict[str, str] = field(default_factory=dict)  # with differential privacy: what was answered, for what
     secret: bytes = field(default_factory=lambda: os.urandom(32))  # its noise comes from, where there is no identity
     masked: dict[str, str] = field(default_factory=dict)  # by session: which answer, of which round, was masked in it
-    summed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by such an answer: whom it was unmasked for
+    summed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by such an answer: with whom it was summed
 
     @cached_property
     def local(self) -> Local:
@@ -125,6 +125,7 @@ class Site:
             "learn": self._learn,
             "advertise": self._advertise,
             "share": self._share,
+            "agree": self._agree,
             "unmask": self._unmask,
             "calibrate": self._calibrate,
             "patterns": self._patterns,
@@ -201,6 +202,7 @@ class Site:
 
     def _begin(self, asked: Note) -> Note:
         """Send what is summed before learning; the histogram in it sums to the windows."""
+        _require_round(asked, 0, 0)
         own = self.local.sums()
         if asked.facts["secure"]:
             return self._masked("begin", asked, own)
@@ -211,9 +213,7 @@ class Site:
         everyone = asked.arrays["everyone"].astype(np.float64)
         self.local.set_sums(everyone)
         begun = asked.arrays["weights"].astype(np.float32)
-        number = int(facts["round"])
-        if not 1 <= number <= int(facts["rounds"]):
-            raise RefusedError(f"There is no round {number} of {facts['rounds']}.")
+        number = _require_round(asked, 1, int(facts["rounds"]))
         seed = int(facts["seed"]) * 100_003 + number
         after = self.local.trained(begun, int(facts["steps"]), seed, float(facts["prox"]), self._taken(facts))
         layers = self.local.layers if facts.get("layers") and self.local.veil is None else None  # nothing hides them
@@ -285,6 +285,7 @@ class Site:
 
     def _calibrate(self, asked: Note) -> Note:
         """Send how many usual windows that nobody has learned from score how high by the common network."""
+        _require_round(asked, 1, int(asked.facts["rounds"]) + 1)
         self.local.set_sums(asked.arrays["everyone"].astype(np.float64))
         count = self.local.counted(asked.arrays["weights"].astype(np.float32))
         return self._masked("calibrate", asked, count) if asked.facts.get("secure") else Note({}, {"count": count})
@@ -363,7 +364,7 @@ class Site:
         masked, seed = self._party(asked).mask(values, Ring(sites, bound, bits), boxes)
         return Note({"round": asked.facts["round"]}, {"masked": masked, "commitment": as_array(seed)})
 
-    def _unmask(self, asked: Note) -> Note:
+    def _agree(self, asked: Note) -> Note:
         party, survivors = self._party(asked), tuple(asked.facts["survivors"])
         what = self.masked.get(asked.facts["session"])  # what this site sent, whatever it is called now
         if what is None:
@@ -372,7 +373,10 @@ class Site:
             raise RefusedError(
                 f"'{what}' was summed for other sites before; the difference would show what one of them sent."
             )
-        given = party.unmask(survivors)
+        return Note({}, {"signature": as_array(party.agree(survivors))})
+
+    def _unmask(self, asked: Note) -> Note:
+        given = self._party(asked).unmask({site: asked.bytes_of(site) for site in asked.arrays})
         return Note({"kinds": {site: kind for site, (kind, _) in given.items()}}, _arrays(given))
 
     def _party(self, asked: Note) -> Party:
@@ -380,6 +384,17 @@ class Site:
         if session not in self.parties:
             raise RefusedError("A session that this site has not begun.")
         return self.parties[session]
+
+
+def _require_round(asked: Note, first: int, last: int) -> int:
+    """Return which round it is, where it is one of those in which this is asked.
+
+    Under another number the same would be summed again, for other survivors.
+    """
+    number = int(asked.facts["round"])
+    if not first <= number <= last:
+        raise RefusedError(f"There is no round {number} of {last} in which this is asked.")
+    return number
 
 
 def _arrays(given: Mapping[str, tuple[str, bytes]]) -> dict[str, Any]:

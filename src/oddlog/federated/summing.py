@@ -67,7 +67,10 @@ def secure_sum(
         boxes = server.boxes({one: {to: n.bytes_of(to) for to in n.arrays} for one, n in came.items()})
         came = ask(kind, {one: _with_boxes(said, session, mine, ring) for one, mine in boxes.items()})
         survivors = server.survivors({one: _masked(note) for one, note in came.items()})
-        came = ask("unmask", {one: Note({**session, "survivors": survivors}) for one in survivors})
+        came = ask("agree", {one: Note({**session, "survivors": survivors}) for one in survivors})
+        signatures = server.agreed({one: note.bytes_of("signature") for one, note in came.items()})
+        agreed = {one: as_array(signature) for one, signature in signatures.items()}
+        came = ask("unmask", {one: Note(session, agreed) for one in agreed})
         total = server.total({one: _given(note) for one, note in came.items()})
     finally:
         this.refused |= dict(server.refused.counts)

@@ -59,7 +59,7 @@ except ImportError as error:
 BEAT_S = 10.0
 """Between two signs of life, the least that Flower takes; twice as long without one, and a site counts as gone."""
 POLL_S = 0.5
-"""Between two questions for work. A secure sum takes four answers one after the other."""
+"""Between two questions for work. A secure sum takes five answers one after the other."""
 RETRY_S = 2.0
 WORTH_TELLING = 5  # tries in vain
 

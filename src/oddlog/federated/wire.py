@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Server and sites must speak the same."""
 _HEAD = 4
 MOST_BYTES = 1 << 30

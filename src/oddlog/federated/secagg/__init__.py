@@ -6,17 +6,22 @@
     advertise   two public keys, signed                       everyone's
     share       sealed shares of two seeds, one a peer        the shares meant for each
     mask        its vector + own mask + masks with each peer  who has sent one
+    agree       its signature of the round as it was told     everyone's
     unmask      a share of each seed that is asked for        (the sum is out)
 
 A mask between two sites is added by one and taken off by the other, so they cancel in the sum. Where a site is gone
 after `share`, a threshold of the others give away the seed of its masks, and its masks are taken off; of a site that
 did send its vector they give away the seed of its own mask instead. **Never both**: each site answers once, for each
-peer with one of the two, and the threshold is above half of the sites, so a server that tells different stories to
-different sites gets a threshold of one kind only.
+peer with one of the two, and the threshold is above half of the sites.
+
+That is not enough against a server that tells different stories to different sites: of five, told that they are masked
+with two others only, that one is there, and the others that those two are gone, it would read the one. So sites sign
+who takes part, by which keys, and who is left, and none gives a share away before a threshold of them has signed the
+same. Two such stories would need more sites than there are, as long as the server has none on its side; with c of
+them, set the threshold above (sites + c) / 2. Without a roster nobody's signature is known, and none is asked for.
 
 Bonawitz et al., "Practical secure aggregation for privacy-preserving machine learning", CCS 2017, figure 4
-(doi 10.1145/3133956.3133982), without its consistency check, whose place the threshold above half takes as long as
-the server has no site on its side; with c of them, set it above (sites + c) / 2.
+(doi 10.1145/3133956.3133982), with its consistency check, which here covers the keys and the threshold as well.
 
 ::
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from oddlog.errors import ConfigError, MissingExtraError
+from oddlog.errors import MissingExtraError
 
 try:
     from cryptography.exceptions import InvalidSignature
@@ -35,6 +35,15 @@ def new_seed() -> bytes:
 def expanded(seed: bytes, use: str, session: bytes, n: int = KEY_BYTES) -> bytes:
     """Return `n` bytes that only this seed gives, for one use in one session."""
     return HKDF(hashes.SHA256(), n, salt=session, info=f"oddlog/secagg/1/{use}".encode()).derive(seed)
+
+
+def _agrees(public: bytes) -> bool:
+    """Return whether a public key can be agreed with: 32 bytes, and none that makes the result known to everybody."""
+    try:
+        X25519PrivateKey.from_private_bytes(bytes(KEY_BYTES)).exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -144,32 +153,8 @@ class Advert:
 
     def check(self, site: str, session: bytes, roster: Mapping[str, bytes]) -> str:
         """Return what is wrong with it ("" if nothing is); an empty roster asks for no signature."""
-        if len(self.seal) != KEY_BYTES or len(self.mask) != KEY_BYTES or self.seal == self.mask:
+        if self.seal == self.mask or not (_agrees(self.seal) and _agrees(self.mask)):
             return "keys that are none"
         if roster and not Identity.holds(roster.get(site, b""), self.message(site, session), self.signature):
             return "keys without the site's signature"
         return ""
-
-
-def read_roster(lines: Mapping[str, str]) -> dict[str, bytes]:
-    """Return the public keys of sites from their hexadecimal form.
-
-    Raises
-    ------
-    ConfigError
-        If one is no key, or two sites have the same.
-
-    """
-    found: dict[str, bytes] = {}
-    for site, text in lines.items():
-        try:
-            key = bytes.fromhex(text)
-        except ValueError:
-            key = b""
-        if len(key) != KEY_BYTES:
-            raise ConfigError(f"The key of {site} is no public key: {text[:20]!r}.", "Ask for: oddlog federate keys")
-        other = next((name for name, known in found.items() if known == key), None)
-        if other is not None:
-            raise ConfigError(f"{other} and {site} have one identity.", "Each site makes a key of its own.")
-        found[site] = key
-    return found

@@ -91,6 +91,12 @@ class SecureSum:
         self._require(self._sent, "mask")
         return tuple(sorted(self._sent))
 
+    def agreed(self, came: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Return the survivors' signatures, to be sent to each of them."""
+        signatures = {site: signature for site, signature in came.items() if site in self._sent}
+        self._require(signatures, "agree")
+        return signatures
+
     def total(self, came: Mapping[str, Mapping[str, tuple[Kind, bytes]]]) -> F64:
         """Return the sum of the survivors' vectors [p].
 

@@ -58,7 +58,8 @@ class Party:
     >>> del sites["b"]                                            # gone, with the others' masks with it
     >>> sent = {name: site.mask(np.array(values[name]), ring, boxes[name]) for name, site in sites.items()}
     >>> survivors = server.survivors(sent)
-    >>> float(server.total({name: site.unmask(survivors) for name, site in sites.items()})[0].round(6))
+    >>> agreed = server.agreed({name: site.agree(survivors) for name, site in sites.items()})
+    >>> float(server.total({name: site.unmask(agreed) for name, site in sites.items()})[0].round(6))
     0.5
 
     """
@@ -73,6 +74,7 @@ class Party:
     own_seed: bytes = field(default_factory=new_seed)
     adverts: dict[str, Advert] = field(default_factory=dict)
     held: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)  # by peer: shares of its own and its keys' seed
+    survivors: tuple[str, ...] = ()  # who has sent a vector, as this site was told
     done: str = ""  # the last stage that was taken
 
     def advertise(self) -> Advert:
@@ -144,8 +146,13 @@ class Party:
             masked = masked + mask if self.site < peer else masked - mask
         return masked, commitment(self.own_seed, self.session)
 
-    def unmask(self, survivors: Collection[str]) -> dict[str, tuple[Kind, bytes]]:
-        """Return, for each site masked with, the one share that is needed: of its own mask if it survived, else keys.
+    def agree(self, survivors: Collection[str]) -> bytes:
+        """Return this site's signature of the round as it was told it; empty where it has no identity.
+
+        Parameters
+        ----------
+        survivors : collection of str
+            Who has sent a masked vector, as the server says.
 
         Raises
         ------
@@ -153,10 +160,36 @@ class Party:
             If asked twice, or the survivors are too few, strangers, or do not hold this site.
 
         """
-        self._step("mask", "unmask")
+        self._step("mask", "agree")
         there = set(survivors)
         if not (self.site in there and there <= set(self.held) and len(there) >= self.threshold):
             raise RefusedError(f"The survivors {', '.join(sorted(there))} are not those of a round this site was in.")
+        self.survivors = tuple(sorted(there))
+        return b"" if self.identity is None else self.identity.signed(self._told)
+
+    def unmask(self, signatures: Mapping[str, bytes]) -> dict[str, tuple[Kind, bytes]]:
+        """Return, for each site masked with, the one share that is needed: of its own mask if it survived, else keys.
+
+        Parameters
+        ----------
+        signatures : mapping of bytes
+            By site, what the survivors have returned from `agree`; not looked at without a roster.
+
+        Raises
+        ------
+        RefusedError
+            If asked twice, or fewer sites than the threshold were told the same of this round.
+
+        """
+        self._step("agree", "unmask")
+        if self.roster:
+            told = self._told
+            same = [one for one in self.survivors if Identity.holds(self.roster[one], told, signatures.get(one, b""))]
+            if len(same) < self.threshold:
+                raise RefusedError(
+                    f"{len(same)} sites say that they were told the same of this round; {self.threshold} must."
+                )
+        there = set(self.survivors)
         return {
             peer: ("own", own) if peer in there else ("keys", keys) for peer, (own, keys) in sorted(self.held.items())
         }
@@ -182,7 +215,14 @@ class Party:
         found["roster"] = {site: bytes.fromhex(key) for site, key in found["roster"].items()}
         found["adverts"] = {peer: Advert(*map(bytes.fromhex, parts)) for peer, parts in found["adverts"].items()}
         found["held"] = {peer: (bytes.fromhex(a), bytes.fromhex(b)) for peer, (a, b) in found["held"].items()}
+        found["survivors"] = tuple(found.get("survivors", ()))
         return cls(**found)
+
+    @property
+    def _told(self) -> bytes:
+        """What a server could say otherwise to another site: who takes part, with which keys, and who is left."""
+        keys = {site: [advert.seal.hex(), advert.mask.hex()] for site, advert in sorted(self.adverts.items())}
+        return b"oddlog/secagg/1/agree" + orjson.dumps([self.session.hex(), self.threshold, keys, self.survivors])
 
     @property
     def _seal(self) -> KeyPair:
