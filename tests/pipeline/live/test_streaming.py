@@ -295,6 +295,19 @@ def test_a_stream_goes_on_from_its_state_as_if_nothing_had_happened(
     assert [one.change for one in told].count("new") == 1
 
 
+def test_time_that_no_process_ran_does_not_pass_whatever_its_clock_says(model: Model, odd_log: Path):
+    lines, up_s = read(odd_log), 1e6
+    one, other = Streaming(model, sample_lines=1), Streaming(model, sample_lines=1)
+    one.push(lines[:300], up_s)
+    other.restore(unpacked(packed(one.state())))
+    for stream, begun in ((one, 300), (other, one.places()[str(odd_log)].line)):
+        stream.tick(up_s + 0.25)  # the clock says how long the machine is up, and nothing has come yet
+        stream.push(lines[begun:], up_s + 0.5)
+        stream.finish()
+    assert other.late_share == one.late_share == 0
+    assert (other.windows, other.odd_windows) == (one.windows, one.odd_windows)
+
+
 def test_the_state_of_another_version_is_refused_before_anything_is_taken_from_it(model: Model):
     state = Streaming(model).state()
     new = Streaming(model)

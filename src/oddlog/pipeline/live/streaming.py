@@ -137,7 +137,7 @@ class Streaming:
             max_held=max_held,
         )
         self._clock_s = 0.0
-        self._arrived_s = 0.0  # by the clock, when the last line came
+        self._arrived_s: float | None = None  # by the clock, when the last line came; as it was read first, before any
         self._now_us = NO_TIME  # event time that has been reached
         self._is_finished = False
 
@@ -253,6 +253,8 @@ class Streaming:
     def tick(self, now_s: float) -> Pushed:
         """Let time pass: what nothing more is awaited for is judged, windows at rest provisionally."""
         self._clock_s = now_s
+        if self._arrived_s is None:  # of what was noted by another process: how long that is over, no clock tells
+            self._arrived_s = now_s
         passed_us = round(max(now_s - self._arrived_s, 0.0) * 1e6)
         done = self._judge(self._arriving.tick(now_s), passed_us - self._lateness_us)
         if self.end_us != NO_TIME:
