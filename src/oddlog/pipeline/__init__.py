@@ -3,6 +3,8 @@
 No stage knows another; only this room knows their order. One file a leg of the way::
 
     reading       paths → records        sources, formats, cleaning; `excluding`, `turning` and `years` help
+    misfits       sources of which the format found reads too few lines
+    pieces        lines that a container's runtime has cut, read again whole
     planning      which views a log gets: sessions, stretches of time, entities
     watching      which numbers to watch: found fields and parameter slots
     events        records → events, spilled to disk when there are many

@@ -20,6 +20,7 @@ from oddlog.cleaning import Cleaner
 from oddlog.errors import FormatError, InputError
 from oddlog.formats import Detected, Remembered, by_name, detect_format, parse_lines
 from oddlog.pipeline.excluding import Exclusion
+from oddlog.pipeline.pieces import behind, neighbours
 from oddlog.pipeline.turning import Turning
 from oddlog.pipeline.years import Years
 from oddlog.sources import Places
@@ -270,11 +271,20 @@ class Reading:
             cleaner, years = Cleaner(Tally(), redact=self.redact), self._years[source]
             frames = [
                 cleaner.push(parse_lines(lines, self.formats[source], year=years.at(lines["line"][0])))
-                for lines in self._some(source, numbers)
+                for lines in self._whole(source, numbers)
             ]
             frames.append(cleaner.flush())
-            found += [frame.select(columns) for frame in frames if len(frame)]
+            asked = pl.col("line").is_in(list(numbers))
+            found += [frame.filter(asked).select(columns) for frame in frames if len(frame)]
         return pl.concat(found)
+
+    def _whole(self, source: str, numbers: Collection[int]) -> Iterator[pl.DataFrame]:
+        """Yield the lines of these numbers, with the rest of those that a container's runtime has cut."""
+        some = list(self._some(source, numbers))
+        rest = set().union(*map(behind, some)) if self.formats[source].format.name == "docker" else set()
+        if not rest:
+            return iter(some)
+        return (part for lines in self._some(source, {*numbers, *rest}) for part in neighbours(lines))
 
     def _some(self, source: str, numbers: Collection[int]) -> Iterator[pl.DataFrame]:
         """Yield the lines of these numbers; of a compressed source all lines up to the last must be read for it."""

@@ -86,6 +86,16 @@ def test_what_a_daemon_says_that_is_never_over_is_no_news_tomorrow():
     assert known.verdicts(unseen)["is_anomaly"].to_list() == [True]
 
 
+def test_that_types_are_missing_whose_sources_were_not_given_makes_nothing_odd():
+    view = learned(gathered(cycles(500)), ["snn", "new-event"]).view
+    lacking = windows_of([[1, 2, 3, 4], [1, 2, 3, 4, K], [0, 1, 2, 3], [0, 1, 2, 3, 4]])
+    assert view.verdicts(lacking)["is_anomaly"].to_list() == [True, True, True, False]
+    partly = replace(view, absent=frozenset({0}))
+    assert partly.verdicts(lacking)["is_anomaly"].to_list() == [False, True, True, False]
+    told = [[(one.template, one.kind) for one in found] for found in partly.oddities(lacking.take(np.array([1, 2])))]
+    assert told == [[(K, "unseen_template")], [(4, "missing_event")]]  # 4 has a source that is here
+
+
 def test_a_candidate_that_helps_votes_and_one_that_does_not_is_shown():
     view, facts = (one := learned(gathered(cycles(4_000)), ["new-event"], ("chance", "pairs"))).view, one.facts
     assert view.voting == ("new-event", "pairs")

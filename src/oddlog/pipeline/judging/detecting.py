@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from oddlog.pipeline.judging.verdicts import LineWriter, check_writable, line_ve
 from oddlog.pipeline.judging.views import View
 from oddlog.pipeline.keeping import KeptRecords
 from oddlog.pipeline.learning.collecting import words_of
+from oddlog.pipeline.misfits import misfits
 from oddlog.pipeline.planning import group_of
 from oddlog.pipeline.rates import NAME as RATES
 from oddlog.pipeline.rates import NOUN, Judged
@@ -280,7 +281,7 @@ class _Detecting:
     def _views(self) -> list[View]:
         """Return the views as their members judge now that all types are known."""
         texts = self.matcher.unseen_texts
-        return [view.knowing(texts) for view in self.model.views]
+        return [replace(view.knowing(texts), absent=self.absent.templates) for view in self.model.views]
 
     def _rates(self, reading: Reading) -> Judged | None:
         """Return what the rates view says of counts, if there is one; lines of what is odd will be sampled."""
@@ -395,6 +396,7 @@ class _Detecting:
                 f"{share:.0%} of the message types here were never seen in training: is this the same system? "
                 "If it is, learn anew from more of it."
             )
+        notes += misfits(reading.formats)
         if self.absent:
             notes.append(self.absent.says)
         if merging.n_dropped:

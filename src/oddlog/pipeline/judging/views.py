@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from oddlog import plugins
 from oddlog.calibration import Calibrator
-from oddlog.explain import Oddity, Usual, oddities
+from oddlog.explain import Oddity, Usual, leading, oddities
 from oddlog.pipeline.learning.distinct import distinct, reads_hash
 from oddlog.pipeline.learning.known import Known
 from oddlog.types import (
@@ -99,6 +99,8 @@ class View:
         What was odd in training already, time and again.
     rate : float
         The false-alarm rate that was asked for; at most this p-value makes a member call a window odd.
+    absent : frozenset of int
+        Types whose sources were not given: that they are missing is no news, and makes nothing odd.
 
     """
 
@@ -110,6 +112,7 @@ class View:
     usual: Usual
     known: Known
     rate: float = USUAL_RATE
+    absent: frozenset[int] = frozenset()
 
     @property
     def voting(self) -> tuple[str, ...]:
@@ -158,6 +161,11 @@ class View:
         scores = self.scores(windows) if scores is None else scores
         combined, p_value = self.calibrator.combined(scores), self.calibrator.p_value(scores)
         suspect = np.flatnonzero(_above(combined, self.threshold if above is None else above))
+        if len(suspect) and self.absent:
+            every = oddities(windows.take(suspect), contributions(self.members, windows.take(suspect)), self.usual)
+            lacks = [bool(one) and not self._here(leading(one)) for one in every]
+            combined[suspect[lacks]], p_value[suspect[lacks]] = 0.0, 1.0
+            suspect = suspect[np.logical_not(lacks)]
         if len(suspect) and len(self.known.oddity):
             floor = self.known.floor(self.oddities(windows.take(suspect)))
             raised, rate = suspect[floor > p_value[suspect]], floor[floor > p_value[suspect]]
@@ -168,7 +176,12 @@ class View:
 
     def oddities(self, windows: Windows) -> list[list[Oddity]]:
         """Return what makes each window [w] odd, the weightiest first."""
-        return oddities(windows, contributions(self.members, windows), self.usual)
+        found = oddities(windows, contributions(self.members, windows), self.usual)
+        return [self._here(one) for one in found] if self.absent else found
+
+    def _here(self, found: list[Oddity]) -> list[Oddity]:
+        """Return the oddities without types that are missing because their sources are."""
+        return [one for one in found if one.seen or one.template not in self.absent]
 
     def verdicts(self, windows: Windows, threshold: F64 | None = None) -> pl.DataFrame:
         """Return `types.SCORES` [w], by another `threshold` of each window [w] than the learned one if it is given."""

@@ -22,8 +22,9 @@ class Writers:
     Attributes
     ----------
     foreign : frozenset of int
-        Types that in training only other services wrote; none where windows are not of one service, or where the
-        model does not know who wrote what (a type of fewer than 30 lines, a model without rates).
+        Types whose sources were not given, and those that in training only other services wrote; none of the latter
+        where windows are not of one service, or where the model does not know who wrote what (a type of fewer than
+        30 lines, a model without rates).
 
     """
 
@@ -34,10 +35,10 @@ class Writers:
         """Return who else writes what, for the window `top` whose lines have codes of `services`."""
         origins = None if model.rates is None else model.rates.origins
         if origins is None or view.name != "windows":
-            return cls()
+            return cls(view.absent)
         codes = np.unique(windows.service[windows.offsets[top] : windows.offsets[top + 1]])
         own = {services[int(code)] for code in codes}
-        return cls(frozenset(row for row, by in origins.templates.items() if own.isdisjoint(by)))
+        return cls(view.absent | {row for row, by in origins.templates.items() if own.isdisjoint(by)})
 
     def oddities(self, found: Iterable[Oddity]) -> list[Oddity]:
         """Return the oddities without what is missing of others."""

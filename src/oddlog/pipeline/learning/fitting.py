@@ -21,6 +21,7 @@ from oddlog.pipeline.learning.labels import Labels, require_match, to_learn
 from oddlog.pipeline.learning.members import Calibrated, needs_labels, reads_of
 from oddlog.pipeline.learning.modelling import Fitting, Say
 from oddlog.pipeline.learning.view import Options, Recurring, Trained
+from oddlog.pipeline.misfits import misfits
 from oddlog.pipeline.planning import reading_facts, session_says, time_at_share, too_few_sessions, unused_window
 from oddlog.pipeline.reading import Reading
 from oddlog.thresholds import Way
@@ -192,7 +193,9 @@ def fit(
     training = {
         **model.training,
         "numbers": first.judged[:MOST_TOLD],
-        "notes": [note for note in (missing, unused_window(window, first.cuts)) if note],
+        "notes": [
+            note for note in (missing, unused_window(window, first.cuts), *misfits(first.reading.formats)) if note
+        ],
     }
     choice = replace(first.choice, candidates=looked_at)
     return replace(model, reading=reading_facts(first.reading, choice, says, entity, window), training=training)
