@@ -16,6 +16,7 @@ pytest.importorskip("flwr", reason="extra 'federated'")
 
 import httpx
 from flwr.app import Context, RecordDict
+from flwr.proto.node_pb2 import Node
 from flwr.supercore.primitives.asymmetric import sign_message
 
 from oddlog.errors import ConfigError, OddlogError
@@ -309,6 +310,31 @@ def test_several_requests_at_once_leave_no_more_together_than_one_may(wire):
         other.sendall(b"x" * 800)
         until(lambda: wire.link.turned_away["site0: sent more than the answer may hold"])
     assert wire.link._left[known] == 200
+
+
+def test_an_answer_in_the_name_of_another_site_is_refused(wire):
+    app = client_app(lambda _context: wire.sites.sites["site0"])
+    liar, said = wire.node("site1"), []
+    node = Node(node_id=next(node for node, name in wire.link.name.items() if name == "site1"))
+
+    def lies(message):
+        liar._node = node
+        try:
+            liar._send(packed(Note({"refused": "Lie"}), message))
+        except supernode.LostError as error:
+            said.append(str(error))
+
+    def lied_about(message, context):
+        lies(message)  # before site 0 can say anything itself
+        return app(message, context)
+
+    for name in NAMES:
+        wire.join(name, app=lied_about if name == "site0" else None)
+    history = wire.federation(rounds=1, mode="visible").run()
+    liar._client.close()
+    assert [one.dropped for one in history] == [{}] * 3
+    assert set(said) == {"it answers 403"}
+    assert wire.link.turned_away == {"site1: answered in the name of another site": len(said)}
 
 
 def test_what_nobody_waits_for_any_more_is_not_kept(wire):

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from oddlog.errors import MissingExtraError, OddlogError
-from oddlog.federated.history import Asked
+from oddlog.federated.history import GONE, Asked
 from oddlog.federated.site import Kind, Site
 from oddlog.federated.wire import MOST_BYTES, DamagedNoteError, Note
 
@@ -43,7 +43,6 @@ TYPES: Final[Mapping[Kind, str]] = {
     "finish": "train.finish",
 }
 """What Flower calls each kind of message."""
-GONE: Final = "gone"
 UNREACHED: Final = {
     ErrorCode.MESSAGE_UNAVAILABLE: "its answer was cut off",
     ErrorCode.REPLY_MESSAGE_UNAVAILABLE: "no answer in time",

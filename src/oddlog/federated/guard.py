@@ -29,7 +29,7 @@ SIGNATURE = "flwr-signature"
 REASON = "x-oddlog-reason"
 """The header that says why a site was turned away; Flower's own answer is the same for every reason."""
 UNREGISTERED, CONNECTED, UNSIGNED = "unregistered", "connected", "unsigned"
-TOO_LARGE, TOO_MUCH, NOT_SERVED = "too-large", "too-much", "not-served"
+TOO_LARGE, TOO_MUCH, NOT_SERVED, NOT_OWN = "too-large", "too-much", "not-served", "not-own"
 MOST_BYTES = 1 << 26
 """Of one request: a network of 16 million weights. What a site may leave in answer to a question is less (`Guard`)."""
 ACTIVATE = "/v1/fleet/activate-node"
@@ -60,6 +60,7 @@ WHY = {
     TOO_LARGE: f"sent more than {MOST_BYTES >> 20} MiB at once",
     TOO_MUCH: "sent more than the answer may hold",
     NOT_SERVED: "asked for what is not served",
+    NOT_OWN: "answered in the name of another site",
 }
 """What is said of who was turned away, by reason."""
 
@@ -93,7 +94,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         headers = {name.decode("latin-1").lower(): value for name, value in scope.get("headers", ())}
-        public = _decoded(headers.get(PUBLIC_KEY, b""))
+        public = decoded(headers.get(PUBLIC_KEY, b""))
         reason = self._reason(scope, headers, public)
         if reason:
             self.turned_away(public, reason)
@@ -161,7 +162,8 @@ def fingerprint(public: bytes) -> str:
     return f"a stranger (key {sha256(public).hexdigest()[:12]})"
 
 
-def _decoded(header: bytes) -> bytes:
+def decoded(header: bytes) -> bytes:
+    """Return the public key that a header holds; empty if none."""
     try:
         return base64.b64decode(header, validate=True)
     except ValueError:

@@ -13,6 +13,8 @@ from oddlog.errors import InputError
 from oddlog.federated.wire import Note
 
 REPORT = "report.json"
+GONE = "gone"
+"""Why a site did not answer that was there when it was asked, and then no longer."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,14 @@ class Round:
 
         >>> Round(3, {"a": 0.6, "b": 0.4}, dropped={"c": "learn: no answer in 5 s"}).says()
         'round 3: a .60, b .40; without c (learn: no answer in 5 s)'
+        >>> Round(4, {"a": 1.0}, kept={"a": "common"}).says()
+        'end: a 1.00'
         """
+        which = "end" if self.kept else f"round {self.number}"
         parts = [", ".join(_weight(site, value) for site, value in self.counted.items())]
         parts += [f"{site} has joined" for site in self.joined]
         parts += [f"without {site} ({why})" for site, why in self.dropped.items()]
-        return f"round {self.number}: {'; '.join(filter(None, [*parts, self.failed])) or 'nothing'}"
+        return f"{which}: {'; '.join(filter(None, [*parts, self.failed])) or 'nothing'}"
 
     @property
     def mean_utility(self) -> float:

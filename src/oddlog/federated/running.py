@@ -14,8 +14,8 @@ from typing import Any
 from oddlog import pipeline
 from oddlog.errors import UserError
 from oddlog.federated.checkpoint import Checkpoint
-from oddlog.federated.flower import GONE, FlowerLink, client_app, packed
-from oddlog.federated.history import write_report
+from oddlog.federated.flower import FlowerLink, client_app, packed
+from oddlog.federated.history import GONE, write_report
 from oddlog.federated.identity import Known, SiteKey, signing_keys, write_secret
 from oddlog.federated.local import Local
 from oddlog.federated.privacy import Bound
@@ -110,7 +110,7 @@ class _Served:
         for one in made.history:
             for site, where in self.status.sites.items():
                 if site in one.counted:
-                    where |= {"state": HERE, "why": "", "last_round": one.number}
+                    where |= {"state": HERE, "why": "", **({} if one.kept else {"last_round": one.number})}
                 elif (why := one.dropped.get(site)) and (why != GONE or where["state"] != LEFT_OUT):  # it had said why
                     where |= {"state": LEFT_OUT, "why": f"round {one.number}: {why}"}
         if made.history:

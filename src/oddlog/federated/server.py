@@ -25,7 +25,7 @@ from oddlog.federated.aggregation import lengthened
 from oddlog.federated.checkpoint import Checkpoint
 from oddlog.federated.entry import Entry
 from oddlog.federated.expected import MOST_JOINING, malformed, most_bytes
-from oddlog.federated.history import Asked, Round, enough
+from oddlog.federated.history import GONE, Asked, Round, enough
 from oddlog.federated.layers import BOUND as LAYERS_BOUND
 from oddlog.federated.layers import Layers
 from oddlog.federated.layout import Layout
@@ -162,10 +162,11 @@ class Federation:
         asked = self.link.ask("join", dict.fromkeys(addresses, note), self.plan.deadline_s, MOST_JOINING)
         this.add(asked, self.names or {one: str(note.facts["site"]) for one, note in asked.came.items()})
         come, dropped = self._entry.let_in(asked)
-        this.dropped |= dropped
+        late = bool(self.history)
+        this.dropped |= {site: why for site, why in dropped.items() if not (late and why == GONE)}  # it never was in it
         if not come:
             return
-        if self.history:
+        if late:
             this.joined = sorted(come)
             return
         said = next(iter(come.values()))

@@ -16,19 +16,20 @@ import logging
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from oddlog.errors import ConfigError, MissingExtraError
 from oddlog.federated.fleet import FleetGrid
-from oddlog.federated.guard import WHY, Guard, fingerprint
+from oddlog.federated.guard import NOT_OWN, PUBLIC_KEY, REASON, WHY, Guard, decoded, fingerprint
 from oddlog.federated.identity import Known
 
 try:
     import uvicorn
-    from fastapi import FastAPI
+    from fastapi import FastAPI, HTTPException, status
     from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, SUPERLINK_NODE_ID
+    from flwr.proto.fleet_pb2 import PushMessagesRequest
     from flwr.server.superlink.linkstate import LinkStateFactory
     from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME, NOOP_FEDERATION_ID, TaskType
     from flwr.supercore.error import http_error_translator
@@ -88,7 +89,7 @@ class SuperLink:
         self.grid = FleetGrid(factory, self._begun(), self._allow)
         self.turned_away: Counter[str] = Counter()
         self._site = {known.connection: site for site, known in roster.items()}
-        api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, middleware=_middleware())
+        api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, middleware=self._middleware())
         api.state.linkstate_factory, api.state.enable_supernode_auth = factory, True
         api.include_router(fleet)
         self._socket = _listening(host, port)
@@ -146,6 +147,24 @@ class SuperLink:
             log.warning("Turned away %s.", said)
         self.turned_away[said] += 1
 
+    def _middleware(self) -> list[Middleware]:
+        return [
+            Middleware(BaseHTTPMiddleware, dispatch=http_error_translator),
+            Middleware(ProtobufTranslationMiddleware),
+            Middleware(NodeAuthMiddleware),
+            Middleware(BaseHTTPMiddleware, dispatch=self._in_its_own_name),
+        ]
+
+    async def _in_its_own_name(self, request: Any, go_on: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Refuse the answer of another site: Flower looks at who brings it, and not at whose it says that it is."""
+        asked = getattr(request.state, "protobuf_request", None)
+        if isinstance(asked, PushMessagesRequest) and any(
+            one.metadata.src_node_id != asked.node.node_id for one in asked.messages_list
+        ):
+            self._turned_away(decoded(request.headers[PUBLIC_KEY].encode()), NOT_OWN)
+            raise HTTPException(status.HTTP_403_FORBIDDEN, headers={REASON: NOT_OWN})
+        return await go_on(request)
+
     def _registered(self, known: Known) -> int:
         return int(self.state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, known.connection, 0))
 
@@ -159,14 +178,6 @@ class SuperLink:
         self.state.activate_task(run.primary_task_id)
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = run.primary_task_id, number, SUPERLINK_NODE_ID
         return run
-
-
-def _middleware() -> list[Middleware]:
-    return [
-        Middleware(BaseHTTPMiddleware, dispatch=http_error_translator),
-        Middleware(ProtobufTranslationMiddleware),
-        Middleware(NodeAuthMiddleware),
-    ]
 
 
 def _tls(certificate: Path, key: Path) -> dict[str, Any]:

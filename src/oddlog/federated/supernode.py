@@ -140,9 +140,10 @@ class SuperNode:
             try:
                 if self._node is None:
                     self._connect()
+                done = self._work(answer)
                 if lost >= WORTH_TELLING:
                     log.warning("Connected to %s again.", self.server)
-                if self._work(answer):
+                if done:
                     return
                 lost = 0
                 self.sleep(POLL_S)
