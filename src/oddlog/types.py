@@ -14,7 +14,7 @@ Shape letters in docstrings and comments: ``w`` windows, ``e`` events, ``b`` bat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, Self
@@ -363,7 +363,7 @@ class Incident:
     @property
     def place(self) -> tuple[str, ...]:
         """Where it is: its services; where its lines name none its hosts, else the sources they came from, shortly."""
-        return self.services or self.hosts or tuple(dict.fromkeys(source_name(line.source) for line in self.lines))
+        return place_of(self.services, self.hosts, [line.source for line in self.lines])
 
     @property
     def order(self) -> tuple[bool, float]:
@@ -555,6 +555,15 @@ class Federable(Detector, Protocol):
     def train(self, windows: Windows, steps: int, seed: int) -> int:
         """Learn on from the weights that are set; return the steps taken. Same weights, windows, seed: same result."""
         ...
+
+
+def place_of(services: Sequence[str], hosts: Sequence[str], sources: Sequence[str]) -> tuple[str, ...]:
+    """See `Incident.place`.
+
+    >>> place_of((), (), ["/var/log/app.log", "/var/log/app.log"]), place_of((), ["web-1"], ["app.log"])
+    (('app.log',), ('web-1',))
+    """
+    return tuple(services or hosts or dict.fromkeys(map(source_name, sources)))
 
 
 def source_name(source: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from oddlog.feedback import Answers
 from oddlog.service.comparing import Day, Rejudged, compare
+from oddlog.types import LineRef
 
 
 def told(id_: str, start: str, end: str = "", **more: Any) -> dict[str, Any]:
@@ -90,3 +91,22 @@ def test_of_more_than_are_compared_those_of_the_same_time_are(tmp_path: Path):
     store.close()
     assert found["totals"] == {"both": MOST_COMPARED, "only_current": 0, "only_challenger": 0}
     assert (found["is_cut"], found["since"]) == (True, both[99].incident.start.isoformat())
+
+
+def test_what_only_one_finds_says_where_it_is(tmp_path: Path):
+    pytest.importorskip("sqlalchemy")
+    from oddlog.service.choosing import Choosing  # noqa: PLC0415
+    from oddlog.store import Beside, Store  # noqa: PLC0415
+    from stored_incidents import AT, Clock, live  # noqa: PLC0415
+
+    store = Store(tmp_path / "oddlog.db", Clock())
+    nowhere: tuple[str, ...] = ()
+    theirs = [
+        live(1),
+        live(100, services=nowhere),
+        live(200, services=nowhere, hosts=nowhere, lines=(LineRef("/a.log", 1, "x", 1.0),)),
+    ]
+    store.save("m", [], beside=Beside("c", theirs))
+    found = Choosing(SimpleNamespace(store=store, models=None), Answers().standing)._compared("c", AT.isoformat())
+    store.close()
+    assert sorted(list(one["place"]) for one in found["only_challenger"]) == [["a.log"], ["h1"], ["pay"]]

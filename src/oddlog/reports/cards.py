@@ -266,7 +266,7 @@ def rows_of_rest(
 ) -> Markup:
     """Return a table of incidents that get no card."""
     shown = incidents[:MOST_ROWS]
-    head = ("#", "severity", "when", "what", "services", "windows")
+    head = ("#", "severity", "when", "what", "where", "windows")
     columns = [element("th", text, scope="col", class_="n" if text in "#windows" else None) for text in head]
     rows = [
         element(
@@ -275,7 +275,7 @@ def rows_of_rest(
             element("td", element("span", severity(one), class_=f"severity {severity(one)}")),
             element("td", span(one.start, one.end), class_="when"),
             element("td", reason_text(title(one))),
-            element("td", ", ".join(one.services[:3])),
+            element("td", ", ".join(one.place[:3])),
             element("td", f"{one.n_windows:,}" if one.n_windows else "–", class_="n"),
         )
         for rank, one in enumerate(shown, first_rank)

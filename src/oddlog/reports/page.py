@@ -103,7 +103,7 @@ def _sentence(found: Detection) -> list[Child]:
     if not found.incidents:
         return [*said, ": all of it looks like what the model has learned to be usual."]
     first = found.incidents[0]
-    where = ["in " + ", ".join(first.services[:3])] if first.services else []
+    where = ["in " + ", ".join(first.place[:3])] if first.place else []
     at = [span(first.start, first.end)] if first.start else []
     return [*said, f". The most pressing incident: {', '.join(where + at)}." if where or at else "."]
 
@@ -132,7 +132,7 @@ def _glance(incidents: Sequence[Incident]) -> Markup | None:
                 "a",
                 element("span", rank, class_=f"rank {severity(one)}"),
                 element("span", reason_text(title(one)), class_="what"),
-                element("span", ", ".join(one.services[:2]), class_="where"),
+                element("span", ", ".join(one.place[:2]), class_="where"),
                 element("span", span(one.start, None), class_="when"),
                 href=f"#i{rank}",
             ),

@@ -15,6 +15,7 @@ from oddlog.service.challenging import Challenging
 from oddlog.service.comparing import compare
 from oddlog.service.worker import Worker
 from oddlog.store import Store
+from oddlog.types import place_of
 
 WORDS = ("learn", "challenge", "promote", "drop", "use", "rollback")
 MOST_COMPARED = 500  # incidents of each model, the latest
@@ -164,6 +165,7 @@ def _short(told: Mapping[str, Any]) -> dict[str, Any]:
         "start": told["start"],
         "end": told["end"],
         "services": list(told["services"]),
+        "place": place_of(told["services"], told["hosts"], [line["source"] for line in told["lines"]]),
         "severity": severity_word(told["severity"], told.get("urgency") or "alert"),
         "says": (reasons[0]["text"] if reasons else told["key"])[:MOST_SAID],
     }
