@@ -9,6 +9,7 @@ The last of five sites (dealt as in `federated.py --split kind`) in each round
 *flip*     sends ten times the opposite of its update
 *labels*   learns from 350 anomalous sessions as if they were usual
 *liar*     sends noise, and claims the best utility there is
+*gone*     is not there at all: what is lost so is what it alone had to teach
 
 In mode visible the server refuses what is four times as long as the median, and sees the rest; in mode secagg it sees
 nothing, and a site's own program cuts its update to what is allowed (twice what the last round's were), so that this
@@ -43,7 +44,7 @@ RULES: dict[str, dict[str, Any]] = {
     "secagg, mean": {"mode": "secagg", "rule": "mean"},
     "secagg, not cut": {"mode": "secagg", "norm": 100.0, "decay": 0},
 }
-ATTACKS = ("nobody", "noise", "flip", "labels", "liar")
+ATTACKS = ("nobody", "gone", "noise", "flip", "labels", "liar")
 
 
 class Attacker(Local):
@@ -83,7 +84,7 @@ def run(dealt: Draw, attack: str, rule: dict[str, Any], asked: argparse.Namespac
     found: dict[str, Figures] = {}
     sites = {}
     last = f"site{len(dealt.sites) - 1}"
-    for i, task in enumerate(dealt.sites):
+    for i, task in enumerate(dealt.sites[:-1] if attack == "gone" else dealt.sites):
         name = f"site{i}"
 
         def finish(local: Local, name: str = name, task: Task = task) -> None:

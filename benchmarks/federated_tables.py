@@ -32,12 +32,14 @@ SHOWN = {
     "corrected, mean": "the same, lengthened, with rates that fall",
     DEFAULT: "**merged by layers, as it is by default**",
     "FedAvg's weights, layers": "merged by layers, weights of FedAvg",
+    "median": "a median, lengthened, with rates that fall",
     "8 bits": "… in 8 bits",
     "secagg": "… by secure sums",
     "fine-tuning, always kept": "… + fine-tuning, kept by all",
     "fine-tuning or local": "… + fine-tuning or an own network, where clearly better",
     "DP, epsilon 8": "ε = 8 (a mean; own rates)",
     "DP, epsilon 1": "ε = 1",
+    "as DP, no noise": "the same without noise",
 }
 PLACES = (
     ("hdfs", 5, "kind", "HDFS, five by kind"),
@@ -51,7 +53,7 @@ PLACES = (
     ("bgl", 10, "time", "BGL, ten by time"),
     ("three", 5, "kind", "HDFS, Nova and BGL, a site each"),
 )
-ATTACKS = ("noise", "flip", "labels", "liar")
+ATTACKS = ("gone", "noise", "flip", "labels", "liar")
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -175,6 +177,7 @@ class Tables:
                 "AUC lost; F1",
                 "draws",
                 "nobody",
+                "it is gone",
                 "noise",
                 "turned round × 10",
                 "anomalies as usual",
