@@ -11,6 +11,8 @@ pytest.importorskip("flwr", reason="extra 'federated'")
 pytest.importorskip("opacus", reason="extra 'federated'")
 
 from oddlog.cli import main
+from oddlog.federated import running
+from small_shop import shop_lines
 
 
 @pytest.fixture
@@ -74,3 +76,32 @@ def test_a_site_does_not_read_its_logs_for_a_bound_that_no_server_can_keep_to(fe
     assert code == 2
     assert told.count("\n") == 1
     assert says in told
+
+
+@pytest.mark.parametrize(
+    ("logs", "says"),
+    [("nothere", "nothere"), ("empty", "empty"), ("short", "too few")],
+)
+def test_a_site_that_cannot_take_part_says_why_before_the_server_asks(federate, monkeypatch, tmp_path, logs, says):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "short").mkdir()
+    (tmp_path / "short" / "app.log").write_text("\n".join(shop_lines(4, 0)) + "\n")
+
+    class Node:
+        def __init__(self, *_):
+            pass
+
+        def run(self, _answer):
+            pass
+
+    monkeypatch.setattr(running, "SuperNode", Node)
+    federate("keys", "alpha", "--identity", "alpha.key")
+    code, told = federate("site", "--server", "127.0.0.1:1", "--logs", logs, "--identity", "alpha.key")
+    assert code == 2
+    first, connecting, last = told.strip().split("\n")[-3:]
+    assert first.startswith("alpha: takes no part, and will tell the server so: ")
+    assert connecting == "alpha: connecting to 127.0.0.1:1"
+    assert last.startswith("oddlog: ")
+    assert says in first
+    assert says in last
+    assert not (tmp_path / "alpha.model").exists()

@@ -195,7 +195,8 @@ def take_part(server: str, authority: Path | None, key: SiteKey, taking: Taking,
     try:
         say(f"{key.name}: reading", 0)
         local = Local.of(taking.logs, taking.detector, seed=taking.seed, progress=say, **taking.reading)
-    except UserError as error:
+    except UserError as error:  # it may be long until the server asks
+        say(f"{key.name}: takes no part, and will tell the server so: {error.message}", 0)
         failed.append(error)
     site = Site(key.name, make, key.signing, signing_keys(taking.roster), partial(_finished, taking, say))
     site.shared, site.bound = taking.shared, taking.bound

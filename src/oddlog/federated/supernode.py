@@ -8,6 +8,7 @@ not make the site do what it does not know. And nothing is read or imported twic
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 import threading
 import time
@@ -151,7 +152,7 @@ class SuperNode:
                 lost += 1
                 log.debug("lost", exc_info=True)
                 if lost == WORTH_TELLING:
-                    log.warning("%s does not answer (%s); it is tried until it does.", self.server, error)
+                    log.warning("%s does not let this site work (%s); it is tried until it does.", self.server, error)
                 self.sleep(RETRY_S)
 
     def _connect(self) -> None:
@@ -225,7 +226,7 @@ class SuperNode:
         except (httpx.TransportError, ValueError, RuntimeError) as error:  # the latter: an answer that is none
             if (wrong := _certificate_error(error)) is not None:
                 raise _not_trusted(self.server, self.authority, wrong) from error
-            raise LostError(str(error) or type(error).__name__) from error
+            raise LostError(_plain(error) or type(error).__name__) from error
 
     def _turned_away(self, response: Any) -> Exception:
         reason, who = response.headers.get(REASON, ""), f"{self.server} does not let {self.key.name} in"
@@ -277,10 +278,22 @@ def _trusting(authority: Path | None) -> ssl.SSLContext:
         context.load_verify_locations(cafile=str(authority))
     except OSError as error:
         raise ConfigError(
-            f"{authority} is no certificate of an authority: {error.strerror or error}.",
+            f"{authority} is no certificate of an authority: {_plain(error)}.",
             "Give the ca.pem of the server's administrator.",
         ) from error
     return context
+
+
+def _plain(error: Exception) -> str:
+    """Return what an error says without its number, its code and its place in OpenSSL's sources.
+
+    >>> _plain(OSError("[Errno 111] Connection refused"))
+    'Connection refused'
+    >>> _plain(OSError("[X509: NO_CERTIFICATE_OR_CRL_FOUND] no certificate or crl found (_ssl.c:4154)"))
+    'no certificate or crl found'
+    """
+    said = str(getattr(error, "strerror", "") or error)
+    return re.sub(r"^\[[^]]*\] | \(_ssl\.c:\d+\)$", "", said)
 
 
 def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
