@@ -405,6 +405,21 @@ def test_a_rule_stands_in_the_list_of_a_stream(quick_stream_model: oddlog.Model,
     assert [one.incident.key for one in other.incidents() if one.change == "new"] == []
 
 
+def test_what_is_missed_stays_so_when_a_stream_goes_on(quick_stream_model: oddlog.Model, odd_log: Path):
+    book = RuleBook((Rule("always", "backup", "backup finished", within_us=round(1_440 * MINUTE_US)),))
+    one = Streaming(quick_stream_model, sample_lines=50, rules=book)
+    one.push(pl.concat(list(read_blocks(str(odd_log), Tally()))), 0.0)
+    one.tick(0.5)
+    one.incidents()
+    one.tick(2 * 86_400.0)
+    assert "rule backup" in [live.incident.key for live in one.incidents()]
+    other = Streaming(quick_stream_model, rules=book)
+    other.restore(unpacked(packed(one.state())))
+    other.tick(20.0)  # by a clock of its own
+    assert [live.incident.key for live in other.incidents() if live.incident.key == "rule backup"] == []
+    assert other.going == one.going
+
+
 def test_what_was_taken_back_is_told_as_such_though_the_state_was_taken_before(
     quick_stream_model: oddlog.Model, odd_log: Path
 ):

@@ -315,6 +315,7 @@ class Streaming:
         meta = {
             "version": VERSION,
             "model": self.model.id,
+            "now": self._now_us,
             "places": {name: list(place) for name, place in self.places().items()},
             "telling": telling.meta,
             **self._encoding.state().meta,
@@ -338,6 +339,7 @@ class Streaming:
         self._deciding.restore(state)
         self._teller.restore(State(under("telling", state.arrays), meta["telling"]))
         self._arriving.resume(meta["places"])
+        self._now_us = meta.get("now", self.end_us)  # older ones do not note it
         self._deciding.look_again()
 
     def inherit(self, state: State) -> None:
