@@ -291,7 +291,10 @@ class Unfolding:
         for view in self._views():
             self._held.drop_lines_of(view, keys)  # their type may go on elsewhere
             self._drop(view, keys)
-        self._held.drop_types(bare(TYPE, names), bare(PATTERN, names), self._of[1].key_of)
+        # Lines that an episode told of end with it: told anew, as what they are alone, they would bear its id.
+        counted = {self._naming.led(name) for name in names if name.startswith(EPISODE)}
+        told = {one for id_ in over & counted for one in self._told[id_].last.incident.patterns}
+        self._held.drop_types(bare(TYPE, names), bare(PATTERN, names) | told, self._of[1].key_of)
         self._end_episodes(bare(EPISODE, names))
         self._naming.forget(names)
         return [self._told.pop(id_).end() for id_ in sorted(over)]
