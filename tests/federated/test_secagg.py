@@ -341,6 +341,12 @@ def test_a_site_whose_process_ends_between_two_stages_goes_on():
     np.testing.assert_allclose(total, sum(sites.values.values()), atol=1e-5)
 
 
+def test_a_key_signs_and_nothing_else_what_else_is_secret_comes_from_it_one_way():
+    identity = Identity.new()
+    assert identity.secret("noise") == Identity(identity.private).secret("noise")
+    assert len({identity.private, identity.public, identity.secret("noise"), identity.secret("other")}) == 4
+
+
 def test_a_ring_that_holds_nothing_is_refused():
     with pytest.raises(ConfigError, match="No ring of 16 bits"):
         Ring(2, 1.0, 16)

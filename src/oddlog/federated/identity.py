@@ -198,8 +198,10 @@ def read_shared(path: Path) -> bytes:
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write a file that only its user may read, aside first and then renamed."""
+    """Write a file that only its user may read, aside first and then renamed; it is on the disk when this returns."""
     aside = path.with_name(f"{path.name}.aside")
     with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # of a share that was given away the disk must know, also where the power fails
     aside.replace(path)

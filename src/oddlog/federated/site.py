@@ -172,7 +172,7 @@ class Site:
             self._require_bound(privacy)
             self.spent += [] if privacy is None else [[privacy.epsilon, privacy.delta]]
             self.given["promise"] = said
-        secret = self.secret if self.identity is None else self.identity.private
+        secret = self.secret if self.identity is None else self.identity.secret("noise")
         self.local.veil = None if privacy is None else Veil(privacy, secret, self.federation, self.given)
         return privacy is not None
 

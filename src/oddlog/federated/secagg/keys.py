@@ -120,6 +120,10 @@ class Identity:
         """Return the signature of a message, 64 bytes."""
         return Ed25519PrivateKey.from_private_bytes(self.private).sign(message)
 
+    def secret(self, use: str) -> bytes:
+        """Return 32 bytes for one other use, from which nothing of the key can be found."""
+        return expanded(self.private, use, b"oddlog/identity/1")
+
     @staticmethod
     def holds(public: bytes, message: bytes, signature: bytes) -> bool:
         """Return whether the site known by `public` has signed the message."""
