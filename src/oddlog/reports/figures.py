@@ -107,7 +107,7 @@ def _scored(judged: Sequence[tuple[int, int, float | None]], step: int) -> chart
         for at, ratio in ratios
     ]
     highest = max((ratio for _, ratio in ratios), default=0.0)
-    note = f"above the line is odd; the highest is {highest:.1f} × the threshold"
+    note = f"above the line is odd; the highest is {highest:,.1f} × the threshold"
     title = f"Highest score {_per(step)}, as a multiple of the threshold"
     return charts.Strip(title, note, dots, (1.0, "threshold"), dots=True)
 
