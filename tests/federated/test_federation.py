@@ -12,7 +12,7 @@ pytest.importorskip("flwr", reason="extra 'federated'")
 from flwr.app import Error, Message
 
 import small_federation
-from oddlog.errors import ConfigError, ModelError
+from oddlog.errors import ConfigError, ModelError, UserError
 from oddlog.federated import server
 from oddlog.federated.checkpoint import NAME
 from oddlog.federated.flower import FlowerLink, note_of, packed
@@ -20,7 +20,7 @@ from oddlog.federated.local import _not_judged_by as not_judged_by
 from oddlog.federated.pooling import GRID
 from oddlog.federated.secagg.site import RefusedError
 from oddlog.federated.server import Federation, FederationError, Plan
-from oddlog.federated.site import Site
+from oddlog.federated.site import OtherVersionError, Site
 from oddlog.federated.wire import Note
 from oddlog.pipeline.learning.usual import Told
 from oddlog.types import Scores, Windows
@@ -191,8 +191,9 @@ def test_a_large_site_that_joins_late_is_no_stranger_to_sites_like_it(mode, monk
 
 def test_a_site_that_was_left_out_is_not_asked_again_in_every_round(sites):
     sites.sites["site2"].initial = sites.sites["site2"].local.vector + 1
-    federation(sites).run()
-    assert [message.metadata.message_type for name, message, _ in sites.sent if name == "site2"] == ["query.join"]
+    federation(sites, rounds=5).run()
+    asked = [message.metadata.message_type for name, message, _ in sites.sent if name == "site2"]
+    assert asked == ["query.join", "query.leave"] * 3
 
 
 @pytest.mark.parametrize("mode", ["visible", "secagg"])
@@ -476,6 +477,31 @@ def test_a_site_with_another_network_is_left_out(sites):
     sites.sites["site2"].initial = sites.sites["site2"].local.vector + 1
     history = federation(sites).run()
     assert history[0].dropped == {"site2": "another network"}
+    assert "The server has left site2 out: another network. Give --detector and --seed" in str(
+        sites.sites["site2"].ends
+    )
+    assert sites.sites["site0"].ends is None
+
+
+def test_a_site_that_was_left_out_may_come_again_otherwise(sites):
+    kept, sites.sites["site2"].initial = sites.sites["site2"].local.vector, sites.sites["site2"].local.vector + 1
+    made = federation(sites)
+
+    def after(_federation):
+        sites.sites["site2"].initial = kept  # begun again, with the seed of the others
+
+    made.after = after
+    history = made.run()
+    assert history[0].dropped == {"site2": "another network"}
+    assert history[1].joined == ["site2"]
+    assert history[1].dropped == {}
+
+
+def test_a_site_of_another_version_ends_with_what_to_do(sites):
+    site = sites.sites["site0"]
+    with pytest.raises(OtherVersionError, match=r"speaks protocol 1, this site \d+\. Install one version of oddlog"):
+        site.answer("join", Note({"protocol": 1, "federation": "f"}))
+    assert isinstance(site.ends, UserError)  # exit 2
 
 
 def test_a_site_without_the_shared_secret_is_named_and_gets_the_common_network_all_the_same(sites):

@@ -31,12 +31,15 @@ class Entry:
         Of each site that takes part, by name.
     common : str
         Digest of the untrained network that all have in common.
+    left_out : dict of str
+        Why who said who he is cannot take part, by address; to be told to them.
 
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     address: dict[str, str] = field(default_factory=dict)
     common: str = ""
+    left_out: dict[str, str] = field(default_factory=dict)
     _keys: set[str] = field(default_factory=set)
     _asked: dict[str, int] = field(default_factory=dict)
 
@@ -64,7 +67,8 @@ class Entry:
             if reason := self._reason(address, note):
                 shown = self.names.get(address, site)
                 dropped[f"{shown} ({address})" if shown in self.address else shown] = reason
-                self._asked[address] = MOST_ASKED
+                self._asked[address] = self._asked.get(address, 0) + 1
+                self.left_out[address] = reason
                 continue
             self._keys.add(str(note.facts["key"]))
             self.address[site] = address

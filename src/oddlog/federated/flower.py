@@ -32,6 +32,7 @@ except ImportError as error:
 RECORD, NOTE = "oddlog", "note"
 TYPES: Final[Mapping[Kind, str]] = {
     "join": "query.join",
+    "leave": "query.leave",
     "begin": "query.begin",
     "learn": "train.learn",
     "advertise": "query.advertise",

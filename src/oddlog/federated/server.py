@@ -24,7 +24,7 @@ from oddlog.errors import OddlogError
 from oddlog.federated.aggregation import lengthened
 from oddlog.federated.checkpoint import Checkpoint
 from oddlog.federated.entry import Entry
-from oddlog.federated.expected import MOST_JOINING, malformed, most_bytes
+from oddlog.federated.expected import MOST_JOINING, SLACK, malformed, most_bytes
 from oddlog.federated.history import GONE, Asked, Round, enough
 from oddlog.federated.layers import BOUND as LAYERS_BOUND
 from oddlog.federated.layers import Layers
@@ -44,6 +44,8 @@ MOST_SUMMED = 1e12
 """Largest sum of a site before learning (windows, squares of features) that a secure sum holds, or that is believed."""
 FINISHING = 10.0
 """In the end sites fit all members of their models: so many times the deadline of a round."""
+LEAVING_S = 10.0
+"""So long is waited for a site to hear that it is left out."""
 MOST_TIMES_ALLOWED = 10.0
 """By so many times one site's longest update the network may move: least squares can lengthen what a liar says of his
 inputs, where only sums are seen."""
@@ -162,6 +164,7 @@ class Federation:
         asked = self.link.ask("join", dict.fromkeys(addresses, note), self.plan.deadline_s, MOST_JOINING)
         this.add(asked, self.names or {one: str(note.facts["site"]) for one, note in asked.came.items()})
         come, dropped = self._entry.let_in(asked)
+        self._send_away(self._entry.left_out)
         late = bool(self.history)
         this.dropped |= {site: why for site, why in dropped.items() if not (late and why == GONE)}  # it never was in it
         if not come:
@@ -175,6 +178,12 @@ class Federation:
         layered = self.plan.rule == "layers" and not self.plan.epsilon
         self.layers = Layers.of(self.layout, said.facts["layers"]) if layered else None
         self.everyone = np.zeros(int(said.facts["sums"]))
+
+    def _send_away(self, left_out: dict[str, str]) -> None:
+        """Tell sites why they cannot take part: they end, and may come again otherwise."""
+        if left_out:
+            self.link.ask("leave", {one: Note({"why": why}) for one, why in left_out.items()}, LEAVING_S, SLACK)
+        left_out.clear()
 
     def _late(self, this: Round) -> None:
         """Let in who has come since."""

@@ -3,6 +3,7 @@
 ::
 
     join        layout and digest of the untrained network
+    leave       nothing: the server has said why this site cannot take part
     begin       windows, histogram of message types, moments; in clear or masked  (round 0)
     learn       the update, in clear or masked, and how good it is               (every round)
     advertise, share, agree, unmask                                              (secure sums, around those two)
@@ -22,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from oddlog.errors import ConfigError
 from oddlog.federated.aggregation import clipped
 from oddlog.federated.layers import names_of
 from oddlog.federated.local import BUCKETS, GAIN, Local
@@ -35,7 +37,9 @@ from oddlog.federated.secagg.site import RefusedError
 from oddlog.federated.wire import PROTOCOL, Note, as_array
 from oddlog.types import F32, F64
 
-Kind = Literal["join", "begin", "learn", "advertise", "share", "agree", "unmask", "calibrate", "patterns", "finish"]
+Kind = Literal[
+    "join", "leave", "begin", "learn", "advertise", "share", "agree", "unmask", "calibrate", "patterns", "finish"
+]
 SENDING = frozenset({"begin", "learn", "calibrate", "patterns", "finish"})
 """Messages that are answered with what a site has counted or learned; the plan's facts stand in each of them."""
 EXTRAS = 3
@@ -50,8 +54,20 @@ class NoSecretError(RefusedError):
     """A site was asked for what only goes out under a secret that it was not given."""
 
 
-class OtherVersionError(RefusedError):
+class OtherVersionError(ConfigError):
     """The server's oddlog speaks otherwise than the one here."""
+
+
+class LeftOutError(ConfigError):
+    """The server lets this site not take part."""
+
+
+LEFT_OUT: Mapping[str, str] = {
+    "another network": "Give --detector and --seed as the other sites, and install one version of oddlog everywhere.",
+    "the identity of another site": "Give the key that the roster has under this site's name: --identity",
+    "another version of oddlog": "Install one version of oddlog at the server and all sites.",
+}
+"""What a site can do where a server says why it is left out; other reasons are not repeated."""
 
 
 @dataclass
@@ -81,7 +97,7 @@ class Site:
     roster: Mapping[str, bytes] = field(default_factory=dict)
     finish: Finish | None = None
     bound: Bound | None = None
-    ends: TooLittlePrivacyError | None = None  # why it takes part no longer
+    ends: ConfigError | None = None  # why it takes part no longer
     spent: list[list[float]] = field(default_factory=list)  # epsilon and delta of each federation so far
     shared: bytes = b""  # secret of all sites, which the server lacks; with it they show each other usual windows
     federation: str = ""  # the one that `owed` and `summed` are of
@@ -109,9 +125,11 @@ class Site:
 
         """
         if asked.facts.get("protocol", PROTOCOL) != PROTOCOL:
-            raise OtherVersionError(
-                f"The server speaks protocol {asked.facts['protocol']}, this site {PROTOCOL}: install one version."
+            self.ends = OtherVersionError(
+                f"The server speaks protocol {asked.facts['protocol']!r}, this site {PROTOCOL}.",
+                LEFT_OUT["another version of oddlog"],
             )
+            raise self.ends
         hidden = kind in SENDING and self._promise(asked.facts)
         note = self._answers(kind)(asked)
         if hidden:
@@ -121,6 +139,7 @@ class Site:
     def _answers(self, kind: Kind) -> Callable[[Note], Note]:
         answers: dict[Kind, Callable[[Note], Note]] = {
             "join": self._join,
+            "leave": self._leave,
             "begin": self._begin,
             "learn": self._learn,
             "advertise": self._advertise,
@@ -199,6 +218,12 @@ class Site:
             "key": "" if self.identity is None else self.identity.public.hex(),
         }
         return Note(facts, {"weights": self.initial})
+
+    def _leave(self, asked: Note) -> Note:
+        why = str(asked.facts.get("why", ""))
+        said = why if why in LEFT_OUT else "for a reason that is not known here"
+        self.ends = LeftOutError(f"The server has left {self.name} out: {said}.", LEFT_OUT.get(why, ""))
+        return Note({})
 
     def _begin(self, asked: Note) -> Note:
         """Send what is summed before learning; the histogram in it sums to the windows."""
