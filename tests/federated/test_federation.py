@@ -528,14 +528,14 @@ def test_below_the_threshold_a_secure_round_fails_and_the_federation_says_why(si
 def test_a_round_that_was_summed_is_not_summed_again_for_fewer_sites(sites):
     federation(sites, mode="secagg", rounds=1).run()
     site = sites.sites["site0"]
-    session = next(iter(site.parties))  # the last one, whatever round the server says that it was
+    session = next(iter(site.parties.party))  # the last one, whatever round the server says that it was
     with pytest.raises(
         RefusedError, match="'calibrate 2' was summed for other sites before; the difference would show"
     ):
         site.answer("agree", Note({"session": session, "round": 99, "survivors": ["site0", "site1"]}))
     again = Site("site0", site.make)
     again.recall(Note.read(site.state().written()))
-    assert again.summed == site.summed == {f"{what}": ("site0", "site1", "site2") for what in SUMMED}
+    assert again.parties.summed == site.parties.summed == {f"{what}": ("site0", "site1", "site2") for what in SUMMED}
     again.answer("advertise", Note({"session": "ab", "threshold": 2}))
     with pytest.raises(RefusedError, match="sent nothing in"):
         again.answer("agree", Note({"session": "ab", "round": 1, "survivors": ["site0", "site1"]}))

@@ -12,6 +12,7 @@
                   `fleet`; `supernode` connects; `identity`, `certificate`, `settings` of the server, its `status`
     wire          what is sent, as bytes
     site          what a site answers
+    parties       its side of secure sums, answer by answer
     local         what a site does by itself: windows, training, utility, the network it keeps
     choosing      which of two networks a site keeps
 

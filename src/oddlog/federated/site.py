@@ -27,12 +27,12 @@ from oddlog.errors import ConfigError
 from oddlog.federated.aggregation import clipped
 from oddlog.federated.layers import names_of
 from oddlog.federated.local import BUCKETS, GAIN, Local
+from oddlog.federated.parties import Parties
 from oddlog.federated.patterns import Patterns, fitted_together
 from oddlog.federated.privacy import PINNED, Bound, Privacy, TooLittlePrivacyError, Veil, require_hidden
 from oddlog.federated.quality import Q_MAX, SHARES, Fidelity, Quality, unscaled_weight
 from oddlog.federated.quantise import Bits, Feedback
-from oddlog.federated.secagg import Identity, Party, Ring
-from oddlog.federated.secagg.keys import Advert
+from oddlog.federated.secagg import Identity
 from oddlog.federated.secagg.site import RefusedError
 from oddlog.federated.wire import PROTOCOL, Note, as_array
 from oddlog.types import F32, F64
@@ -100,13 +100,11 @@ class Site:
     ends: ConfigError | None = None  # why it takes part no longer
     spent: list[list[float]] = field(default_factory=list)  # epsilon and delta of each federation so far
     shared: bytes = b""  # secret of all sites, which the server lacks; with it they show each other usual windows
-    federation: str = ""  # the one that `owed` and `summed` are of
-    parties: dict[str, Party] = field(default_factory=dict)  # by session; the last one only
+    federation: str = ""  # the one that `owed` and `given` are of
     owed: dict[int, F32] = field(default_factory=dict)  # by round: what quantisation owed when it began
     given: dict[str, str] = field(default_factory=dict)  # with differential privacy: what was answered, for what
     secret: bytes = field(default_factory=lambda: os.urandom(32))  # its noise comes from, where there is no identity
-    masked: dict[str, str] = field(default_factory=dict)  # by session: which answer, of which round, was masked in it
-    summed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by such an answer: with whom it was summed
+    parties: Parties = field(default_factory=Parties)  # what it has sent masked, and with whom that was summed
 
     @cached_property
     def local(self) -> Local:
@@ -142,10 +140,10 @@ class Site:
             "leave": self._leave,
             "begin": self._begin,
             "learn": self._learn,
-            "advertise": self._advertise,
-            "share": self._share,
-            "agree": self._agree,
-            "unmask": self._unmask,
+            "advertise": lambda asked: self.parties.advertise(asked, self.name, self.identity, self.roster),
+            "share": self.parties.share,
+            "agree": self.parties.agree,
+            "unmask": self.parties.unmask,
             "calibrate": self._calibrate,
             "patterns": self._patterns,
             "finish": self._finish,
@@ -156,22 +154,17 @@ class Site:
         """Return what a site whose process ends between two messages must keep. Secret: it stays at the site."""
         facts = {
             "federation": self.federation,
-            "parties": {session: party.state().hex() for session, party in self.parties.items()},
             "given": self.given,
             "secret": self.secret.hex(),
             "spent": self.spent,
-            "masked": self.masked,
-            "summed": self.summed,
+            **self.parties.facts(),
         }
         return Note(facts, {str(number): owed for number, owed in self.owed.items()})
 
     def recall(self, state: Note) -> None:
         """Take over what `state` returned."""
         self.federation = state.facts["federation"]
-        parties = {session: bytes.fromhex(party) for session, party in state.facts["parties"].items()}
-        self.parties = {session: Party.from_state(party) for session, party in parties.items()}
-        self.masked = dict(state.facts.get("masked", {}))
-        self.summed = {what: tuple(survivors) for what, survivors in state.facts["summed"].items()}
+        self.parties = Parties.of(state.facts)
         self.owed = {int(number): owed for number, owed in state.arrays.items()}
         self.given = dict(state.facts.get("given", {}))
         self.secret = bytes.fromhex(state.facts["secret"]) if "secret" in state.facts else self.secret
@@ -205,7 +198,8 @@ class Site:
 
     def _join(self, asked: Note) -> Note:
         if (federation := str(asked.facts.get("federation", ""))) != self.federation:
-            self.federation, self.owed, self.summed, self.given = federation, {}, {}, {}
+            self.federation, self.owed, self.given = federation, {}, {}
+            self.parties.forget()
         layout, sums = self.local.layout, self.local.sums()
         facts = {
             "protocol": PROTOCOL,
@@ -230,7 +224,7 @@ class Site:
         _require_round(asked, 0, 0)
         own = self.local.sums()
         if asked.facts["secure"]:
-            return self._masked("begin", asked, own)
+            return self.parties.mask("begin", asked, own)
         return Note({"round": 0}, {"sums": own})
 
     def _learn(self, asked: Note) -> Note:
@@ -254,7 +248,7 @@ class Site:
             parts: list[NDArray[Any]] = [update]
             if layers is not None and inputs is not None:
                 parts = [inputs, layers.product(inputs, update)]
-            masked = self._masked("learn", asked, np.concatenate([extras, *(weight * part for part in parts)]))
+            masked = self.parties.mask("learn", asked, np.concatenate([extras, *(weight * part for part in parts)]))
             return Note({**masked.facts, **f1}, masked.arrays)
         said = {
             **f1,
@@ -313,7 +307,7 @@ class Site:
         _require_round(asked, 1, int(asked.facts["rounds"]) + 1)
         self.local.set_sums(asked.arrays["everyone"].astype(np.float64))
         count = self.local.counted(asked.arrays["weights"].astype(np.float32))
-        return self._masked("calibrate", asked, count) if asked.facts.get("secure") else Note({}, {"count": count})
+        return self.parties.mask("calibrate", asked, count) if asked.facts.get("secure") else Note({}, {"count": count})
 
     def _patterns(self, _asked: Note) -> Note:
         """Send the distinct windows that were learned from, as only the other sites can read them."""
@@ -370,46 +364,6 @@ class Site:
             return Note({"kept": kept, **f1})
         return Note({"kept": kept, "utility": utility, **f1})
 
-    def _advertise(self, asked: Note) -> Note:
-        session = bytes.fromhex(asked.facts["session"])
-        party = Party(self.name, session, int(asked.facts["threshold"]), self.identity, self.roster)
-        self.parties, self.masked = {session.hex(): party}, {}
-        advert = party.advertise()
-        return Note({}, {name: as_array(getattr(advert, name)) for name in ("seal", "mask", "signature")})
-
-    def _share(self, asked: Note) -> Note:
-        adverts = {site: Advert(*map(bytes.fromhex, keys)) for site, keys in asked.facts["adverts"].items()}
-        boxes = self._party(asked).share(adverts)
-        return Note({}, {site: as_array(box) for site, box in boxes.items()})
-
-    def _masked(self, kind: Kind, asked: Note, values: F64) -> Note:
-        self.masked[asked.facts["session"]] = f"{kind} {int(asked.facts['round'])}"
-        sites, bound, bits = asked.facts["ring"]
-        boxes = {site: asked.bytes_of(f"box/{site}") for site in asked.facts["boxes"]}
-        masked, seed = self._party(asked).mask(values, Ring(sites, bound, bits), boxes)
-        return Note({"round": asked.facts["round"]}, {"masked": masked, "commitment": as_array(seed)})
-
-    def _agree(self, asked: Note) -> Note:
-        party, survivors = self._party(asked), tuple(asked.facts["survivors"])
-        what = self.masked.get(asked.facts["session"])  # what this site sent, whatever it is called now
-        if what is None:
-            raise RefusedError("A session that this site has sent nothing in.")
-        if self.summed.setdefault(what, survivors) != survivors:
-            raise RefusedError(
-                f"'{what}' was summed for other sites before; the difference would show what one of them sent."
-            )
-        return Note({}, {"signature": as_array(party.agree(survivors))})
-
-    def _unmask(self, asked: Note) -> Note:
-        given = self._party(asked).unmask({site: asked.bytes_of(site) for site in asked.arrays})
-        return Note({"kinds": {site: kind for site, (kind, _) in given.items()}}, _arrays(given))
-
-    def _party(self, asked: Note) -> Party:
-        session = asked.facts["session"]
-        if session not in self.parties:
-            raise RefusedError("A session that this site has not begun.")
-        return self.parties[session]
-
 
 def _require_round(asked: Note, first: int, last: int) -> int:
     """Return which round it is, where it is one of those in which this is asked.
@@ -420,7 +374,3 @@ def _require_round(asked: Note, first: int, last: int) -> int:
     if not first <= number <= last:
         raise RefusedError(f"There is no round {number} of {last} in which this is asked.")
     return number
-
-
-def _arrays(given: Mapping[str, tuple[str, bytes]]) -> dict[str, Any]:
-    return {site: as_array(share) for site, (_, share) in given.items()}
