@@ -78,6 +78,14 @@ def test_every_number_in_a_reason_can_be_counted_in_the_raw_lines(found: Detecti
         assert told[kind].numbers["usual"] == per_order.most_common(1)[0][0] == 1
 
 
+def test_what_is_new_and_repeats_is_counted_as_often(small_model: Path, odd_log: Path, tmp_path: Path):
+    repeated = re.sub(r"(Order ord-\d+ lost: .*)", r"message repeated 4 times: [ \1 ]", odd_log.read_text())
+    (tmp_path / "repeated.log").write_text(repeated)
+    (incident,) = oddlog.load(small_model).detect(tmp_path / "repeated.log").incidents
+    (told,) = [one for one in incident.reasons if one.kind == "unseen_template"]
+    assert told.text.endswith("(12 lines in 3 sessions)")
+
+
 def number_in(line: str, word: str) -> float:
     return float(re.search(rf"{word} ([\d.]+)", line)[1])
 

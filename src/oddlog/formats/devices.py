@@ -29,7 +29,9 @@ _STAMPS = (
     Stamp("%Y %b %e %H:%M:%S"),
     Stamp("%Y-%m-%dT%H:%M:%S"),
 )
-_LINE = r"^([^%]*(?:%\$[^%]*%\$ *)?)%([A-Z][A-Z0-9_]*(?:-[A-Z0-9_]+)*?)-([0-7])-([A-Za-z0-9_]+) ?: ?(.*)$"
+MARK = "%[A-Z][A-Z0-9_-]*-[0-7]-"
+"""What lines of devices have and few others do: cheap to look for."""
+_LINE = r"^((?:[^%]*(?:%\$[^%]*%\$ *)?[ :>$])?)%([A-Z][A-Z0-9_]*(?:-[A-Z0-9_]+)*?)-([0-7])-([A-Za-z0-9_]+) ?: ?(.*)$"
 _TIME = r"(?:[12][0-9]{3} )?[A-Z][a-z]{2} [ 0-9]?[0-9](?: [12][0-9]{3})? [0-9]{2}:[0-9]{2}:[0-9]{2}"
 _CLOCK = r"[0-9]{2}:[0-9]{2}:[0-9]{2}"
 _UPTIME = r"[0-9]+[ywdh][0-9]+[wdhm]"
@@ -39,7 +41,7 @@ _AFTER_TIME = r"(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:?[0-9]{2}| [A-Z]{3,4}\b(?: [A-Z][
 # The clocks of devices are often wrong, and those of one network differ: the first time, the collector's where there
 # is one, is the time. What stands before it is a priority, a counter, a name.
 _STARTS = r"(?:[12][0-9]{3} )?[A-Z][a-z]{2} [ 0-9]|[12][0-9]{3}-[0-9]{2}-"
-_BEFORE_TIME = rf"^(?:<[0-9]{{1,3}}>)?(?:1 )?(?:[^ ]*: ?){{0,2}}?[*.]?({_STARTS})"
+_BEFORE_TIME = rf"^(?:<[0-9]{{1,3}}>)?(?:1 )?(?:[^ ]*: ?){{0,2}}?[*.]?((?:{_STARTS}).*)$"
 _NUMBERED = r"(?:^|[ :])[0-9]+(?::|$)"
 
 
@@ -52,10 +54,8 @@ def _names(heads: pl.Series) -> pl.Series:
 
 def _timed(frame: pl.DataFrame, year: int) -> pl.DataFrame:
     """Add ``time`` [lines], null where a device only says how long it has been up."""
-    start = pl.col("head").str.extract(_BEFORE_TIME, 1)
-    at = pl.col("head").str.find(start, literal=True)
-    text = pl.when(start.is_not_null()).then(pl.col("head").str.slice(at)).otherwise(pl.lit(""))
-    timed = take(frame.select(text.alias("text")), year=year, only=_STAMPS)
+    since = pl.col("head").str.extract(_BEFORE_TIME, 1).fill_null("")
+    timed = take(frame.select(since.alias("text")), year=year, only=_STAMPS)
     return frame.with_columns(timed["time"])
 
 

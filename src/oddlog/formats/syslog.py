@@ -16,7 +16,7 @@ from functools import partial
 
 import polars as pl
 
-from oddlog.formats.devices import read_devices
+from oddlog.formats.devices import MARK, read_devices
 from oddlog.formats.layout import cascade, finish, lines_of, on_some, words
 from oddlog.formats.levels import by_priority
 from oddlog.formats.times import Stamp, take
@@ -93,6 +93,6 @@ class Syslog:
     def parse(self, text: pl.Series, *, year: int) -> pl.DataFrame:
         """Return records; a level only where a priority or a device says it. Every turn of the year adds one."""
         frame = lines_of(text)
-        if not frame["text"].str.contains(" %[A-Z]|^%[A-Z]").any():
+        if not frame["text"].str.contains(MARK).any():
             return finish(_daemons(frame, year=year))
         return finish(cascade(frame, [partial(read_devices, year=year), partial(_daemons, year=year)]))

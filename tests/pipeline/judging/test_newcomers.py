@@ -90,6 +90,13 @@ def older(state: State) -> State:
     return State(state.arrays, meta)
 
 
+def test_what_a_new_service_writes_in_its_first_day_is_learned_also_where_a_batch_holds_more(model: oddlog.Model):
+    stream = Streaming(model, sample_lines=20)
+    told(stream, shop_lines(30, 5), 1, 0.0)
+    lines, _ = told(stream, [*gift(0, "printed"), *gift(2, "printed"), *gift(2, "went up in flames", 3)], 1_001, 10.0)
+    assert len(lines) == 3
+
+
 def test_a_new_service_whose_lines_come_days_late_goes_on_learning(model: oddlog.Model):
     stream = Streaming(model, sample_lines=20)
     told(stream, shop_lines(30, 5), 1, 0.0)

@@ -420,6 +420,23 @@ def test_what_is_missed_stays_so_when_a_stream_goes_on(quick_stream_model: oddlo
     assert other.going == one.going
 
 
+def test_time_goes_on_from_where_it_was_when_a_silent_stream_goes_on(quick_stream_model: oddlog.Model, odd_log: Path):
+    book = RuleBook((Rule("always", "backup", "backup finished", within_us=round(1_440 * MINUTE_US)),))
+    one = Streaming(quick_stream_model, sample_lines=50, rules=book)
+    one.push(pl.concat(list(read_blocks(str(odd_log), Tally()))), 0.0)
+    one.tick(0.5)
+    one.incidents()
+    keys = []
+    for hours in (10, 10, 10):  # of a process each, the first after the lines
+        one.tick(7.0)
+        one.tick(7.0 + hours * 3_600)
+        keys += [live.incident.key for live in one.incidents()]
+        state = unpacked(packed(one.state()))
+        one = Streaming(quick_stream_model, rules=book)
+        one.restore(state)
+    assert keys.count("rule backup") == 1
+
+
 def test_what_was_taken_back_is_told_as_such_though_the_state_was_taken_before(
     quick_stream_model: oddlog.Model, odd_log: Path
 ):

@@ -270,8 +270,10 @@ class Merging:
         in_all = None
         if one.kind == "unseen_template" and len(every) > 1:
             at = np.flatnonzero(every.template == one.template)
-            lines = len(set(zip(every.source[at].tolist(), every.line[at].tolist(), strict=True)))
-            in_all = (lines, len(np.unique(every.window_of_event[at])))
+            columns = (every.source, every.line, every.window_of_event)
+            times = Counter(zip(*(column[at].tolist() for column in columns), strict=True))  # more where it repeats
+            lines = {(source, line): n for (source, line, _), n in times.items()}  # one may stand in several windows
+            in_all = (sum(lines.values()), len(np.unique(every.window_of_event[at])))
         return reason(one, usual, self.matcher.text_of(one.template), noun, in_all)
 
     def _said_late(self, one: Oddity, usual: Usual) -> int:

@@ -96,8 +96,10 @@ class Newcomers:
         for code, first, last, lines in of.iter_rows():
             one = self._seen.setdefault(code, _Newcomer(first or NO_TIME, last or NO_TIME))
             one.last_us, one.lines = max(one.last_us, last or NO_TIME), one.lines + int(lines)
-        learning = [code for code, one in self._seen.items() if one.state != "over" and not one.has_learned()]
-        self._learn(new.filter(pl.col("service").is_in(learning)))
+        until = {code: one.first_us + LEARNING_US for code, one in self._seen.items() if one.state != "over"}
+        if until:  # by the time of each line: a batch may hold more than a day
+            ends = pl.col("service").replace_strict(until, default=NO_TIME, return_dtype=pl.Int64)
+            self._learn(new.filter(pl.col("time_us") < ends))
 
     def _learn(self, events: pl.DataFrame) -> None:
         pair = np.unique(_pairs(events["service"].to_numpy(), events["template"].to_numpy()))

@@ -253,8 +253,8 @@ class Streaming:
     def tick(self, now_s: float) -> Pushed:
         """Let time pass: what nothing more is awaited for is judged, windows at rest provisionally."""
         self._clock_s = now_s
-        if self._arrived_s is None:  # of what was noted by another process: how long that is over, no clock tells
-            self._arrived_s = now_s
+        if self._arrived_s is None:  # noted by another process: how long that is over, no clock tells; time stood still
+            self._arrived_s = now_s - max(self._now_us - self.end_us, 0) / 1e6
         passed_us = round(max(now_s - self._arrived_s, 0.0) * 1e6)
         done = self._judge(self._arriving.tick(now_s), passed_us - self._lateness_us)
         if self.end_us != NO_TIME:
