@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +14,9 @@ from fake_members import Chance, Fake, Telling, register
 from made_windows import windows_of
 from oddlog.calibration import Calibrator, Tail, crossfit
 from oddlog.detectors.new_event import NewEvent
-from oddlog.pipeline.learning.members import HELD_OUT, Member, fit_member, joint_scores, reads_counts, shares
+from oddlog.pipeline.learning.members import HELD_OUT, Anomalous, Member, fit_member, joint_scores, reads_counts, shares
 from oddlog.testing import context
-from oddlog.types import Windows
+from oddlog.types import NO_TIME, Windows
 
 
 def walks(n: int, seed: int = 0) -> Windows:
@@ -36,6 +39,21 @@ def test_a_held_out_member_is_fitted_once_and_scored_on_what_it_was_not_shown():
     assert np.isnan(member.scores).tolist() == [True] * 85 + [False] * 15
     assert member.scores[85:].tolist() == member.detector.score(windows.take(np.arange(85, 100))).window.tolist()
     assert member.early is member.detector
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_what_is_labelled_anomalous_is_learned_from_but_where_usual_windows_are_held_out(
+    timed: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Fake, "needs", "labels")
+    windows, folds = walks(100), np.arange(100) // 20
+    odd = windows_of([[9, 9]] * 5, start=[10, 30, 50, 70, 90])
+    odd = replace(odd, key=pl.Series("key", [f"odd{i}" for i in range(5)]))
+    if not timed:
+        windows, odd = (replace(one, start=np.full(len(one), NO_TIME)) for one in (windows, odd))
+    fit_member("pairs", windows, folds, context(10), anomalous=Anomalous(odd, np.arange(5)))
+    learned = windows.key.to_list()[:70]
+    assert Fake.fitted[0][1] == [*learned, "odd0", "odd1", "odd2", "odd3"]
 
 
 def test_a_member_in_folds_is_scored_everywhere_and_remembers_who_did_not_see_the_end():

@@ -27,7 +27,7 @@ from oddlog import plugins
 from oddlog.calibration import Tail, crossfit
 from oddlog.detectors import create
 from oddlog.pipeline.learning.distinct import COUNTED, distinct, kept_apart, reads_hash
-from oddlog.types import F64, I64, Bool, Context, Detector, Windows
+from oddlog.types import F64, I64, NO_TIME, Bool, Context, Detector, Windows
 
 LEARNED_FROM, STOPPED_BY, HELD_OUT = range(3)
 SHARES = (0.70, 0.85)  # of the time: until when windows are learned from, and until when they say when to stop
@@ -161,7 +161,8 @@ def fit_member(
     if trained is None and calibrates(name) == "crossed":
         return _crossed(name, new, windows, context)
     if trained is not None or is_held_out(name):
-        return _held_out(name, new, windows, context, given, trained)
+        last = int(folds.max(initial=0))
+        return _held_out(name, new, windows, context, given, trained, last)
     return (
         _in_folds(name, new, windows, folds, context)
         if given is None
@@ -217,6 +218,7 @@ def _held_out(
     context: Context,
     anomalous: Anomalous | None = None,
     trained: Detector | Calibrated | None = None,
+    last: int = 0,
 ) -> Member:
     share = shares(windows.weight)
     once, of_window = _once_a_share(name, windows, share, context)
@@ -225,8 +227,10 @@ def _held_out(
     validation = once.take(part == STOPPED_BY)
     learned, label, late = once.take(part == LEARNED_FROM), None, np.empty(0, np.bool_)
     if anomalous is not None:
-        # What is labelled anomalous is learned from up to where the usual windows are held out.
-        late = anomalous.windows.start >= windows.start[share == HELD_OUT].min(initial=np.iinfo(np.int64).max)
+        # What is labelled anomalous is learned from up to where the usual windows are held out; without times, up to
+        # the last fold, which holds all of these.
+        begins = windows.start[share == HELD_OUT].min(initial=np.iinfo(np.int64).max)
+        late = anomalous.fold >= last if begins == NO_TIME else anomalous.windows.start >= begins
         some = anomalous.windows.take(~late)
         label = np.repeat(np.array([0, 1], np.int8), [len(learned), len(some)])
         learned = Windows.concat([learned, some])
