@@ -31,7 +31,7 @@ class Parties:
     party : dict of Party
         By session; the last one only.
     masked : dict of str
-        By session: which answer (of which round, but for `calibrate`) was masked in it.
+        By session: which answer, of which round, was masked in it.
     summed : dict of tuple
         By such an answer: with which sites it was summed.
 
@@ -57,9 +57,7 @@ class Parties:
 
     def mask(self, kind: str, asked: Note, values: F64) -> Note:
         """Return values [p], masked, as the answer of this kind."""
-        # Calibrated is once: under each round the counts are the same, and could be summed again for other survivors.
-        what = kind if kind == "calibrate" else f"{kind} {int(asked.facts['round'])}"
-        self.masked[asked.facts["session"]] = what
+        self.masked[asked.facts["session"]] = f"{kind} {int(asked.facts['round'])}"
         sites, bound, bits = asked.facts["ring"]
         boxes = {site: asked.bytes_of(f"box/{site}") for site in asked.facts["boxes"]}
         masked, seed = self._of(asked).mask(values, Ring(sites, bound, bits), boxes)
